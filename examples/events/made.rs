@@ -8,7 +8,7 @@ use sender_simulator::{Clock, MessageBody, Sender};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::fronts::{Front, FrontRequest, batch, record};
+use crate::fronts::{FrontRequest, LambdaFront, batch, record};
 
 /// The secrets everything here is signed with. They open nothing: no sender has ever had them.
 pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";
@@ -86,7 +86,7 @@ fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, MessageBody)> {
 /// Every invocation, in the order of the list in the README.
 pub(crate) fn examples(at: Timestamp) -> Vec<Example> {
     let bodies = bodies(at);
-    let mut examples: Vec<Example> = Front::ALL
+    let mut examples: Vec<Example> = LambdaFront::ALL
         .into_iter()
         .flat_map(|front| requests(front, &bodies, at))
         .collect();
@@ -95,7 +95,11 @@ pub(crate) fn examples(at: Timestamp) -> Vec<Example> {
     examples
 }
 
-fn requests(front: Front, bodies: &[(&str, Sender, MessageBody)], at: Timestamp) -> Vec<Example> {
+fn requests(
+    front: LambdaFront,
+    bodies: &[(&str, Sender, MessageBody)],
+    at: Timestamp,
+) -> Vec<Example> {
     let signed = |name: &str| {
         let (_, sender, body) = bodies
             .iter()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::SdkConfig;
 
-use super::{Aws, AwsService};
+use super::{AwsConfig, AwsService};
 
 /// The limits of one client. The SDK's defaults are longer than a sender waits, or unlimited.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ impl AwsLimits {
     }
 }
 
-impl Aws {
+impl AwsConfig {
     /// The configuration of a client of `service` with `limits`.
     pub fn within(&self, service: AwsService, limits: &AwsLimits) -> SdkConfig {
         self.config(service)

@@ -44,7 +44,7 @@ use request_id::require_request_id;
 const ROOTS: &str = include_str!("roots.pem");
 
 /// Reads the variables and files that configure access to AWS.
-pub trait Environment {
+pub trait AwsEnvironment {
     /// The value of an environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 
@@ -128,14 +128,14 @@ pub enum AwsError {
 
 /// The configuration that clients of all AWS services share.
 #[derive(Clone, Debug)]
-pub struct Aws {
+pub struct AwsConfig {
     shared: SdkConfig,
     endpoints: Vec<(AwsService, String)>,
 }
 
-impl Aws {
+impl AwsConfig {
     /// Reads the variables that Lambda sets. No profile and no metadata service is read.
-    pub fn from_variables(environment: &impl Environment) -> Result<Self, AwsError> {
+    pub fn from_variables(environment: &impl AwsEnvironment) -> Result<Self, AwsError> {
         let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
         let region = set("AWS_REGION")
             .or_else(|| set("AWS_DEFAULT_REGION"))
@@ -165,7 +165,7 @@ impl Aws {
     /// credentials must be off.
     pub async fn with_credentials_of(
         shared: SdkConfig,
-        environment: &impl Environment,
+        environment: &impl AwsEnvironment,
     ) -> Result<Self, AwsError> {
         let source = shared.credentials_provider();
         let source = source.ok_or(AwsError::CredentialsNotFound)?;
@@ -225,7 +225,7 @@ const CREDENTIAL_VARIABLES: [&str; 7] = [
 ];
 
 /// Why no credentials were loaded. The error's own text is not repeated: it may quote an answer.
-fn not_loaded(error: &CredentialsError, environment: &impl Environment) -> AwsError {
+fn not_loaded(error: &CredentialsError, environment: &impl AwsEnvironment) -> AwsError {
     let set: Vec<&str> = CREDENTIAL_VARIABLES
         .into_iter()
         .filter(|name| {
@@ -252,7 +252,7 @@ fn not_loaded(error: &CredentialsError, environment: &impl Environment) -> AwsEr
 }
 
 /// The endpoints that the standard AWS variables configure.
-fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
+fn endpoints(environment: &impl AwsEnvironment) -> Vec<(AwsService, String)> {
     let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
     let of = |service: AwsService| {
         Some((
@@ -264,7 +264,7 @@ fn endpoints(environment: &impl Environment) -> Vec<(AwsService, String)> {
 }
 
 /// Checks that no variable of an endpoint is empty, because the SDK panics on one.
-pub fn require_endpoints(environment: &impl Environment) -> Result<(), AwsError> {
+pub fn require_endpoints(environment: &impl AwsEnvironment) -> Result<(), AwsError> {
     let mut names = SERVICES
         .into_iter()
         .map(AwsService::variable)
@@ -274,7 +274,7 @@ pub fn require_endpoints(environment: &impl Environment) -> Result<(), AwsError>
 }
 
 /// The HTTP client of all AWS services. It trusts Amazon's roots and those of `AWS_CA_BUNDLE`.
-pub fn http_client(environment: &impl Environment) -> Result<SharedHttpClient, AwsError> {
+pub fn http_client(environment: &impl AwsEnvironment) -> Result<SharedHttpClient, AwsError> {
     let mut roots = RootCertStore::empty();
     add_certificates(&mut roots, ROOTS)?;
     if let Some(path) = environment
@@ -316,13 +316,13 @@ mod tests {
     use super::*;
     use crate::secrets::{FetchedSecrets, SecretSources};
 
-    fn aws(set: &[(&str, &str)], bundle: &str) -> Result<Aws, AwsError> {
+    fn aws(set: &[(&str, &str)], bundle: &str) -> Result<AwsConfig, AwsError> {
         let env = |name: &str| {
             set.iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| (*value).to_owned())
         };
-        Aws::from_variables(&SecretSources {
+        AwsConfig::from_variables(&SecretSources {
             env: &env,
             file: &|_| Ok(bundle.to_owned()),
             vault: FetchedSecrets::NOTHING,

@@ -26,9 +26,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// A source of credentials that remembers the latest ones.
 #[derive(Clone)]
-pub(super) struct RenewedCredentials(Arc<Renewal>);
+pub(super) struct RenewedCredentials(Arc<CredentialRenewal>);
 
-struct Renewal {
+struct CredentialRenewal {
     source: SharedCredentialsProvider,
     time: SharedTimeSource,
     latest: Mutex<Option<Credentials>>,
@@ -44,7 +44,7 @@ impl fmt::Debug for RenewedCredentials {
 
 impl RenewedCredentials {
     pub(super) fn new(source: SharedCredentialsProvider, time: SharedTimeSource) -> Self {
-        Self(Arc::new(Renewal {
+        Self(Arc::new(CredentialRenewal {
             source,
             time,
             latest: Mutex::default(),
@@ -70,7 +70,7 @@ impl ProvideCredentials for RenewedCredentials {
     }
 }
 
-impl Renewal {
+impl CredentialRenewal {
     /// The latest credentials, if they are good for longer than `margin`.
     fn latest(&self, margin: Duration) -> Option<Credentials> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);

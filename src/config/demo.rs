@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     Config, DestinationConfig, InboxConfig, SourceConfig, addresses,
-    error::{ConfigLocation, Located},
+    error::{ConfigLocation, LocatedValue},
     windows::TimeWindows,
 };
 use crate::{domain::SourceName, secrets::SecretRef, senders::SenderKind};
@@ -38,7 +38,7 @@ fn source(name: &str, kind: SenderKind, folder: &Path) -> SourceConfig {
         None,
         format!("sources.{name}.secrets[0]"),
     );
-    let secret = Located {
+    let secret = LocatedValue {
         value: SecretRef::File(folder.join(format!("{name}.secret"))),
         place,
     };

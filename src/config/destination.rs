@@ -7,7 +7,7 @@ use url::Url;
 use super::{
     Config, DestinationSecrets, RouteConfig,
     document_reader::{TableReader, TomlItem},
-    error::{ConfigError, Located},
+    error::{ConfigError, LocatedValue},
     https::{self, HttpsConfig, HttpsFormatConfig},
     secrets::RequiredSecret,
     suggest,
@@ -39,7 +39,7 @@ pub enum DestinationConfig {
 
 impl DestinationConfig {
     /// The secrets that sign its requests; none if the destination does not sign.
-    pub fn secrets(&self) -> &[Located<SecretRef>] {
+    pub fn secrets(&self) -> &[LocatedValue<SecretRef>] {
         match self {
             Self::Https(https) => match &https.format {
                 HttpsFormatConfig::CloudEvents { secrets } => secrets,
@@ -51,7 +51,7 @@ impl DestinationConfig {
 
     /// The name of the destination of what was pulled; `None` if this one takes it, or if it is
     /// held.
-    pub fn pulled(&self) -> Option<&Located<String>> {
+    pub fn pulled(&self) -> Option<&LocatedValue<String>> {
         match self {
             Self::Https(https) => match &https.format {
                 HttpsFormatConfig::AsSent { pulled } => pulled.as_ref(),

@@ -12,7 +12,7 @@ use toml::{
 };
 
 use super::{
-    error::{ConfigError, ConfigLocation, Located},
+    error::{ConfigError, ConfigLocation, LocatedValue},
     suggest,
 };
 use crate::domain::SourceName;
@@ -209,11 +209,11 @@ impl<'w, 'i> TomlItem<'w, 'i> {
     pub(super) fn located<T>(
         self,
         parsed: Result<T, impl std::fmt::Display>,
-    ) -> Option<Located<T>> {
+    ) -> Option<LocatedValue<T>> {
         parsed
             .map_err(|what| self.complain(what))
             .ok()
-            .map(|value| Located {
+            .map(|value| LocatedValue {
                 value,
                 place: self.place,
             })

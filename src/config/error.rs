@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-pub use crate::domain::{ConfigError, ConfigLocation, Located};
+pub use crate::domain::{ConfigError, ConfigLocation, LocatedValue};
 
 /// Every error of a configuration, in the order of its lines. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]

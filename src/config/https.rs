@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     document_reader::{TableReader, TomlItem, all},
-    error::Located,
+    error::LocatedValue,
     reference,
     secrets::RequiredSecret,
 };
@@ -44,13 +44,13 @@ pub enum HttpsFormatConfig {
     /// CloudEvents.
     CloudEvents {
         /// The `whsec_` secrets to sign with: several are the overlap of a rotation.
-        secrets: Vec<Located<SecretRef>>,
+        secrets: Vec<LocatedValue<SecretRef>>,
     },
     /// The sender's own messages, with the sender's signature.
     AsSent {
         /// The name of the destination of what was pulled, which no sender signed; without one it
         /// is held.
-        pulled: Option<Located<String>>,
+        pulled: Option<LocatedValue<String>>,
     },
 }
 
@@ -140,7 +140,7 @@ fn network(item: &TomlItem<'_, '_>) -> Option<IpNet> {
 }
 
 /// Reads `secrets`, or `secret`, which is a list of one.
-fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<Located<SecretRef>>> {
+fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<SecretRef>>> {
     let Some(list) = table.take("secrets") else {
         let secret = table.need("secret", "write secret = \"env:NAME\"")?;
         return reference::read(secret).map(|secret| vec![secret]);

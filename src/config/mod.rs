@@ -31,12 +31,12 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 pub use destination::{DestinationConfig, NamedDestinationsError};
 pub use document_reference::{ConfigDocument, DocumentReference};
 pub use environment::variable;
-pub use error::{ConfigError, ConfigErrors, ConfigLocation, Located};
+pub use error::{ConfigError, ConfigErrors, ConfigLocation, LocatedValue};
 #[cfg(any(test, feature = "test-support"))]
 pub use https::destination_url;
 pub use https::{HttpsConfig, HttpsFormatConfig};
 pub use inbox::{InboxConfig, InboxConfigError};
-pub use overrides::Overrides;
+pub use overrides::ConfigOverrides;
 pub use pull::PullConfig;
 pub use route::RouteConfig;
 pub use secrets::{DestinationSecrets, ResolvedSecrets};

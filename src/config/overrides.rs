@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use super::{
     Config, InboxConfig,
     addresses::{self, AddressSetting},
-    error::{ConfigError, ConfigErrors, ConfigLocation, Located},
+    error::{ConfigError, ConfigErrors, ConfigLocation, LocatedValue},
 };
 use crate::secrets::SecretSources;
 
 /// The flags of the command line that override the document.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
+pub struct ConfigOverrides {
     /// `--listen`, which overrides `PILLARBOX_LISTEN`.
     pub listen: Option<String>,
     /// `--console`, which overrides `PILLARBOX_CONSOLE`.
@@ -20,7 +20,7 @@ pub struct Overrides {
     pub inbox: Option<String>,
 }
 
-impl Overrides {
+impl ConfigOverrides {
     /// Applies flags and variables to `config`. If one of them is invalid, `config` is unchanged.
     ///
     /// An empty variable counts as unset.
@@ -56,8 +56,8 @@ fn find_override(
     given: &Option<String>,
     variable: &str,
     outside: &SecretSources<'_>,
-) -> Option<Located<String>> {
-    let flag = given.clone().map(|value| Located {
+) -> Option<LocatedValue<String>> {
+    let flag = given.clone().map(|value| LocatedValue {
         value,
         place: ConfigLocation::named(flag),
     });
@@ -66,15 +66,15 @@ fn find_override(
             .filter(|value| !value.is_empty())
             .zip(Some(ConfigLocation::named(variable)))
     };
-    flag.or_else(|| variable().map(|(value, place)| Located { value, place }))
+    flag.or_else(|| variable().map(|(value, place)| LocatedValue { value, place }))
 }
 
 fn address(
-    given: Option<Located<String>>,
+    given: Option<LocatedValue<String>>,
     document: SocketAddr,
     problems: &mut Vec<ConfigError>,
 ) -> AddressSetting {
-    let read = given.and_then(|Located { value, place }| {
+    let read = given.and_then(|LocatedValue { value, place }| {
         let value = collect_error(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
         Some(AddressSetting {
             value,
@@ -138,7 +138,7 @@ mod tests {
             let variables: Vec<_> = names.into_iter().zip(variables).collect();
             let [listen, console, inbox] = flags.map(flag);
             let outcome = with(&variables, |outside| {
-                Overrides {
+                ConfigOverrides {
                     listen,
                     console,
                     inbox,
@@ -210,7 +210,7 @@ mod tests {
                 flags.map(|value| (!value.is_empty()).then(|| value.to_owned()));
             let mut config = Config::demo(Path::new("."));
             let outcome = with(&[variable], |outside| {
-                Overrides {
+                ConfigOverrides {
                     listen,
                     console,
                     inbox,

@@ -7,7 +7,7 @@ use url::Url;
 use super::{
     destination::url,
     document_reader::{TableReader, TomlItem, all},
-    error::Located,
+    error::LocatedValue,
     reference, span, suggest,
 };
 use crate::{secrets::SecretRef, senders::SenderKind};
@@ -25,7 +25,7 @@ pub struct PullConfig {
     /// The ids of the boxes to reconcile; empty for a sender without boxes.
     pub boxes: Vec<String>,
     /// The credentials, in the order that the sender's folder defines.
-    pub credentials: Vec<Located<SecretRef>>,
+    pub credentials: Vec<LocatedValue<SecretRef>>,
     /// How often the API is asked; `None` for as often as the platform runs.
     pub every: Option<Duration>,
     /// How long the sender has to push an event, for a sender whose API does not say what it has

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Config, DestinationConfig, SourceConfig,
-    error::{ConfigError, ConfigErrors, Located},
+    error::{ConfigError, ConfigErrors, LocatedValue},
 };
 use crate::{
     destinations::WebhookSecret,
@@ -40,12 +40,12 @@ pub struct DestinationSecrets {
 pub(super) enum RequiredSecret {
     /// A sender's signing secret. The kind is `None` if it could not be read.
     Signing {
-        reference: Located<SecretRef>,
+        reference: LocatedValue<SecretRef>,
         kind: Option<SenderKind>,
         live: bool,
     },
     /// A destination's signing secret.
-    Whsec(Located<SecretRef>),
+    Whsec(LocatedValue<SecretRef>),
 }
 
 impl RequiredSecret {
@@ -131,7 +131,7 @@ pub(super) fn pull(
 
 fn credential(
     source: &SourceConfig,
-    reference: &Located<SecretRef>,
+    reference: &LocatedValue<SecretRef>,
     outside: &SecretSources<'_>,
 ) -> FetchedSecret<Secret> {
     let test_prefix = source
@@ -160,7 +160,7 @@ fn credential(
 /// Fetches a destination's signing secret. Two errors get other advice than for a sender's secret,
 /// because the operator creates this one and deliveries need it.
 fn whsec(
-    reference: &Located<SecretRef>,
+    reference: &LocatedValue<SecretRef>,
     outside: &SecretSources<'_>,
 ) -> FetchedSecret<WebhookSecret> {
     let checked = reference

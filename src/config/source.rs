@@ -3,7 +3,7 @@
 use super::{
     destination,
     document_reader::{TableReader, TomlItem, all},
-    error::{ConfigError, Located},
+    error::{ConfigError, LocatedValue},
     pull::{self, PullConfig},
     reference,
     secrets::{self, RequiredSecret},
@@ -27,7 +27,7 @@ pub struct SourceConfig {
     /// senders whose secrets show whether they are for tests.
     pub live: bool,
     /// The references to its active secrets; empty until there is one.
-    pub secrets: Vec<Located<SecretRef>>,
+    pub secrets: Vec<LocatedValue<SecretRef>>,
     /// The name of its destination; `None` for the default destination.
     pub destination: Option<String>,
     /// Whether the sender pushes to this source. One that does not is only asked, and has no path.
@@ -96,7 +96,7 @@ fn read_source(
         without_webhook(&mut table)
     };
     let events = kind.and_then(|kind| events(&mut table, kind, webhook));
-    let signing = |reference: &Located<SecretRef>| RequiredSecret::Signing {
+    let signing = |reference: &LocatedValue<SecretRef>| RequiredSecret::Signing {
         reference: reference.clone(),
         kind,
         live,
@@ -139,7 +139,7 @@ fn source_name(name: &str, item: &TomlItem<'_, '_>) -> Option<SourceName> {
 }
 
 /// A source without a webhook verifies nothing.
-fn without_webhook(table: &mut TableReader<'_, '_>) -> Option<Vec<Located<SecretRef>>> {
+fn without_webhook(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<SecretRef>>> {
     if let Some(item) = table.take("secrets") {
         item.complain("verifies what a webhook posts: remove it, or webhook = false");
     }
@@ -206,7 +206,7 @@ fn live(table: &mut TableReader<'_, '_>, kind: Option<SenderKind>) -> bool {
     item.flag().unwrap_or(false)
 }
 
-fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<Located<SecretRef>>> {
+fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<SecretRef>>> {
     let how = "write secrets = [\"env:NAME\"], or secrets = [] while there is none yet";
     let list = table
         .need("secrets", how)?

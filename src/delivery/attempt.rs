@@ -19,7 +19,7 @@ use crate::{
     destinations::{DeliveryError, DeliveryReport, Destination, Event, InFlightPermit},
     domain::{Clock, HeldReason, Key, Origin, SourceName, Timestamp},
     inbox::{
-        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, Marked,
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Lease, LeaseId, Mark, MarkOutcome,
         PastAttempt, PastOutcome, RetentionPolicy, Row,
     },
 };
@@ -142,9 +142,11 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         let marked = self.inbox.mark(&fence, &mark).await?;
         let outcome = AttemptOutcome::from(mark);
         let outcome = match marked {
-            Marked::Done => outcome,
-            Marked::Lost => outcome.lost_because("its lease had expired"),
-            Marked::Discarded => outcome.lost_because("the notification was discarded meanwhile"),
+            MarkOutcome::Done => outcome,
+            MarkOutcome::Lost => outcome.lost_because("its lease had expired"),
+            MarkOutcome::Discarded => {
+                outcome.lost_because("the notification was discarded meanwhile")
+            }
         };
         Ok(ProcessedRow {
             outcome,

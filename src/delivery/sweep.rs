@@ -2,7 +2,7 @@
 //!
 //! [`Sweep`] feeds a worker pool with due rows, and is the one delivery loop: a server runs it all
 //! the time and begins a round every second, a function runs one round until its deadline
-//! ([`Sweeper`]). What the inbox lists is a hint: another process may have claimed a row or
+//! ([`SweepRunner`]). What the inbox lists is a hint: another process may have claimed a row or
 //! finished it, and the claim decides. So a sweep may be interrupted at any point and run beside
 //! any other. A row is attempted once a round; one that stays listed is read again, and the page
 //! grows by as many, so that it hides no row behind it. The rows of an open circuit are left out,
@@ -335,7 +335,7 @@ impl<I: DeliveryInbox, D> DeliveryWorker<I, D> {
 }
 
 /// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
-pub struct Sweeper<I, D> {
+pub struct SweepRunner<I, D> {
     worker: Arc<DeliveryWorker<I, D>>,
     breaker: Arc<CircuitBreaker>,
 }
@@ -351,7 +351,7 @@ pub struct SweepReport {
     pub is_cut_short: bool,
 }
 
-impl<I: DeliveryInbox, D: Destination> Sweeper<I, D> {
+impl<I: DeliveryInbox, D: Destination> SweepRunner<I, D> {
     /// A sweeper whose circuits are all closed.
     pub fn new(worker: Arc<DeliveryWorker<I, D>>) -> Self {
         Self {

@@ -14,7 +14,7 @@ use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, SourceName, Timestamp},
     inbox::{
-        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, Marked, PendingGauges,
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, MarkOutcome, PendingGauges,
         RetentionPolicy, Row, SourceFilter,
     },
     senders::{EventName, example::NOW},
@@ -141,7 +141,7 @@ impl DeliveryInbox for ScriptedInbox {
         pending().await
     }
 
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<MarkOutcome, InboxError> {
         pending().await
     }
 

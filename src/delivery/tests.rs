@@ -15,7 +15,7 @@ use crate::{
     destinations::{DeliveryError, DeliveryReport, Destination, Event},
     domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
     inbox::{
-        Claim, DeliveryInbox, DiscardRequest, Discarded, Lease, LeaseId, Mark, MemoryInbox,
+        Claim, DeliveryInbox, DiscardOutcome, DiscardRequest, Lease, LeaseId, Mark, MemoryInbox,
         OperatorInbox, PageRequest, PastOutcome, ReadInbox, ReceiveInbox, ReconcileInbox,
         RetentionPolicy, Row, RowFilter,
     },
@@ -389,7 +389,7 @@ async fn an_observation_does_not_replace_an_event_that_arrives_late() {
     assert_eq!(names.len(), 3, "each has an event of its own: {names:?}");
     assert_eq!(
         rig.worker.inbox.record(&observed("p1")).await.unwrap(),
-        crate::inbox::Recorded::Duplicate
+        crate::inbox::RecordOutcome::Duplicate
     );
 }
 
@@ -534,7 +534,7 @@ async fn an_attempt_that_hangs_is_cancelled_within_its_lease() {
 
 /// What a person or another process does to a row while its attempt stands still.
 #[derive(Clone, Copy)]
-enum Intervention {
+enum RowIntervention {
     Discard,
     Claim,
 }
@@ -544,7 +544,7 @@ async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_writ
     struct StalledDestination {
         inbox: Arc<MemoryInbox>,
         clock: Arc<FixedRandomClock>,
-        intervention: Intervention,
+        intervention: RowIntervention,
     }
     impl Destination for StalledDestination {
         async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
@@ -564,11 +564,11 @@ async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_writ
                 first_backoff: FIRST_BACKOFF,
             };
             match self.intervention {
-                Intervention::Discard => {
+                RowIntervention::Discard => {
                     let discarded = self.inbox.discard(key, &discard).await.unwrap();
-                    assert_eq!(discarded, Discarded::Done);
+                    assert_eq!(discarded, DiscardOutcome::Done);
                 }
-                Intervention::Claim => {
+                RowIntervention::Claim => {
                     assert!(self.inbox.claim(key, &claim).await.unwrap().is_some());
                 }
             }
@@ -577,10 +577,10 @@ async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_writ
     }
     for (intervention, cause) in [
         (
-            Intervention::Discard,
+            RowIntervention::Discard,
             "the notification was discarded meanwhile",
         ),
-        (Intervention::Claim, "its lease had expired"),
+        (RowIntervention::Claim, "its lease had expired"),
     ] {
         let rig = DeliveryRig::new([]);
         let key = rig.record(&hmrc("n1", "{}")).await;

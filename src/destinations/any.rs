@@ -20,7 +20,7 @@ use super::{
     LimitedDestination, LogDestination, SqsDestination, SqsQueue, WebhookSecret,
 };
 use crate::{
-    aws::Aws,
+    aws::AwsConfig,
     domain::{Clock, Key, SourceName},
     http_client::{AddressRule, OutboundNetwork, OutboundProxy, TrustedRoots},
     secrets::SecretSources,
@@ -183,7 +183,7 @@ pub enum DestinationError {
 /// What destinations need besides their settings.
 pub struct DestinationDeps<'a> {
     /// The connection to AWS; needed only by destinations on AWS.
-    pub aws: Option<&'a Aws>,
+    pub aws: Option<&'a AwsConfig>,
     /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
     /// The variables and files that describe how an endpoint is reached.

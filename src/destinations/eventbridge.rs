@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 use super::{DeliveryError, DeliveryTrace, Destination, Event, Probe};
 use crate::{
     aws::{
-        Aws, AwsLimits, AwsService,
+        AwsConfig, AwsLimits, AwsService,
         sdk_error::{self, ErrorClass},
     },
     domain::Key,
@@ -36,7 +36,7 @@ pub struct EventBridgeDestination {
 
 impl EventBridgeDestination {
     /// `bus`, as it is reached over `aws`.
-    pub fn new(aws: &Aws, bus: EventBus) -> Self {
+    pub fn new(aws: &AwsConfig, bus: EventBus) -> Self {
         let client = Client::new(&aws.within(AwsService::EventBridge, &AwsLimits::DELIVERY));
         Self {
             client,

@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use super::{DeliveryError, DeliveryTrace, Destination, Event, Probe};
 use crate::{
     aws::{
-        Aws, AwsLimits, AwsService,
+        AwsConfig, AwsLimits, AwsService,
         sdk_error::{self, ErrorClass},
     },
     domain::Key,
@@ -47,7 +47,7 @@ pub struct SqsDestination {
 
 impl SqsDestination {
     /// `queue`, as it is reached over `aws`.
-    pub fn new(aws: &Aws, queue: SqsQueue) -> Self {
+    pub fn new(aws: &AwsConfig, queue: SqsQueue) -> Self {
         Self {
             client: Client::new(&aws.within(AwsService::Sqs, &AwsLimits::DELIVERY)),
             queue,

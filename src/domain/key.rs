@@ -37,9 +37,9 @@ impl fmt::Display for SourceName {
 /// It need not be a UUID or have a fixed length: GOV.UK Pay's ids are unpadded, with 22 to 26
 /// characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(String);
+pub struct NotificationId(String);
 
-impl Id {
+impl NotificationId {
     /// Reads an id; `None` if it is invalid.
     pub fn new(id: &str) -> Option<Self> {
         let printable = |b: u8| (0x20..=0x7e).contains(&b);
@@ -61,7 +61,7 @@ pub struct Key(String);
 
 impl Key {
     /// The key of a notification whose sender's id could be read.
-    pub fn new(source: &SourceName, id: &Id) -> Self {
+    pub fn new(source: &SourceName, id: &NotificationId) -> Self {
         Self(format!(
             "{source}:{}",
             utf8_percent_encode(id.as_str(), ESCAPED)
@@ -152,10 +152,10 @@ mod tests {
             "a b~c",
             &"x".repeat(200),
         ] {
-            assert!(Id::new(good).is_some(), "{good}");
+            assert!(NotificationId::new(good).is_some(), "{good}");
         }
         for bad in ["", "a\n", "é", "\u{7f}", &"x".repeat(201)] {
-            assert!(Id::new(bad).is_none(), "{bad:?}");
+            assert!(NotificationId::new(bad).is_none(), "{bad:?}");
         }
     }
 
@@ -168,7 +168,7 @@ mod tests {
             ("~x", "pay:%7Ex"),
             ("a:b/c%d e", "pay:a%3Ab%2Fc%25d%20e"),
         ] {
-            let made = Key::new(&source, &Id::new(id).unwrap());
+            let made = Key::new(&source, &NotificationId::new(id).unwrap());
             assert_eq!(made.as_str(), key);
             assert_eq!(Key::parse(key), Some(made), "a key reads back as itself");
         }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_conflict_is_named_beside_the_first_and_unreadable_bytes_by_their_digest() {
         let source = SourceName::new("hmrc").unwrap();
-        let first = Key::new(&source, &Id::new("n1").unwrap());
+        let first = Key::new(&source, &NotificationId::new("n1").unwrap());
         let conflict = first.conflict(&[0xab; 32]);
         assert_eq!(conflict.as_str(), "hmrc:n1~abababab");
         assert!(conflict.is_conflict() && !first.is_conflict());

@@ -63,15 +63,15 @@ impl ConfigLocation {
 
 /// A value with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located<T> {
+pub struct LocatedValue<T> {
     /// The value.
     pub value: T,
     /// The place of the value.
     pub place: ConfigLocation,
 }
 
-impl<T: fmt::Display> Located<T> {
-    /// An error that shows this value. A secret is never `Located`, only its reference.
+impl<T: fmt::Display> LocatedValue<T> {
+    /// An error that shows this value. A secret is never a `LocatedValue`, only its reference.
     pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
         self.place.problem(format_args!("({}) {what}", self.value))
     }

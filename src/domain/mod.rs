@@ -8,8 +8,8 @@ mod state;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
-pub use key::{Id, Key, SourceName};
-pub use located::{ConfigError, ConfigLocation, Located};
+pub use key::{Key, NotificationId, SourceName};
+pub use located::{ConfigError, ConfigLocation, LocatedValue};
 pub use secret::Secret;
 pub use state::{HeldReason, Origin, State};
 pub use timestamp::Timestamp;

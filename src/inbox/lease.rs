@@ -99,7 +99,7 @@ pub enum Mark {
 
 /// Whether a mark was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marked {
+pub enum MarkOutcome {
     /// Written.
     Done,
     /// Not written: the lease has lapsed, and a later claim has or had the row.

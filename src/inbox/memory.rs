@@ -12,11 +12,11 @@ use bytes::Bytes;
 
 use super::{
     AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox,
-    DiscardRequest, Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry,
-    KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, Marked, OperatorInbox,
-    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox, Recorded,
-    Replayed, Row, RowFilter, RowPage, SourceFilter, StateSummary, SummaryRequest, SweepStatus,
-    is_due, record_sweep, silent_since,
+    DiscardOutcome, DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary,
+    KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, MarkOutcome,
+    OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
+    ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter, RowPage, SourceFilter,
+    StateSummary, SummaryRequest, SweepStatus, is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -125,17 +125,17 @@ fn is_row_due(row: &Row, now: Timestamp) -> bool {
 }
 
 impl ReceiveInbox for MemoryInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let mut tables = self.tables();
         match tables.insert(entry) {
-            Ok(()) => return Ok(Recorded::First),
-            Err(stored) if stored == entry.content_digest => return Ok(Recorded::Duplicate),
+            Ok(()) => return Ok(RecordOutcome::First),
+            Err(stored) if stored == entry.content_digest => return Ok(RecordOutcome::Duplicate),
             Err(_) => {}
         }
         let conflict = entry.as_conflict();
         match tables.insert(&conflict) {
-            Ok(()) => Ok(Recorded::Conflict(conflict.key)),
-            Err(stored) if stored == conflict.content_digest => Ok(Recorded::Duplicate),
+            Ok(()) => Ok(RecordOutcome::Conflict(conflict.key)),
+            Err(stored) if stored == conflict.content_digest => Ok(RecordOutcome::Duplicate),
             Err(_) => Err(InboxError::ConflictTaken { key: conflict.key }),
         }
     }
@@ -216,15 +216,15 @@ impl DeliveryInbox for MemoryInbox {
         })
     }
 
-    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.fenced(fence) else {
             let row = tables.rows.get(&fence.key);
             let is_discarded = row.is_some_and(|row| row.state == State::Discarded);
             return Ok(if is_discarded {
-                Marked::Discarded
+                MarkOutcome::Discarded
             } else {
-                Marked::Lost
+                MarkOutcome::Lost
             });
         };
         row.lease = None;
@@ -258,7 +258,7 @@ impl DeliveryInbox for MemoryInbox {
                 row.due_at = Some(at);
             }
         }
-        Ok(Marked::Done)
+        Ok(MarkOutcome::Done)
     }
 
     async fn record_last_received(
@@ -441,13 +441,13 @@ impl ReadInbox for MemoryInbox {
 }
 
 impl OperatorInbox for MemoryInbox {
-    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<ReplayOutcome, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key) else {
-            return Ok(Replayed::Absent);
+            return Ok(ReplayOutcome::Absent);
         };
         if let Err(why) = row.replayable(now) {
-            return Ok(Replayed::Refused(why));
+            return Ok(ReplayOutcome::Refused(why));
         }
         row.history.add_replay(now, row.attempts);
         row.state = State::Recorded;
@@ -458,16 +458,20 @@ impl OperatorInbox for MemoryInbox {
         row.budget_from = now;
         row.due_at = Some(now);
         row.expires_at = None;
-        Ok(Replayed::Done)
+        Ok(ReplayOutcome::Done)
     }
 
-    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        request: &DiscardRequest,
+    ) -> Result<DiscardOutcome, InboxError> {
         let mut tables = self.tables();
         let Some(row) = tables.rows.get_mut(key) else {
-            return Ok(Discarded::Absent);
+            return Ok(DiscardOutcome::Absent);
         };
         if let Err(why) = row.discardable(request.erase, request.now) {
-            return Ok(Discarded::Refused(why));
+            return Ok(DiscardOutcome::Refused(why));
         }
         if row.state == State::Delivered {
             row.reason = Some(State::Delivered.to_string());
@@ -481,13 +485,13 @@ impl OperatorInbox for MemoryInbox {
         if request.erase {
             row.body = None;
         }
-        Ok(Discarded::Done)
+        Ok(DiscardOutcome::Done)
     }
 
-    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, row: &Row) -> Result<ImportOutcome, InboxError> {
         let mut tables = self.tables();
         if let Some(stored) = tables.rows.get(&row.key) {
-            return Ok(Imported::of_stored(Some(stored.content_digest), row));
+            return Ok(ImportOutcome::of_stored(Some(stored.content_digest), row));
         }
         let imported = Row {
             lease: None,
@@ -495,7 +499,7 @@ impl OperatorInbox for MemoryInbox {
             ..row.clone()
         };
         tables.rows.insert(row.key.clone(), imported);
-        Ok(Imported::Stored)
+        Ok(ImportOutcome::Stored)
     }
 
     async fn body_copies(&self, key: &Key) -> Result<Vec<BodyCopy>, InboxError> {

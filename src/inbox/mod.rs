@@ -40,7 +40,7 @@ pub use history::{
     MAX_ENTRIES as MAX_HISTORY_ENTRIES, MAX_TEXT_CHARS, PastAttempt, PastOutcome,
 };
 pub use kv::{CasOutcome, KvEntry, KvKey};
-pub use lease::{Claim, Fence, Lease, LeaseId, Mark, Marked};
+pub use lease::{Claim, Fence, Lease, LeaseId, Mark, MarkOutcome};
 pub use ledger::{EventClaim, LedgerEntry};
 pub use list::{ListCursor, PageRequest, RowFilter, RowPage, SourceFilter};
 pub use lock::{HeldLock, LockHolder, LockTerms, SharedLock, TryLock};
@@ -57,7 +57,7 @@ pub use sweep_status::{SWEEP_STATUS_INTERVAL, SweepStatus, last_sweep, record_sw
 
 /// How recording ended. Each of these is answered 200: the notification is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recorded {
+pub enum RecordOutcome {
     /// Stored now.
     First,
     /// Stored before, with the same content. Nothing was changed.
@@ -69,7 +69,7 @@ pub enum Recorded {
 
 /// How a replay ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replayed {
+pub enum ReplayOutcome {
     /// Recorded again: due now, with a new budget.
     Done,
     /// The key is unknown.
@@ -91,7 +91,7 @@ pub struct DiscardRequest {
 
 /// How discarding ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Discarded {
+pub enum DiscardOutcome {
     /// Ended, and its bytes erased if that was requested.
     Done,
     /// The key is unknown.
@@ -105,7 +105,7 @@ pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How the import of a row ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Imported {
+pub enum ImportOutcome {
     /// Stored now.
     Stored,
     /// The notification is stored already. Nothing was changed.
@@ -114,7 +114,7 @@ pub enum Imported {
     KeyTaken,
 }
 
-impl Imported {
+impl ImportOutcome {
     /// How the import of a row ends whose key is taken by a row with this content digest.
     pub fn of_stored(content_digest: Option<[u8; 32]>, row: &Row) -> Self {
         if content_digest == Some(row.content_digest) {

@@ -10,10 +10,10 @@
 use std::{collections::BTreeSet, future::Future};
 
 use super::{
-    AuditEntry, BodyCopy, CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence,
-    Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, Marked, PageRequest,
-    PendingEvent, PendingGauges, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter,
-    SummaryRequest, SweepStatus,
+    AuditEntry, BodyCopy, CasOutcome, Claim, DiscardOutcome, DiscardRequest, EventClaim, Fence,
+    ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark, MarkOutcome,
+    PageRequest, PendingEvent, PendingGauges, RecordOutcome, ReplayOutcome, Row, RowFilter,
+    RowPage, SourceFilter, SummaryRequest, SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -27,10 +27,13 @@ use crate::{
 pub trait ReceiveInbox: Send + Sync + 'static {
     /// Stores `entry` durably before returning.
     ///
-    /// Safe to repeat: the same key and content again is [`Recorded::Duplicate`] and changes
+    /// Safe to repeat: the same key and content again is [`RecordOutcome::Duplicate`] and changes
     /// nothing; the same key with other content is stored beside it, held, as
-    /// [`Recorded::Conflict`].
-    fn record(&self, entry: &Entry) -> impl Future<Output = Result<Recorded, InboxError>> + Send;
+    /// [`RecordOutcome::Conflict`].
+    fn record(
+        &self,
+        entry: &Entry,
+    ) -> impl Future<Output = Result<RecordOutcome, InboxError>> + Send;
 
     /// Succeeds if the inbox can be reached. Changes nothing.
     fn probe(&self) -> impl Future<Output = Result<(), InboxError>> + Send;
@@ -80,7 +83,7 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         &self,
         fence: &Fence,
         mark: &Mark,
-    ) -> impl Future<Output = Result<Marked, InboxError>> + Send;
+    ) -> impl Future<Output = Result<MarkOutcome, InboxError>> + Send;
 
     /// Erases bodies that no row owns, and lets those of finished rows expire: what a process left
     /// that ended between two writes. At most `limit` bodies of each shard; returns how many were
@@ -217,7 +220,7 @@ pub trait OperatorInbox: Send + Sync + 'static {
         &self,
         key: &Key,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Replayed, InboxError>> + Send;
+    ) -> impl Future<Output = Result<ReplayOutcome, InboxError>> + Send;
 
     /// Ends a row for good, unless an attempt is under way; with `erase`, every copy of its bytes
     /// is erased, too.
@@ -228,13 +231,13 @@ pub trait OperatorInbox: Send + Sync + 'static {
         &self,
         key: &Key,
         request: &DiscardRequest,
-    ) -> impl Future<Output = Result<Discarded, InboxError>> + Send;
+    ) -> impl Future<Output = Result<DiscardOutcome, InboxError>> + Send;
 
     /// Stores a row of another inbox under its key, with its bytes, state and dates, but without
     /// its lease. A row that is stored already is not changed.
     ///
     /// Also needs `dynamodb:PutItem` on rows, which no policy of the template has.
-    fn import(&self, row: &Row) -> impl Future<Output = Result<Imported, InboxError>> + Send;
+    fn import(&self, row: &Row) -> impl Future<Output = Result<ImportOutcome, InboxError>> + Send;
 
     /// Every place that holds bytes of a notification: of its row, and of copies whose row was
     /// refused. Those are what [`discard`](Self::discard) erases.

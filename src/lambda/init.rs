@@ -8,8 +8,10 @@ use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 
 use super::{LambdaFunction, Reconciler, ReconcilerDeps, Role, RoleError};
 use crate::{
-    aws::{Aws, AwsError, AwsService},
-    config::{Config, ConfigDocument, ConfigErrors, DocumentReference, InboxConfig, Overrides},
+    aws::{AwsConfig, AwsError, AwsService},
+    config::{
+        Config, ConfigDocument, ConfigErrors, ConfigOverrides, DocumentReference, InboxConfig,
+    },
     delivery::DeliveryWorker,
     destinations::{
         AnyDestination, DeliveryError, Destination, DestinationDeps, DestinationRoutes, Event,
@@ -99,7 +101,7 @@ pub(super) struct DestinationContext<'a> {
     /// The errors of the configuration in spite of which the function receives.
     tolerated: Option<&'a ConfigErrors>,
     secrets: &'a SecretSources<'a>,
-    aws: &'a Aws,
+    aws: &'a AwsConfig,
     clock: Arc<dyn Clock>,
 }
 
@@ -117,7 +119,7 @@ pub(super) async fn build<D: Destination>(
     let document = document(&outside).await?;
     let (config, tolerated) = configuration(role, &document, &outside)?;
     let table = table(&config)?;
-    let aws = Aws::from_variables(&outside)?;
+    let aws = AwsConfig::from_variables(&outside)?;
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
     let inbox = Arc::new(DynamoInbox::new(&aws.config(AwsService::DynamoDb), table));
     let reconciler = reconciler(role, &config, &inbox, &manager, env)?;
@@ -171,7 +173,7 @@ async fn document(outside: &SecretSources<'_>) -> Result<ConfigDocument, InitErr
     let reference = DocumentReference::parse(CONFIGURATION, &value)?;
     let fetched = match reference.arn() {
         Some(arn) => {
-            let manager = SecretsManager::new(&Aws::from_variables(outside)?);
+            let manager = SecretsManager::new(&AwsConfig::from_variables(outside)?);
             let arns = BTreeSet::from([arn.to_owned()]);
             manager.read(&arns, SecretsCaller::Background).await
         }
@@ -200,7 +202,7 @@ fn configuration(
     for error in tolerated.iter().flat_map(ConfigErrors::iter) {
         tracing::error!(reason = %error, "the configuration has an error");
     }
-    Overrides::default().apply(&mut config, outside)?;
+    ConfigOverrides::default().apply(&mut config, outside)?;
     Ok((config, tolerated))
 }
 

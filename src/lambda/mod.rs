@@ -34,7 +34,7 @@ use crate::{
     delivery::{
         AttemptCounts, DeliveryWorker, RunDeadline,
         stream_batch::{self, BatchOutcome},
-        sweep::{SweepGauges, Sweeper},
+        sweep::{SweepGauges, SweepRunner},
     },
     destinations::{DeliveryTrace, Destination},
     domain::{SourceName, Timestamp},
@@ -60,7 +60,7 @@ pub struct LambdaFunction<I, D> {
     role: Role,
     receiver: Option<Receiver<I>>,
     stream_worker: Option<Arc<DeliveryWorker<I, D>>>,
-    sweeper: Option<Sweeper<I, D>>,
+    sweeper: Option<SweepRunner<I, D>>,
     reconciler: Option<Reconciler<I>>,
     is_warm: AtomicBool,
     metrics: Option<FunctionMetrics>,
@@ -165,7 +165,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             sweeper: worker
                 .clone()
                 .filter(|_| role != Role::Process)
-                .map(Sweeper::new),
+                .map(SweepRunner::new),
             stream_worker: worker.filter(|_| role != Role::Sweep),
             reconciler: reconciler.filter(|_| role.pulls()),
             is_warm: AtomicBool::new(false),
@@ -252,7 +252,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
     /// without them stuck notifications would go unseen.
     async fn sweep(
         &self,
-        sweeper: &Sweeper<I, D>,
+        sweeper: &SweepRunner<I, D>,
         invocation: &Invocation,
         line: &mut InvocationLog,
     ) -> Result<AttemptCounts, InvocationError> {
@@ -316,7 +316,7 @@ async fn batch<I: DeliveryInbox, D: Destination>(
 }
 
 async fn sweep<I: DeliveryInbox, D: Destination>(
-    sweeper: &Sweeper<I, D>,
+    sweeper: &SweepRunner<I, D>,
     invocation: &Invocation,
     line: &mut InvocationLog,
 ) -> Result<AttemptCounts, InvocationError> {

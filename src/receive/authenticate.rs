@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// A POST to a source.
-pub(super) struct Callback<'a> {
+pub(super) struct CallbackRequest<'a> {
     source: &'a Source,
     signatures: &'a [&'a [u8]],
     body: &'a Bytes,
     received_at: Timestamp,
 }
 
-impl<'a> Callback<'a> {
+impl<'a> CallbackRequest<'a> {
     pub(super) fn new(
         source: &'a Source,
         signatures: &'a [&'a [u8]],
@@ -45,7 +45,7 @@ impl<'a> Callback<'a> {
 /// once, and not past `deadline`.
 pub(super) async fn authenticate(
     keyring: &Arc<Keyring>,
-    callback: &Callback<'_>,
+    callback: &CallbackRequest<'_>,
     deadline: Instant,
 ) -> Result<Verified, Refusal> {
     let name = &callback.source.name;
@@ -66,7 +66,7 @@ pub(super) async fn authenticate(
     }
 }
 
-fn verify_with(keys: &KeySnapshot, callback: &Callback<'_>) -> Result<Verified, Refusal> {
+fn verify_with(keys: &KeySnapshot, callback: &CallbackRequest<'_>) -> Result<Verified, Refusal> {
     let source = keys.sources().get(&callback.source.name);
     let source = source.unwrap_or(callback.source);
     if source.keys.is_empty() {

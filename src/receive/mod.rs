@@ -22,14 +22,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     domain::{Clock, HeldReason, Key},
-    inbox::{InboxError, ReceiveInbox, Recorded},
+    inbox::{InboxError, ReceiveInbox, RecordOutcome},
     secrets::{KeySnapshot, Keyring, log_unusable_secrets},
     senders::{Acceptance, Entry, read},
     telemetry::RequestRecord,
 };
 
 pub use answer::{HttpAnswer, Refusal, answer};
-use authenticate::{Callback, authenticate};
+use authenticate::{CallbackRequest, authenticate};
 use clock_check::ClockCheck;
 pub use readiness::Readiness;
 use readiness::ReadinessCheck;
@@ -148,7 +148,7 @@ impl<I: ReceiveInbox> Receiver<I> {
         let deadline = Instant::now() + request.time_left(received_at);
         // 3. The source's secrets prove them.
         let signatures = request.header_values(source.kind.signature.header);
-        let callback = Callback::new(source, &signatures, &body, received_at);
+        let callback = CallbackRequest::new(source, &signatures, &body, received_at);
         let verified = authenticate(&self.keyring, &callback, deadline).await;
         log_unusable_secrets(&self.keyring.take_unusable());
         let verified = verified.inspect_err(|refusal| note_digest(refusal, &body, record))?;
@@ -177,7 +177,7 @@ impl<I: ReceiveInbox> Receiver<I> {
         entry: &Entry,
         deadline: Instant,
         record: &mut RequestRecord,
-    ) -> Result<Recorded, Refusal> {
+    ) -> Result<RecordOutcome, Refusal> {
         let began = Instant::now();
         let recorded = timeout_at(deadline, self.inbox.record(entry)).await;
         record.store = Some(began.elapsed());
@@ -222,15 +222,17 @@ fn note_digest(refusal: &Refusal, body: &Bytes, record: &mut RequestRecord) {
 }
 
 impl Receipt {
-    fn new(entry: Entry, recorded: Recorded) -> Self {
+    fn new(entry: Entry, recorded: RecordOutcome) -> Self {
         let (key, stored) = match recorded {
-            Recorded::First => {
+            RecordOutcome::First => {
                 let held = |reason: HeldReason| ReceiptStatus::Held(reason.as_str());
                 let stored = entry.held.map_or(ReceiptStatus::Recorded, held);
                 (entry.key, stored)
             }
-            Recorded::Duplicate => (entry.key, ReceiptStatus::Duplicate),
-            Recorded::Conflict(key) => (key, ReceiptStatus::Held(HeldReason::Conflict.as_str())),
+            RecordOutcome::Duplicate => (entry.key, ReceiptStatus::Duplicate),
+            RecordOutcome::Conflict(key) => {
+                (key, ReceiptStatus::Held(HeldReason::Conflict.as_str()))
+            }
         };
         Self {
             key,

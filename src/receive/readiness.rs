@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        inbox::{InboxError, Recorded},
+        inbox::{InboxError, RecordOutcome},
         senders::Entry,
     };
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     impl ReceiveInbox for ProbedInbox {
-        async fn record(&self, _: &Entry) -> Result<Recorded, InboxError> {
+        async fn record(&self, _: &Entry) -> Result<RecordOutcome, InboxError> {
             unreachable!()
         }
 
@@ -167,13 +167,13 @@ mod tests {
         }
     }
 
-    struct Asked {
+    struct ReadinessTest {
         check: Arc<ReadinessCheck>,
         inbox: Arc<ProbedInbox>,
         clock: Arc<SetClock>,
     }
 
-    impl Asked {
+    impl ReadinessTest {
         fn new() -> Self {
             Self {
                 check: Arc::default(),
@@ -197,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_inbox_is_probed_once_every_few_seconds_whoever_asks() {
-        let asked = Asked::new();
+        let asked = ReadinessTest::new();
         for _ in 0..100 {
             assert_eq!(asked.state().await, Readiness::Ready);
         }
@@ -218,7 +218,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn callers_share_one_check_and_one_that_hangs_up_does_not_cancel_it() {
-        let asked = Asked::new();
+        let asked = ReadinessTest::new();
         let hung_up = timeout(Duration::from_millis(1), asked.state()).await;
         assert!(hung_up.is_err());
         let all = tokio::join!(asked.state(), asked.state(), asked.state());
@@ -228,7 +228,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_inbox_that_hangs_is_out_of_reach_after_a_bounded_time() {
-        let asked = Asked::new();
+        let asked = ReadinessTest::new();
         asked.inbox.hangs.store(true, Ordering::SeqCst);
         for _ in 0..3 {
             assert_eq!(asked.state().await.code(), Some("inbox"));

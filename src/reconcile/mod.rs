@@ -35,7 +35,7 @@ pub use progress_event::{ProgressEvent, RunReporter};
 use run::LockedRun;
 pub use run::RunContext;
 pub use schedule::{Reconciler, ReconcilerDeps, RunLimits};
-pub use sleeper::{Sleeper, TokioSleeper};
+pub use sleeper::{RunSleeper, TokioSleeper};
 pub use transport::{
     ClientResponse, NetworkTransport, RequestError, ResponseError, SenderTransport,
 };

@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ClientResponse, ResponseError, RunEnd, RunOptions, RunReporter, SenderTransport, Sleeper,
+    ClientResponse, ResponseError, RunEnd, RunOptions, RunReporter, RunSleeper, SenderTransport,
     transport::CALL_LIMITS,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub struct RunContext<'a, I> {
     /// Time and randomness.
     pub clock: &'a dyn Clock,
     /// How the run waits.
-    pub sleeper: &'a dyn Sleeper,
+    pub sleeper: &'a dyn RunSleeper,
     /// How the run's requests are sent.
     pub transport: &'a dyn SenderTransport,
     /// Stops the run between two steps, or in the middle of a pause.

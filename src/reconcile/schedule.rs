@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    NetworkTransport, RunContext, RunOptions, RunReporter, Sleeper,
+    NetworkTransport, RunContext, RunOptions, RunReporter, RunSleeper,
     credentials::{FetchedAccess, ReconcileCredentials},
     log::ReconcileLogger,
     record::{RunResult, record},
@@ -31,7 +31,7 @@ pub struct ReconcilerDeps {
     /// Time and randomness.
     pub clock: Arc<dyn Clock>,
     /// How runs wait.
-    pub sleeper: Box<dyn Sleeper>,
+    pub sleeper: Box<dyn RunSleeper>,
     /// Reads an environment variable.
     pub env: fn(&str) -> Option<String>,
     /// Reads secrets from AWS Secrets Manager; `None` where AWS is not used.
@@ -63,7 +63,7 @@ pub struct Reconciler<I> {
     window: Acceptance,
     credentials: ReconcileCredentials,
     clock: Arc<dyn Clock>,
-    sleeper: Box<dyn Sleeper>,
+    sleeper: Box<dyn RunSleeper>,
     holder: Box<dyn LockHolder>,
     reporter: Box<dyn RunReporter>,
     metrics: Option<MetricsWriter>,

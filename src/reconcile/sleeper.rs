@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt};
 
 /// Lets time pass.
-pub trait Sleeper: Send + Sync {
+pub trait RunSleeper: Send + Sync {
     /// Returns once `duration` has passed on the run's [`Clock`](crate::domain::Clock).
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
 }
@@ -14,7 +14,7 @@ pub trait Sleeper: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioSleeper;
 
-impl Sleeper for TokioSleeper {
+impl RunSleeper for TokioSleeper {
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         tokio::time::sleep(duration).boxed()
     }

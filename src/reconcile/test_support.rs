@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio_util::sync::CancellationToken;
 
-use super::{LockedRun, NetworkTransport, RunContext, RunOptions, Sleeper};
+use super::{LockedRun, NetworkTransport, RunContext, RunOptions, RunSleeper};
 use crate::{
     domain::{Clock, SourceName, Timestamp},
     inbox::MemoryInbox,
@@ -47,7 +47,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl Sleeper for ManualClock {
+impl RunSleeper for ManualClock {
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         async move {
             self.advance(duration);

@@ -18,7 +18,7 @@ use std::{io, path::Path};
 
 use sha2::{Digest, Sha256};
 
-use crate::aws::Environment;
+use crate::aws::AwsEnvironment;
 pub use crate::domain::Secret;
 pub use fetched::{FetchedSecrets, SecretsManagerError};
 pub use keyring::{KeySnapshot, Keyring, MAX_KEY_AGE, REFRESH_INTERVAL, log_unusable_secrets};
@@ -66,7 +66,7 @@ pub struct SecretSources<'a> {
     pub vault: &'a FetchedSecrets,
 }
 
-impl Environment for SecretSources<'_> {
+impl AwsEnvironment for SecretSources<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         (self.env)(name)
     }

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::{FetchedSecrets, Secret, SecretRef, SecretsManagerError};
 use crate::aws::{
-    Aws, AwsLimits, AwsService,
+    AwsConfig, AwsLimits, AwsService,
     sdk_error::{self, ErrorClass},
 };
 
@@ -52,7 +52,7 @@ pub enum SecretsCaller {
 /// Reads secrets from Secrets Manager.
 #[derive(Clone, Debug)]
 pub struct SecretsManager {
-    aws: Aws,
+    aws: AwsConfig,
     /// Created by the first call, because most functions need no client and creating one takes
     /// time.
     client: Arc<OnceLock<Client>>,
@@ -60,7 +60,7 @@ pub struct SecretsManager {
 
 impl SecretsManager {
     /// Secrets Manager, reached over `aws`.
-    pub fn new(aws: &Aws) -> Self {
+    pub fn new(aws: &AwsConfig) -> Self {
         Self {
             aws: aws.clone(),
             client: Arc::default(),

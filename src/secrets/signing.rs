@@ -3,7 +3,7 @@
 
 use super::{Secret, SecretError, SecretRef, SecretSources};
 use crate::{
-    domain::{ConfigError, Located, SourceName},
+    domain::{ConfigError, LocatedValue, SourceName},
     senders::{SecretFingerprint, SenderKind, SigningKey, Source},
 };
 
@@ -17,7 +17,7 @@ pub struct SourceSecrets {
     /// Whether the source receives live payments, so that test secrets are refused.
     pub live: bool,
     /// The references to its active secrets; empty until there is one.
-    pub references: Vec<Located<SecretRef>>,
+    pub references: Vec<LocatedValue<SecretRef>>,
 }
 
 /// A secret that cannot be used. A role that can work without it logs this error.
@@ -106,7 +106,7 @@ fn build_source<'a>(
 fn shared(
     secret: &UsedSecret<'_>,
     used: &[UsedSecret<'_>],
-    reference: &Located<SecretRef>,
+    reference: &LocatedValue<SecretRef>,
 ) -> Option<UnusableSecretError> {
     let is_same = |other: &&UsedSecret<'_>| other.fingerprint == secret.fingerprint;
     let other = used
@@ -132,7 +132,7 @@ fn shared(
 /// A sender's signing secret, or `None` until Secrets Manager has a value. The form is checked only
 /// if the sender's kind is known.
 pub(crate) fn fetch_signing_secret(
-    reference: &Located<SecretRef>,
+    reference: &LocatedValue<SecretRef>,
     kind: Option<SenderKind>,
     live: bool,
     outside: &SecretSources<'_>,

@@ -43,12 +43,12 @@ pub struct Entry {
     pub origin: Origin,
     /// Why it is held for a person; `None` if it is not.
     pub held: Option<HeldReason>,
-    pub(super) _proof: Proof,
+    pub(super) _proof: EntryProof,
 }
 
 /// Private to this module, so that no other code can create an [`Entry`] without a proof.
 #[derive(Clone, Debug)]
-pub(super) struct Proof;
+pub(super) struct EntryProof;
 
 impl Entry {
     /// The same notification as it is stored when its key already belongs to other content.

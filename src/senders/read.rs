@@ -7,9 +7,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Entry, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified, entry::Proof, json::UnreadableError,
+    Entry, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified, entry::EntryProof,
+    json::UnreadableError,
 };
-use crate::domain::{HeldReason, Id, Key, Origin, SourceName, Timestamp};
+use crate::domain::{HeldReason, Key, NotificationId, Origin, SourceName, Timestamp};
 
 /// How far ahead of our clock a sender's date may lie.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -29,7 +30,7 @@ impl Acceptance {
 
 /// The fields of an envelope, of any sender.
 pub(super) struct EnvelopeFields {
-    pub(super) id: Id,
+    pub(super) id: NotificationId,
     pub(super) event_type: String,
     pub(super) subject: Option<String>,
     pub(super) event_at: Timestamp,
@@ -187,7 +188,7 @@ pub fn read(
         received_at,
         origin,
         held,
-        _proof: Proof,
+        _proof: EntryProof,
     }
 }
 

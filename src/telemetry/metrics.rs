@@ -34,7 +34,7 @@ const MAX_VALUES: usize = 100;
 
 /// A metric: its name, unit and dimensions, and what it costs.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Metric {
+pub struct MetricDefinition {
     /// Its name.
     pub name: &'static str,
     /// Its unit, in CloudWatch's word.
@@ -126,7 +126,7 @@ const SECRETS_RARELY: &[(&str, MetricFrequency)] =
 macro_rules! metrics {
     ($($constant:ident = $name:literal, $unit:literal, $dimensions:expr, $statistics:expr,
         $writers:expr, $set:ident;)*) => {
-        $(pub(crate) static $constant: Metric = Metric {
+        $(pub(crate) static $constant: MetricDefinition = MetricDefinition {
             name: $name,
             unit: $unit,
             dimensions: $dimensions,
@@ -136,7 +136,7 @@ macro_rules! metrics {
         };)*
 
         /// Every metric.
-        pub static METRICS: &[&Metric] = &[$(&$constant),*];
+        pub static METRICS: &[&MetricDefinition] = &[$(&$constant),*];
     };
 }
 
@@ -208,19 +208,19 @@ impl EmbeddedMetrics {
     }
 
     /// Adds one value. A metric with other dimensions, or of a larger set, is left out.
-    pub(crate) fn add(&mut self, metric: &Metric, value: u64) {
+    pub(crate) fn add(&mut self, metric: &MetricDefinition, value: u64) {
         self.insert(metric, value);
     }
 
     /// Adds one value unless it is zero: a metric costs for each hour in which it has a value.
-    pub(crate) fn add_unless_zero(&mut self, metric: &Metric, value: u64) {
+    pub(crate) fn add_unless_zero(&mut self, metric: &MetricDefinition, value: u64) {
         if value > 0 {
             self.add(metric, value);
         }
     }
 
     /// Adds the values of several events, as many as a line may hold.
-    pub(crate) fn add_all(&mut self, metric: &Metric, values: &[u64]) {
+    pub(crate) fn add_all(&mut self, metric: &MetricDefinition, values: &[u64]) {
         let values = values.iter().take(MAX_VALUES).map(u64::to_string);
         self.insert(
             metric,
@@ -228,11 +228,11 @@ impl EmbeddedMetrics {
         );
     }
 
-    fn insert(&mut self, metric: &Metric, value: impl Display) {
+    fn insert(&mut self, metric: &MetricDefinition, value: impl Display) {
         debug_assert_eq!(metric.dimensions, self.dimensions, "{}", metric.name);
         if metric.dimensions == self.dimensions && metric.set <= self.set {
             let separator = if self.named.is_empty() { "" } else { "," };
-            let Metric { name, unit, .. } = metric;
+            let MetricDefinition { name, unit, .. } = metric;
             // Writing to a string cannot fail.
             let _ = write!(self.members, r#","{name}":{value}"#);
             let _ = write!(

@@ -24,8 +24,8 @@ pub(crate) use metrics::{
     OLDEST_OPEN_SECONDS, OPEN_ROWS, REPEAT, SILENCE_HOURS,
 };
 pub use metrics::{
-    COUNTED_FIELD, FunctionMetrics, METRICS, Metric, MetricFrequency, MetricSet, MetricsWriter,
-    NAMESPACE,
+    COUNTED_FIELD, FunctionMetrics, METRICS, MetricDefinition, MetricFrequency, MetricSet,
+    MetricsWriter, NAMESPACE,
 };
 pub use panics::log_panics;
 pub use platform::PlatformFields;

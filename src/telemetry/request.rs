@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     MetricSample, PlatformFields,
-    metrics::{self, EmbeddedMetrics, Metric},
+    metrics::{self, EmbeddedMetrics, MetricDefinition},
     micros,
 };
 use crate::domain::{Key, SourceName};
@@ -140,7 +140,7 @@ impl RequestRecord {
             .collect()
     }
 
-    fn outcome_metric(&self) -> Option<&'static Metric> {
+    fn outcome_metric(&self) -> Option<&'static MetricDefinition> {
         Some(match (self.outcome, self.code) {
             ("recorded", _) => &metrics::RECORDED,
             ("duplicate", _) => &metrics::DUPLICATE,

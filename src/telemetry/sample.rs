@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::metrics::{Metric, RECONCILE_RUN, SWEEP_RUN};
+use super::metrics::{MetricDefinition, RECONCILE_RUN, SWEEP_RUN};
 
 /// One value of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricSample {
     /// The metric.
-    pub metric: &'static Metric,
+    pub metric: &'static MetricDefinition,
     /// The value.
     pub value: MetricValue,
 }
@@ -31,7 +31,7 @@ impl MetricSample {
     pub const RUN: Self = Self::count(&RECONCILE_RUN, 1);
 
     /// A number of events or rows.
-    pub const fn count(metric: &'static Metric, count: u64) -> Self {
+    pub const fn count(metric: &'static MetricDefinition, count: u64) -> Self {
         Self {
             metric,
             value: MetricValue::Count(count),
@@ -39,7 +39,7 @@ impl MetricSample {
     }
 
     /// A duration.
-    pub const fn time(metric: &'static Metric, time: Duration) -> Self {
+    pub const fn time(metric: &'static MetricDefinition, time: Duration) -> Self {
         Self {
             metric,
             value: MetricValue::Time(time),

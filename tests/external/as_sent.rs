@@ -12,12 +12,12 @@ use sender_simulator::{
 use url::Url;
 
 use test_support::{
-    process::{BOTH_SOURCES, Folder, HMRC_SECRET, PAY_SECRET, Serve, until},
+    process::{BOTH_SOURCES, HMRC_SECRET, PAY_SECRET, ProgramFolder, RunningServe, until},
     repository,
 };
 
 /// The handler in `script`, once it listens; `None` if `program` is not installed.
-fn handler(folder: &Folder, program: &str, script: &str) -> Option<(Serve, Url)> {
+fn handler(folder: &ProgramFolder, program: &str, script: &str) -> Option<(RunningServe, Url)> {
     let found = Command::new("sh")
         .args(["-c", &format!("command -v {program}")])
         .output()
@@ -28,7 +28,7 @@ fn handler(folder: &Folder, program: &str, script: &str) -> Option<(Serve, Url)>
     }
     let script = repository("tests/external/handlers").join(script);
     let mut command = folder.command_of(found.trim(), &[script.to_str().unwrap()]);
-    let handler = Serve::spawn(&mut command);
+    let handler = RunningServe::spawn(&mut command);
     until("the handler listens", || {
         handler.stdout.find("http://").is_some()
     });
@@ -65,7 +65,7 @@ async fn post(url: &Url, sender: Sender, body: &MessageBody) {
 }
 
 /// What a handler printed: `result content-type signature body-digest key`, a request a line.
-fn seen(handler: &Serve, is_through: bool) -> BTreeSet<String> {
+fn seen(handler: &RunningServe, is_through: bool) -> BTreeSet<String> {
     let lines = handler.stdout.all();
     let requests = lines.iter().filter_map(|line| line.rsplit_once(' '));
     requests
@@ -78,7 +78,7 @@ fn seen(handler: &Serve, is_through: bool) -> BTreeSet<String> {
 async fn an_existing_handler_sees_through_pillarbox_what_it_sees_from_the_sender() {
     let mut handlers = 0;
     for (program, script) in [("python3", "handler.py"), ("node", "handler.mjs")] {
-        let folder = Folder::empty();
+        let folder = ProgramFolder::empty();
         let Some((handler, url)) = handler(&folder, program, script) else {
             continue;
         };

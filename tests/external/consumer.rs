@@ -20,7 +20,7 @@ use sha2::Sha256;
 use url::Url;
 
 use test_support::{
-    process::{Folder, Serve, WHSEC, until},
+    process::{ProgramFolder, RunningServe, WHSEC, until},
     repository,
 };
 
@@ -38,7 +38,7 @@ fn configuration(port: u16) -> String {
 }
 
 /// The consumer, once it listens; any free port if `port` is 0.
-fn consumer(folder: &Folder, port: u16) -> (Serve, u16) {
+fn consumer(folder: &ProgramFolder, port: u16) -> (RunningServe, u16) {
     let python = Command::new("sh")
         .args(["-c", "command -v python3"])
         .output()
@@ -47,7 +47,7 @@ fn consumer(folder: &Folder, port: u16) -> (Serve, u16) {
     let python = String::from_utf8(python).unwrap();
     assert!(!python.is_empty(), "this test needs python3");
     let script = example().join("consumer.py");
-    let consumer = Serve::spawn(&mut folder.command_of(
+    let consumer = RunningServe::spawn(&mut folder.command_of(
         python.trim(),
         &[script.to_str().unwrap(), &port.to_string()],
     ));
@@ -60,7 +60,7 @@ fn consumer(folder: &Folder, port: u16) -> (Serve, u16) {
 }
 
 /// Every event of both senders, each sent twice; gives back how many there are.
-fn send_everything_twice(folder: &Folder, serve: &Serve) -> usize {
+fn send_everything_twice(folder: &ProgramFolder, serve: &RunningServe) -> usize {
     let mut sent = 0;
     for (sender, source) in [(Sender::Hmrc, "hmrc"), (Sender::GovukPay, "pay")] {
         for event in sender.events() {
@@ -88,7 +88,7 @@ fn printed(lines: &[String]) -> BTreeMap<String, usize> {
 
 #[test]
 fn the_consumer_acts_on_each_key_once_whatever_is_sent_twice_or_dies_in_between() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let (mut first, port) = consumer(&folder, 0);
     folder.write("pillarbox.toml", configuration(port));
     let serve = folder.serve();
@@ -155,7 +155,7 @@ fn sign(id: &str, timestamp: i64, body: &str) -> String {
 
 #[test]
 fn the_consumer_refuses_what_is_forged_or_old() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let (consumer, port) = consumer(&folder, 0);
     let now = SystemClock.now().as_seconds();
     let body =

@@ -9,7 +9,7 @@ use std::{io, path::Path, sync::Arc};
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use pillarbox::{
-    aws::{Aws, AwsService},
+    aws::{AwsConfig, AwsService},
     config::Config,
     destinations::{
         DeliveryError, Destination, Event, EventBridgeDestination, EventBus, Probe, SqsDestination,
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use test_support::{
     cloud::reached_at,
     handed_on::{captured, long},
-    ministack::Ministack,
+    ministack::MiniStackProcess,
     posted,
 };
 
@@ -38,7 +38,7 @@ fn fresh(name: &str) -> String {
     format!("{name}-{:016x}", SystemClock.random())
 }
 
-async fn queue(aws: &Aws, name: &str) -> (aws_sdk_sqs::Client, String) {
+async fn queue(aws: &AwsConfig, name: &str) -> (aws_sdk_sqs::Client, String) {
     let client = aws_sdk_sqs::Client::new(&aws.config(AwsService::Sqs));
     let is_fifo = name.ends_with(".fifo").then(|| "true".to_owned());
     let fifo = is_fifo.map(|is| [(QueueAttributeName::FifoQueue, is)].into());
@@ -81,7 +81,7 @@ async fn deliver(destination: &impl Destination, (key, event): &(Key, Event)) {
 
 #[tokio::test]
 async fn a_standard_queue_holds_what_was_sent_and_as_often() {
-    let ministack = Ministack::start();
+    let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
     let (client, url) = queue(&aws, &fresh("ledger")).await;
     let sqs = SqsDestination::new(&aws, SqsQueue::parse(&url).unwrap());
@@ -126,7 +126,7 @@ async fn a_standard_queue_holds_what_was_sent_and_as_often() {
 
 #[tokio::test]
 async fn a_fifo_queue_keeps_the_order_of_a_payment_and_swallows_copies() {
-    let ministack = Ministack::start();
+    let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
     let (client, url) = queue(&aws, &format!("{}.fifo", fresh("ledger"))).await;
     let sqs = SqsDestination::new(&aws, SqsQueue::parse(&url).unwrap());
@@ -173,7 +173,7 @@ async fn a_fifo_queue_keeps_the_order_of_a_payment_and_swallows_copies() {
 
 #[tokio::test]
 async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
-    let ministack = Ministack::start();
+    let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
     let (client, url) = queue(&aws, &fresh("events")).await;
     let name = fresh("ledger");
@@ -238,7 +238,7 @@ const NEW: &str = "webhook_test_new1d5lsa5pdfs2bvim2f9cdu";
 /// A receiver whose only secret is `current` under an ARN; every call is made at once, whatever the
 /// time.
 async fn receiver(
-    aws: &Aws,
+    aws: &AwsConfig,
     arn: &str,
 ) -> (
     Arc<Keyring>,
@@ -285,7 +285,7 @@ async fn receiver(
 
 #[tokio::test]
 async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_restart() {
-    let ministack = Ministack::start();
+    let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
     let secrets = aws_sdk_secretsmanager::Client::new(&aws.config(AwsService::SecretsManager));
     let made = secrets

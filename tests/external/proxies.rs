@@ -17,7 +17,7 @@ use test_support::{
     message::both,
     process::until,
     repository,
-    shipped::Process,
+    shipped::ServeProcess,
     strangers::{may_open, post_many, stay_silent, trickle},
 };
 
@@ -99,7 +99,7 @@ impl Drop for RunningProxy {
 async fn a_sender_is_answered_through_a_proxy_that_strangers_crowd() {
     assert!(may_open(8192), "the test needs 8,192 open files");
     for configure in [nginx, haproxy] {
-        let process = Process::start(&both());
+        let process = ServeProcess::start(&both());
         let folder = tempfile::tempdir().unwrap();
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let at = free.local_addr().unwrap();

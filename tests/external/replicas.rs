@@ -20,7 +20,9 @@ use sender_simulator::{Clock, SystemClock};
 use serde_json::Value;
 use test_support::{
     binary,
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until, within},
+    process::{
+        BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until, within,
+    },
     table,
 };
 use tokio::time::Instant;
@@ -43,7 +45,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
 }
 
 /// haproxy before these replicas, which it checks as docs/deploy-server.md has it.
-fn haproxy(folder: &Folder, at: SocketAddr, replicas: &[SocketAddr]) -> Child {
+fn haproxy(folder: &ProgramFolder, at: SocketAddr, replicas: &[SocketAddr]) -> Child {
     let servers: Vec<String> = replicas
         .iter()
         .enumerate()
@@ -71,10 +73,10 @@ fn haproxy(folder: &Folder, at: SocketAddr, replicas: &[SocketAddr]) -> Child {
 
 /// Replicas that are killed, frozen and started again. Each process writes what it delivers to a
 /// separate file.
-struct Replicas<'a> {
-    folder: &'a Folder,
+struct ReplicaSet<'a> {
+    folder: &'a ProgramFolder,
     addresses: &'a [SocketAddr],
-    running: Vec<Serve>,
+    running: Vec<RunningServe>,
     /// The number of processes started so far.
     started: usize,
     /// The file of each replica that runs.
@@ -85,8 +87,8 @@ struct Replicas<'a> {
     unwritten: Vec<String>,
 }
 
-impl<'a> Replicas<'a> {
-    fn start(folder: &'a Folder, addresses: &'a [SocketAddr]) -> Self {
+impl<'a> ReplicaSet<'a> {
+    fn start(folder: &'a ProgramFolder, addresses: &'a [SocketAddr]) -> Self {
         let mut replicas = Self {
             folder,
             addresses,
@@ -104,7 +106,7 @@ impl<'a> Replicas<'a> {
         replicas
     }
 
-    fn spawn(&mut self, address: SocketAddr) -> (Serve, String) {
+    fn spawn(&mut self, address: SocketAddr) -> (RunningServe, String) {
         self.started += 1;
         let file = format!("delivered-{}", self.started);
         let out = fs::File::create(self.folder.path().join(&file)).unwrap();
@@ -114,7 +116,7 @@ impl<'a> Replicas<'a> {
         command
             .envs(table::variables())
             .env("PILLARBOX_LOG", "warn");
-        let mut serve = Serve::spawn_to(&mut command, out);
+        let mut serve = RunningServe::spawn_to(&mut command, out);
         serve.await_ready();
         (serve, file)
     }
@@ -136,12 +138,12 @@ impl<'a> Replicas<'a> {
     }
 
     /// Stops all, and returns what they delivered.
-    fn stop(mut self) -> Deliveries {
+    fn stop(mut self) -> DeliveredKeys {
         for serve in &mut self.running {
             assert!(serve.stop(Signal::TERM).success());
             self.unwritten.extend(serve.unwritten_outcomes());
         }
-        let mut deliveries = Deliveries::default();
+        let mut deliveries = DeliveredKeys::default();
         for file in &self.killed {
             let keys = delivered_keys(self.folder, file);
             let last = keys.iter().rev().take(MOST_IN_FLIGHT).cloned();
@@ -158,7 +160,7 @@ impl<'a> Replicas<'a> {
 
 /// What all processes delivered.
 #[derive(Default)]
-struct Deliveries {
+struct DeliveredKeys {
     /// The key of each delivery.
     keys: Vec<String>,
     /// Of these, the last of each process that was killed: their outcome may not be written.
@@ -167,7 +169,7 @@ struct Deliveries {
     unwritten: Vec<String>,
 }
 
-impl Deliveries {
+impl DeliveredKeys {
     /// The number of events that were delivered more than once, which they are only after an
     /// outcome that was not written.
     fn more_than_once(&self) -> usize {
@@ -194,7 +196,7 @@ fn count(keys: &[String]) -> BTreeMap<&str, usize> {
 }
 
 /// The keys in what one process delivered. A kill may tear the last line.
-fn delivered_keys(folder: &Folder, file: &str) -> Vec<String> {
+fn delivered_keys(folder: &ProgramFolder, file: &str) -> Vec<String> {
     let key = |line: &str| {
         let event: Value = serde_json::from_str(line).ok()?;
         Some(event["id"].as_str()?.to_owned())
@@ -203,9 +205,9 @@ fn delivered_keys(folder: &Folder, file: &str) -> Vec<String> {
 }
 
 /// The keys of the rows in this state.
-fn keys_of(folder: &Folder, state: &str) -> BTreeSet<String> {
+fn keys_of(folder: &ProgramFolder, state: &str) -> BTreeSet<String> {
     let listing = ["list", "--json", "--state", state];
-    let ran = Ran::of(folder.command(&listing).envs(table::variables()));
+    let ran = CommandResult::of(folder.command(&listing).envs(table::variables()));
     assert_eq!(ran.code, 0, "{ran:?}");
     let rows = ran.stdout.lines();
     rows.map(|row| {
@@ -224,12 +226,12 @@ fn notifications() -> String {
 async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_every_second() {
     let table = table::fresh("behind-haproxy").await;
     let name = table.table();
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{name}\"\n"
     ));
     let addresses = free_addresses(REPLICAS + 1);
     let (at, replicas) = (addresses[REPLICAS], &addresses[..REPLICAS]);
-    let mut replicas = Replicas::start(&folder, replicas);
+    let mut replicas = ReplicaSet::start(&folder, replicas);
     let mut proxy = haproxy(&folder, at, replicas.addresses);
     until("haproxy listens", || {
         std::net::TcpStream::connect(at).is_ok()
@@ -309,7 +311,7 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
         delivered == keys_of(&folder, "delivered"),
         "a row is marked without its delivery"
     );
-    let proven = Ran::of(
+    let proven = CommandResult::of(
         folder
             .command(&["verify", "--stored"])
             .envs(table::variables()),
@@ -328,7 +330,7 @@ async fn a_replica_delivers_all_of_a_calm_run_as_one_process_on_a_file_does() {
         ("file", "kind = \"sqlite\"\npath = \"inbox.db\"\n"),
         ("table", &on_table),
     ] {
-        let folder = Folder::with(&format!("{BOTH_SOURCES}[inbox]\n{inbox}"));
+        let folder = ProgramFolder::with(&format!("{BOTH_SOURCES}[inbox]\n{inbox}"));
         let command = |arguments: &[&str]| {
             let mut command = folder.command_of(&program, arguments);
             command
@@ -337,12 +339,13 @@ async fn a_replica_delivers_all_of_a_calm_run_as_one_process_on_a_file_does() {
             command
         };
         let out = fs::File::create(folder.path().join("delivered")).unwrap();
-        let mut serve = Serve::spawn_to(&mut command(&[&["serve"], FREE_PORTS].concat()), out);
+        let mut serve =
+            RunningServe::spawn_to(&mut command(&[&["serve"], FREE_PORTS].concat()), out);
         serve.await_ready();
         let idle = serve.processor_time();
         let (to, began) = (serve.url("pay").to_string(), Instant::now());
         let simulate = ["simulate", "pay", "--to", &to, "--count", &count, "--quiet"];
-        let ran = Ran::of(&mut command(&[&simulate[..], &["--limit", "60m"]].concat()));
+        let ran = CommandResult::of(&mut command(&[&simulate[..], &["--limit", "60m"]].concat()));
         assert_eq!(ran.code, 0, "{ran:?}");
         let keys = || delivered_keys(&folder, "delivered");
         within(DRAINED, "everything is delivered", || {

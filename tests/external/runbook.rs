@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use test_support::{repository, runbook::Runbook};
+use test_support::{repository, runbook::RunbookText};
 
 /// MiniStack's environment has it, too.
 const PYTHON: &str = "target/tools/ministack/bin/python";
@@ -24,7 +24,7 @@ fn every_command_of_aws_in_the_runbook_is_one_of_its_service() {
         ("DOMAIN", "callbacks.service.gov.uk"),
     ];
     let variables = BTreeMap::from(person.map(|(name, value)| (name, value.to_owned())));
-    let calls = Runbook::read().run(Path::new("true"), &variables);
+    let calls = RunbookText::read().run(Path::new("true"), &variables);
     let calls: Vec<_> = calls
         .iter()
         .filter(|call| call.program == "aws")

@@ -2,7 +2,7 @@
 
 use std::{fs, io, process::Command};
 
-use test_support::{ministack::Ministack, repository};
+use test_support::{ministack::MiniStackProcess, repository};
 
 /// The number of promises in the contract, each of which is a public function.
 fn contract_tests() -> usize {
@@ -16,7 +16,7 @@ fn contract_tests() -> usize {
 
 #[test]
 fn the_table_keeps_its_contract_by_another_s_reading_of_dynamodb_too() {
-    let ministack = Ministack::start();
+    let ministack = MiniStackProcess::start();
     let mut tests = Command::new(env!("CARGO"));
     tests.args([
         "test",

@@ -3,14 +3,14 @@
 
 use std::process::Command;
 
-use test_support::{binary, ministack::Ministack, repository};
+use test_support::{binary, ministack::MiniStackProcess, repository};
 
 /// The translator comes with SAM (`.ci/aws-tools` installs it).
 const PYTHON: &str = "target/tools/sam/bin/python";
 
 #[test]
 fn the_stack_delivers_behind_every_front_and_not_without_its_permissions() {
-    let ministack = Ministack::with_policies();
+    let ministack = MiniStackProcess::with_policies();
     let ended = Command::new(repository(PYTHON))
         .args(["-W", "ignore"])
         .arg(repository("tests/external/stack.py"))

@@ -3,7 +3,7 @@
 
 use test_support::{
     binary,
-    process::{BOTH_SOURCES, Folder, Ran},
+    process::{BOTH_SOURCES, CommandResult, ProgramFolder},
     repository,
 };
 
@@ -11,7 +11,7 @@ const NETWORK: &str = "ip link set lo up && ip addr add 169.254.170.2/32 dev lo 
 
 #[test]
 fn the_role_of_an_ecs_task_is_found_at_the_agent_of_ecs() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let script = repository("tests/external/task_role.py");
     let program = binary("pillarbox-under-test");
     let mut arguments = vec!["--map-root-user", "--net", "sh", "-c", NETWORK, "network"];
@@ -21,7 +21,7 @@ fn the_role_of_an_ecs_task_is_found_at_the_agent_of_ecs() {
         program.to_str().unwrap(),
     ]);
     arguments.extend(["list", "--state", "dead", "--inbox", "dynamodb:inbox"]);
-    let ran = Ran::of(
+    let ran = CommandResult::of(
         folder
             .command_of("unshare", &arguments)
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

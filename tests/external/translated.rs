@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use test_support::{cloudformation::Stack, repository};
+use test_support::{cloudformation::TemplateStack, repository};
 
 /// Python with `aws-sam-translator`, where `.ci/run` puts it, or what `PILLARBOX_TEST_TRANSLATOR`
 /// names.
@@ -72,7 +72,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 
 #[test]
 fn the_translator_leaves_the_alarms_as_they_are_evaluated_and_on_resources_that_exist() {
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let written = alarms(stack.template()["Resources"].as_object().unwrap());
     let expanded = translated(stack.template());
     assert_eq!(alarms(&expanded), written);

@@ -13,14 +13,14 @@ use test_support::repository;
 const TEST_MODULES: [&str; 4] = ["tests", "example", "contract", "test_support"];
 
 /// One package: its sources, its modules with those each may use, and the crates it may not name.
-struct Package {
+struct PackageRules {
     folder: &'static str,
     arrows: &'static [(&'static str, &'static [&'static str])],
     foreign: &'static [&'static str],
 }
 
-const PACKAGES: [Package; 4] = [
-    Package {
+const PACKAGES: [PackageRules; 4] = [
+    PackageRules {
         folder: ".",
         arrows: LIBRARY,
         // The function has no terminal, no HTTP server and no SQLite, and tests bring their
@@ -38,18 +38,18 @@ const PACKAGES: [Package; 4] = [
             "aws-config",
         ],
     },
-    Package {
+    PackageRules {
         folder: "crates/pillarbox-cli",
         arrows: COMMAND_LINE,
         foreign: &["lambda_http", "lambda_runtime", "aws-sdk-dynamodb"],
     },
-    Package {
+    PackageRules {
         folder: "crates/sender-simulator",
         arrows: &[],
         // It must be able to disagree with the receiver, so it shares no code with it.
         foreign: &["pillarbox", "pillarbox-cli", "rusqlite", "clap", "axum"],
     },
-    Package {
+    PackageRules {
         folder: "crates/proof",
         arrows: PROOF,
         // It judges histories and the library; a server's own code is not in its way.
@@ -395,7 +395,7 @@ fn the_test_sees_grouped_and_nested_imports() {
 
 /// A package's files below `src/`, by their path from the root of the repository, without comments
 /// and without tests.
-fn sources(package: &Package) -> Vec<(String, String)> {
+fn sources(package: &PackageRules) -> Vec<(String, String)> {
     let root = repository(".");
     let mut files = Vec::new();
     collect(&root.join(package.folder).join("src"), &mut files);

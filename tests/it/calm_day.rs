@@ -22,11 +22,11 @@ use pillarbox::{
 };
 use serde_json::{Value, json, value::RawValue};
 use test_support::{
-    cloudformation::Stack,
+    cloudformation::TemplateStack,
     cloudwatch::{
         AlarmState, AlarmTransition, AlarmWatch, MetricAlarm, MetricStore, read_line, series,
     },
-    fronts::{Front, FrontRequest, batch},
+    fronts::{FrontRequest, LambdaFront, batch},
     function::post,
     log_buffer::LogBuffer,
     manual_clock::ManualClock,
@@ -63,7 +63,7 @@ impl Destination for MostlyWell {
 
 /// The three functions of a stack over one inbox, by one clock.
 struct CalmStack {
-    stack: Stack,
+    stack: TemplateStack,
     clock: Arc<ManualClock>,
     functions: [(&'static str, LambdaFunction<MemoryInbox, MostlyWell>); 3],
     lines: LogBuffer,
@@ -74,7 +74,7 @@ struct CalmStack {
 
 impl CalmStack {
     fn new(clock: &Arc<ManualClock>, lines: LogBuffer) -> Self {
-        let stack = Stack::with(PARAMETERS);
+        let stack = TemplateStack::with(PARAMETERS);
         let inbox = Arc::new(MemoryInbox::default());
         let keyring = Keyring::fixed(both().iter().map(Source::configured));
         let destination = MostlyWell::default();
@@ -169,7 +169,7 @@ impl CalmStack {
     }
 
     async fn request(&mut self, request: &FrontRequest) -> u64 {
-        let event = Front::HttpApi.invocation(request, self.now());
+        let event = LambdaFront::HttpApi.invocation(request, self.now());
         let reply = self.invoke("Receive", &event).await;
         let status = reply["statusCode"].as_u64().unwrap();
         let api = reference(&self.stack, "Api");
@@ -216,7 +216,7 @@ impl CalmStack {
     }
 }
 
-fn reference(stack: &Stack, id: &str) -> String {
+fn reference(stack: &TemplateStack, id: &str) -> String {
     let resolved = stack.resolve(&json!({"Ref": id})).unwrap();
     resolved.as_str().unwrap().to_owned()
 }

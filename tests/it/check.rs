@@ -5,12 +5,12 @@ use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use sender_simulator::{
     Clock, Sender, Timestamp,
-    check::{self, CheckOptions, CheckReport, Finding, Grade},
+    check::{self, CheckFinding, CheckOptions, CheckReport, Grade},
 };
 use url::Url;
 
 use test_support::{
-    faulty::{Faulty, PlantedFault},
+    faulty::{FaultyReceiver, PlantedFault},
     manual_clock::sender_time,
     message::{hmrc, pay},
     server::{NOW, Server},
@@ -69,7 +69,7 @@ fn found(report: &CheckReport, grade: Grade) -> Vec<&str> {
 }
 
 /// A fault, who meets it, and the findings that fail and that warn because of it.
-type Planted = (
+type PlantedCase = (
     PlantedFault,
     &'static [Sender],
     &'static [&'static str],
@@ -81,7 +81,7 @@ const PAY: &[Sender] = &[Sender::GovukPay];
 const BOTH: &[Sender] = &Sender::ALL;
 
 #[rustfmt::skip]
-const PLANTED: &[Planted] = &[
+const PLANTED: &[PlantedCase] = &[
     (PlantedFault::Answers204, HMRC, &["accepted", "duplicate", "duplicate-at-once"], &[]),
     (PlantedFault::Answers204, PAY, &[], &["accepted", "duplicate", "duplicate-at-once",
         "same-event"]),
@@ -178,7 +178,7 @@ fn is_complete(report: &CheckReport) {
 async fn nothing_is_found_where_nothing_is_wrong() {
     let server = Server::start().await;
     for (sender, source) in [(Sender::Hmrc, hmrc()), (Sender::GovukPay, pay())] {
-        let control = Faulty::start(sender, PlantedFault::Sound, SECRET).await;
+        let control = FaultyReceiver::start(sender, PlantedFault::Sound, SECRET).await;
         let ours = Url::parse(&format!("http://{}{}", server.address, source.path())).unwrap();
         for (url, secret) in [(control.url(), SECRET), (ours, &*source.secrets[0])] {
             let report = checked(&url, sender, secret, options()).await;
@@ -197,7 +197,7 @@ async fn finds_each_by_name(sender: Sender) {
         if !senders.contains(&sender) {
             continue;
         }
-        let receiver = Faulty::start(sender, *fault, SECRET).await;
+        let receiver = FaultyReceiver::start(sender, *fault, SECRET).await;
         let idle = if *fault == PlantedFault::ClosesIdleConnections {
             Duration::from_millis(500)
         } else {
@@ -271,7 +271,7 @@ async fn an_answer_after_three_seconds_is_too_late_for_pay_and_slow_for_hmrc() {
         (Sender::Hmrc, Grade::Warning),
         (Sender::GovukPay, Grade::Failed),
     ] {
-        let receiver = Faulty::start(sender, PlantedFault::Slow, SECRET).await;
+        let receiver = FaultyReceiver::start(sender, PlantedFault::Slow, SECRET).await;
         let options = CheckOptions {
             limit: Duration::from_secs(5),
             slow: None,
@@ -296,7 +296,7 @@ async fn everything_that_is_stored_is_listed() {
         PlantedFault::ConflictsOnDuplicate,
     ] {
         for sender in Sender::ALL {
-            let receiver = Faulty::start(sender, fault, SECRET).await;
+            let receiver = FaultyReceiver::start(sender, fault, SECRET).await;
             let report = checked(&receiver.url(), sender, SECRET, options()).await;
             let may_be = report
                 .sent
@@ -309,7 +309,8 @@ async fn everything_that_is_stored_is_listed() {
             assert_eq!(listed, held, "{sender:?} {fault:?}");
         }
     }
-    let early = Faulty::start(Sender::GovukPay, PlantedFault::AcknowledgesFirst, SECRET).await;
+    let early =
+        FaultyReceiver::start(Sender::GovukPay, PlantedFault::AcknowledgesFirst, SECRET).await;
     let report = checked(&early.url(), Sender::GovukPay, SECRET, options()).await;
     let lost = report
         .sent
@@ -320,7 +321,7 @@ async fn everything_that_is_stored_is_listed() {
         lost >= 1,
         "what was acknowledged first and is not stored shows in the list alone"
     );
-    let dropping = Faulty::start(
+    let dropping = FaultyReceiver::start(
         Sender::GovukPay,
         PlantedFault::DropsUpperCasePayment,
         SECRET,
@@ -337,7 +338,7 @@ async fn everything_that_is_stored_is_listed() {
 #[tokio::test]
 async fn another_secret_is_one_finding_and_checks_that_need_the_secret_are_not_tried() {
     for sender in Sender::ALL {
-        let receiver = Faulty::start(sender, PlantedFault::Sound, SECRET).await;
+        let receiver = FaultyReceiver::start(sender, PlantedFault::Sound, SECRET).await;
         let report = checked(
             &receiver.url(),
             sender,
@@ -386,7 +387,7 @@ async fn a_nearly_correct_secret_is_named() {
         (Sender::GovukPay, &*newline, "and a newline"),
         (Sender::GovukPay, bare, "without its prefix"),
     ] {
-        let receiver = Faulty::start(sender, PlantedFault::Sound, secret).await;
+        let receiver = FaultyReceiver::start(sender, PlantedFault::Sound, secret).await;
         let report = checked(&receiver.url(), sender, SECRET, options()).await;
         let finding = report.finding("secret").unwrap();
         assert!(
@@ -421,7 +422,7 @@ async fn a_url_that_no_receiver_can_have_is_refused_before_anything_is_sent() {
         ("ftp://localhost/pay", "ftp:"),
     ] {
         let url = Url::parse(url).unwrap();
-        let found = |_: &Finding| panic!("nothing is found");
+        let found = |_: &CheckFinding| panic!("nothing is found");
         let refused = check::check(&url, Sender::GovukPay, SECRET, &options(), &clock, found)
             .await
             .unwrap_err();
@@ -432,7 +433,7 @@ async fn a_url_that_no_receiver_can_have_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_report_contains_no_secret_signature_or_query() {
-    let receiver = Faulty::start(Sender::Hmrc, PlantedFault::SetsCookie, SECRET).await;
+    let receiver = FaultyReceiver::start(Sender::Hmrc, PlantedFault::SetsCookie, SECRET).await;
     let mut url = receiver.url();
     url.set_query(Some("token=hush"));
     let report = checked(&url, Sender::Hmrc, SECRET, options()).await;

@@ -6,7 +6,7 @@ use pillarbox::domain::Timestamp;
 use serde_json::{Value, json};
 use test_support::cloudwatch::{
     AlarmState::{self, Alarm, InsufficientData, Ok},
-    AlarmWatch, MathExpression, MetricAlarm, MetricStore, Statistic, read_line, series,
+    AlarmWatch, MathExpression, MetricAlarm, MetricStatistic, MetricStore, read_line, series,
 };
 
 const START: Timestamp = Timestamp::from_millis(1_772_409_600_000);
@@ -134,7 +134,7 @@ fn a_statistic_is_of_all_values_of_the_period_and_missing_without_any() {
         ("SampleCount", &[], None),
     ] {
         assert_eq!(
-            Statistic::parse(name).of(values),
+            MetricStatistic::parse(name).of(values),
             expected,
             "{name} {values:?}"
         );

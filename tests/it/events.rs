@@ -54,9 +54,9 @@ fn made_at(files: &BTreeMap<String, String>) -> Timestamp {
     Timestamp::parse(rest.split_whitespace().next().unwrap()).unwrap()
 }
 
-struct At(Timestamp);
+struct InstantClock(Timestamp);
 
-impl Clock for At {
+impl Clock for InstantClock {
     fn now(&self) -> Timestamp {
         self.0
     }
@@ -86,7 +86,7 @@ impl EventsFunction {
         };
         let config =
             Config::read_to_use(&variables["PILLARBOX_CONFIG"], "local.env", &outside).unwrap();
-        let clock = Arc::new(At(at));
+        let clock = Arc::new(InstantClock(at));
         let keyring = Keyring::new(config.source_secrets(), &outside, None, clock.clone());
         assert!(keyring.take_unusable().is_empty());
         let folder = TempDir::new().unwrap();
@@ -243,7 +243,7 @@ fn check(name: &str, answer: &str, done: &Result<Value, InvocationError>) {
 async fn each_front_records_each_notification_once() {
     let files = files();
     let at = made_at(&files);
-    for front in fronts::Front::ALL {
+    for front in fronts::LambdaFront::ALL {
         let local = EventsFunction::new(&files["local.env"], at);
         for expected in ["recorded", "duplicate"] {
             for body in files.keys().filter_map(|name| name.strip_prefix("bodies/")) {
@@ -266,7 +266,7 @@ fn the_bodies_are_those_in_the_invocations() {
         .iter()
         .filter_map(|(name, body)| Some((name.strip_prefix("bodies/")?, body)))
     {
-        for front in fronts::Front::ALL {
+        for front in fronts::LambdaFront::ALL {
             let event: Value =
                 serde_json::from_str(&files[&format!("{}/{name}", front.as_str())]).unwrap();
             assert_eq!(event["body"], *body, "{} {name}", front.as_str());

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
-    inbox::{Claim, DeliveryInbox, Lease, LeaseId, Mark, Marked, ReadInbox, dynamodb::DynamoInbox},
+    inbox::{
+        Claim, DeliveryInbox, Lease, LeaseId, Mark, MarkOutcome, ReadInbox, dynamodb::DynamoInbox,
+    },
     receive::{Receipt, ReceiptStatus, Refusal},
     secrets::{Keyring, Secret},
     senders::{SenderKind, SigningKey, Source},
@@ -260,7 +262,7 @@ async fn claims_and_marks_survive_their_lost_answers() {
                 .mark(&fence, &Mark::Delivered { expires_at })
                 .await
                 .unwrap(),
-            Marked::Done,
+            MarkOutcome::Done,
             "{fault:?}"
         );
         assert_eq!(

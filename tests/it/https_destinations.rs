@@ -35,7 +35,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use test_support::{
-    endpoint::{Endpoint, EndpointReply},
+    endpoint::{ConsumerEndpoint, EndpointReply},
     handed_on::captured,
     process::WHSEC,
 };
@@ -74,12 +74,12 @@ fn unavailable(reason: &str) -> Result<(), DeliveryError> {
 }
 
 /// An authority with its certificate in a file, and servers that it has certified.
-struct Authority {
+struct CertificateAuthority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
-impl Authority {
+impl CertificateAuthority {
     fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -146,12 +146,12 @@ fn https(url: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn a_back_office_on_an_allowed_network_is_verified_by_its_own_authority() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     let port = ours.server("localhost").await.port();
     let misnamed = ours.server("ledger.example.gov.uk").await.port();
     let url = format!("https://localhost:{port}/events");
     let allow = "allow = [\"127.0.0.0/8\", \"::1/128\"]\n";
-    let ca = |authority: &Authority| format!("ca = \"{}\"\n", authority.file());
+    let ca = |authority: &CertificateAuthority| format!("ca = \"{}\"\n", authority.file());
     for (url, more, outcome) in [
         (&*url, format!("{allow}{}", ca(&ours)), Ok(())),
         (
@@ -237,7 +237,7 @@ async fn proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 
 #[tokio::test]
 async fn a_proxy_is_used_only_if_configured_and_never_for_a_private_name_or_an_exception() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let server = authority.server("ledger.example.invalid").await;
     let (address, asked) = proxy(server).await;
     let with_proxy = format!("http://{address}");
@@ -271,7 +271,7 @@ async fn a_proxy_is_used_only_if_configured_and_never_for_a_private_name_or_an_e
 
 #[tokio::test]
 async fn two_secrets_sign_each_event_so_that_a_consumer_may_change_its_own_at_any_time() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     let both = https(&endpoint.url(), "").replace(
         "secret = \"env:LEDGER_WHSEC\"",
         "secrets = [\"env:OTHER_WHSEC\", \"env:LEDGER_WHSEC\"]",
@@ -296,7 +296,7 @@ async fn two_secrets_sign_each_event_so_that_a_consumer_may_change_its_own_at_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_takes_as_many_at_once_as_it_allows_and_holds_up_no_other() {
-    let (slow, fast) = (Endpoint::opened(), Endpoint::opened());
+    let (slow, fast) = (ConsumerEndpoint::opened(), ConsumerEndpoint::opened());
     let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (running, peak) = (Arc::clone(&at_once), Arc::clone(&most));
     slow.answers(move |_, _| {

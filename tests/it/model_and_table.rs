@@ -16,18 +16,18 @@ use pillarbox::{
         example::{NOW, hmrc, hmrc_pulled, observed, pay},
     },
 };
-use test_support::{pump::Chance, table};
+use test_support::{pump::SeededRandom, table};
 
 const SEQUENCES: u64 = 6;
 const OPERATIONS: usize = 70;
 
 /// Both, and what was claimed of each in the same order.
-struct Pair {
+struct InboxPair {
     model: MemoryInbox,
     table: DynamoInbox,
     fences: Vec<(Fence, Fence)>,
     now: Timestamp,
-    chance: Chance,
+    chance: SeededRandom,
 }
 
 /// Entries that meet: copies, other content under a taken id, an event under a second id.
@@ -81,7 +81,7 @@ async fn due(inbox: &impl Inbox, now: Timestamp) -> Vec<Key> {
     due
 }
 
-impl Pair {
+impl InboxPair {
     async fn new(seed: u64) -> Self {
         let settings = TableSettings {
             table: table::unique("model"),
@@ -97,7 +97,7 @@ impl Pair {
             table,
             fences: Vec::new(),
             now: NOW,
-            chance: Chance::new(seed),
+            chance: SeededRandom::new(seed),
         }
     }
 
@@ -227,7 +227,7 @@ impl Pair {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_and_the_table_agree_on_every_outcome_and_every_row() {
     for seed in 1..=SEQUENCES {
-        let (entries, mut pair) = (entries(), Pair::new(seed).await);
+        let (entries, mut pair) = (entries(), InboxPair::new(seed).await);
         let mut keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
         keys.extend(entries.iter().map(|entry| entry.as_conflict().key));
         keys.sort();

@@ -31,6 +31,55 @@ const PACKAGES: [(&str, &[&str]); 5] = [
 /// `ConfigErrors` are several at once, and a `RunEnd` is success, too.
 const NOT_CALLED_ERROR: [&str; 3] = ["Refusal", "ConfigErrors", "RunEnd"];
 
+/// The nouns that need no second word: every other type name has one that qualifies it.
+const CENTRAL_NOUNS: &[&str] = &[
+    "Acceptance",
+    "Check",
+    "Checkpoint",
+    "Claim",
+    "Clock",
+    "Command",
+    "Config",
+    "Console",
+    "Destination",
+    "Diagnosis",
+    "Entry",
+    "Event",
+    "Fence",
+    "Grade",
+    "History",
+    "Inbox",
+    "Invocation",
+    "Key",
+    "Keyring",
+    "Lease",
+    "Mark",
+    "Operator",
+    "Origin",
+    "Overview",
+    "Payment",
+    "Probe",
+    "Pulled",
+    "Readiness",
+    "Receipt",
+    "Receiver",
+    "Reconciler",
+    "Refusal",
+    "Role",
+    "Route",
+    "Row",
+    "Secret",
+    "Sender",
+    "Server",
+    "Simulation",
+    "Source",
+    "State",
+    "Sweep",
+    "Timestamp",
+    "Verified",
+    "Violation",
+];
+
 /// Type names that stood for something else than they say, and what they became.
 const REPLACED_TYPES: &[&str] = &[
     "Around",
@@ -126,6 +175,27 @@ fn a_type_name_is_used_once_in_a_package() {
         places.retain(|_, files| files.len() > 1);
         assert!(places.is_empty(), "{package}: {places:#?}");
     }
+}
+
+#[test]
+fn a_type_name_of_one_word_is_a_central_noun() {
+    let mut found = BTreeSet::new();
+    for (package, _) in PACKAGES {
+        for (file, code) in code_of(package) {
+            let is_one_word = |name: &String| !name[1..].contains(char::is_uppercase);
+            let names = types(&code).into_iter().filter(is_one_word);
+            found.extend(
+                names
+                    .filter(|name| {
+                        name.len() > 1
+                            && !name.starts_with(char::is_lowercase)
+                            && !CENTRAL_NOUNS.contains(&name.as_str())
+                    })
+                    .map(|name| format!("{name} in {file}")),
+            );
+        }
+    }
+    assert!(found.is_empty(), "add a word that says which: {found:#?}");
 }
 
 #[test]

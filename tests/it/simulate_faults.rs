@@ -17,7 +17,7 @@ use sender_simulator::{
 use url::Url;
 
 use test_support::{
-    faulty::{Faulty, PlantedFault},
+    faulty::{FaultyReceiver, PlantedFault},
     manual_clock::sender_time,
     message::{hmrc, pay},
     server::{NOW, RecordingDestination, Server},
@@ -40,7 +40,7 @@ fn plan(sender: Sender, url: Url, secret: &str) -> RunPlan {
 }
 
 /// What is held by a receiver that only lists ids; it delivers everything that it holds.
-fn held(receiver: &Faulty) -> Vec<StoredMessage> {
+fn held(receiver: &FaultyReceiver) -> Vec<StoredMessage> {
     let held = |id: String| StoredMessage {
         key: id.clone(),
         id,
@@ -55,7 +55,7 @@ fn names(summary: &RunSummary) -> BTreeSet<&'static str> {
 }
 
 async fn judged(sender: Sender, fault: PlantedFault, chaos: FaultRates) -> BTreeSet<&'static str> {
-    let receiver = Faulty::start(sender, fault, SECRET).await;
+    let receiver = FaultyReceiver::start(sender, fault, SECRET).await;
     let mut plan = plan(sender, receiver.url(), SECRET);
     plan.fault_rates = chaos;
     let mut summary = run(&plan, &|_| {}, pending()).await.unwrap();

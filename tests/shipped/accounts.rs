@@ -14,13 +14,13 @@ use sender_simulator::{
 use serde_json::json;
 
 use test_support::{
-    cloud::{Call, Cloud, CloudReply, variables},
-    endpoint::Endpoint,
-    fronts::{Front, batch},
+    cloud::{AwsCall, CloudReply, SimulatedAws, variables},
+    endpoint::ConsumerEndpoint,
+    fronts::{LambdaFront, batch},
     function::post,
     message::Source,
-    process::{Folder, Ran, Serve, WHSEC, until},
-    runtime_api::{Bootstrap, RuntimeReport, deployed},
+    process::{CommandResult, ProgramFolder, RunningServe, WHSEC, until},
+    runtime_api::{BootstrapProcess, RuntimeReport, deployed},
     table,
 };
 
@@ -46,7 +46,7 @@ fn accounts() -> Vec<Source> {
 }
 
 /// Each account with its own secret; of every three neighbours, each has another destination.
-fn document(secret: impl Fn(&Source) -> String, endpoints: &[Endpoint; 3]) -> String {
+fn document(secret: impl Fn(&Source) -> String, endpoints: &[ConsumerEndpoint; 3]) -> String {
     let mut document = String::new();
     for (n, account) in accounts().iter().enumerate() {
         document += &format!(
@@ -67,12 +67,16 @@ fn document(secret: impl Fn(&Source) -> String, endpoints: &[Endpoint; 3]) -> St
     document
 }
 
-fn endpoints() -> [Endpoint; 3] {
-    [Endpoint::opened(), Endpoint::opened(), Endpoint::opened()]
+fn endpoints() -> [ConsumerEndpoint; 3] {
+    [
+        ConsumerEndpoint::opened(),
+        ConsumerEndpoint::opened(),
+        ConsumerEndpoint::opened(),
+    ]
 }
 
 /// Each destination has the events of its accounts, each once, and of no other.
-fn check_delivered(endpoints: &[Endpoint; 3]) {
+fn check_delivered(endpoints: &[ConsumerEndpoint; 3]) {
     for (n, endpoint) in endpoints.iter().enumerate() {
         let accounts = accounts().into_iter().enumerate();
         let mut expected: Vec<String> = accounts
@@ -97,7 +101,7 @@ async fn serve_receives_delivers_and_asks_for_forty_accounts_apart() {
     let api = PayApi::start(0, std::sync::Arc::new(SimulatorClock))
         .await
         .unwrap();
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let mut text = document(|account| format!("env:{}", variable(account)), &endpoints);
     let mut variables: BTreeMap<String, String> = BTreeMap::new();
     for account in accounts() {
@@ -127,7 +131,7 @@ async fn serve_receives_delivers_and_asks_for_forty_accounts_apart() {
         .envs(&variables)
         .env("PILLARBOX_CONFIG", "file:accounts.toml")
         .env("PILLARBOX_LOG", "info");
-    let mut serve = Serve::spawn(&mut command);
+    let mut serve = RunningServe::spawn(&mut command);
     serve.await_ready();
     let accounts = accounts();
     for (n, account) in accounts.iter().enumerate() {
@@ -154,7 +158,7 @@ async fn serve_receives_delivers_and_asks_for_forty_accounts_apart() {
         command
             .envs(&variables)
             .env("PILLARBOX_CONFIG", "file:accounts.toml");
-        Ran::of(&mut command).stdout.lines().count()
+        CommandResult::of(&mut command).stdout.lines().count()
     };
     until("everything is delivered", || {
         list(&["--state", "delivered"]) == expected
@@ -196,7 +200,7 @@ async fn the_function_has_forty_accounts_in_a_document_of_secrets_manager() {
         })
         .chain([(format!("{PREFIX}{DOCUMENT}"), text)])
         .collect();
-    let cloud = Cloud::answering(move |call: &Call| {
+    let cloud = SimulatedAws::answering(move |call: &AwsCall| {
         let arn = call.body["SecretId"].as_str().unwrap();
         CloudReply::Done(json!({"SecretString": values[arn]}))
     })
@@ -217,7 +221,7 @@ async fn the_function_has_forty_accounts_in_a_document_of_secrets_manager() {
         .map(|(name, value)| name.len() + value.len())
         .sum();
     assert!(length < 4096, "{length} bytes of variables");
-    let mut bootstrap = Bootstrap::start(&variables).await;
+    let mut bootstrap = BootstrapProcess::start(&variables).await;
     let mut invoked = 0;
     let now = SystemClock.now();
     let accounts = accounts();
@@ -229,7 +233,7 @@ async fn the_function_has_forty_accounts_in_a_document_of_secrets_manager() {
             ..account.clone()
         };
         for (signer, status) in [(&forged, 401), (account, 200)] {
-            let event = Front::ALL[0].invocation(&post(signer, &body), now);
+            let event = LambdaFront::ALL[0].invocation(&post(signer, &body), now);
             // A busy machine may be too slow for the inbox, and a sender tries again.
             let mut answer = bootstrap.answer(&event).await.status;
             while answer == 503 && bootstrap.is_alive() {
@@ -256,12 +260,13 @@ async fn the_function_has_forty_accounts_in_a_document_of_secrets_manager() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_reads_its_document_from_secrets_manager_or_says_why_it_cannot() {
     let text = "[sources.pay-leeds]\nkind = \"govuk-pay\"\nsecrets = []\n";
-    let cloud = Cloud::answering(move |call: &Call| match call.body["SecretId"].as_str() {
-        Some(arn) if arn.ends_with(DOCUMENT) => CloudReply::Done(json!({"SecretString": text})),
-        _ => CloudReply::Fault(400, "ResourceNotFoundException", "canary"),
-    })
-    .await;
-    let folder = Folder::empty();
+    let cloud =
+        SimulatedAws::answering(move |call: &AwsCall| match call.body["SecretId"].as_str() {
+            Some(arn) if arn.ends_with(DOCUMENT) => CloudReply::Done(json!({"SecretString": text})),
+            _ => CloudReply::Fault(400, "ResourceNotFoundException", "canary"),
+        })
+        .await;
+    let folder = ProgramFolder::empty();
     for (value, code, words) in [
         (
             format!("secretsmanager:{PREFIX}{DOCUMENT}"),
@@ -288,7 +293,7 @@ async fn a_command_reads_its_document_from_secrets_manager_or_says_why_it_cannot
             .env("PILLARBOX_INBOX", "sqlite:pillarbox.db")
             .env("PILLARBOX_LISTEN", "127.0.0.1:0")
             .env("PILLARBOX_CONSOLE", "127.0.0.1:0");
-        let ran = tokio::task::spawn_blocking(move || Ran::of(&mut command))
+        let ran = tokio::task::spawn_blocking(move || CommandResult::of(&mut command))
             .await
             .unwrap();
         assert_eq!(ran.code == 2, code == 2, "{value}: {ran:?}");

@@ -8,11 +8,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use test_support::process::{BOTH_SOURCES, Folder, Ran, Serve, until};
+use test_support::process::{BOTH_SOURCES, CommandResult, ProgramFolder, RunningServe, until};
 
 /// A folder with an inbox of `count` delivered notifications of Pay, and no running `serve`.
-fn delivered(count: usize) -> Folder {
-    let folder = Folder::with(BOTH_SOURCES);
+fn delivered(count: usize) -> ProgramFolder {
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     let (url, count) = (serve.url("pay").to_string(), count.to_string());
     let sent = folder.run(&["send", "pay", "--count", &count, "--to", &url]);
@@ -22,13 +22,13 @@ fn delivered(count: usize) -> Folder {
     folder
 }
 
-fn keys(folder: &Folder) -> Vec<String> {
+fn keys(folder: &ProgramFolder) -> Vec<String> {
     let rows = folder.list(&[]).into_iter();
     rows.map(|row| row["key"].as_str().unwrap().to_owned())
         .collect()
 }
 
-fn audit(folder: &Folder) -> Vec<Value> {
+fn audit(folder: &ProgramFolder) -> Vec<Value> {
     let ran = folder.run(&["audit", "--json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines = ran.stdout.lines();
@@ -38,7 +38,7 @@ fn audit(folder: &Folder) -> Vec<Value> {
 }
 
 /// The action, target, counts and outcome of each entry, newest first.
-fn acts(folder: &Folder) -> Vec<String> {
+fn acts(folder: &ProgramFolder) -> Vec<String> {
     let entries = audit(folder).into_iter().map(|entry| {
         let text = |name: &str| entry[name].as_str().unwrap().to_owned();
         let (planned, done) = (&entry["planned"], &entry["done"]);
@@ -48,7 +48,7 @@ fn acts(folder: &Folder) -> Vec<String> {
     entries.collect()
 }
 
-fn inbox_file(folder: &Folder) -> std::path::PathBuf {
+fn inbox_file(folder: &ProgramFolder) -> std::path::PathBuf {
     let path = folder.path().join("pillarbox.db");
     assert!(Path::exists(&path));
     path
@@ -260,9 +260,9 @@ fn a_filter_without_a_state_means_what_waits_for_a_person() {
 }
 
 /// Starts a replay of all that is delivered, slowly, and waits until it has replayed some.
-fn slow_replay(folder: &Folder, some: usize) -> Serve {
+fn slow_replay(folder: &ProgramFolder, some: usize) -> RunningServe {
     let arguments = ["replay", "--state", "delivered", "--rate", "20", "--yes"];
-    let replay = Serve::spawn(&mut folder.command(&arguments));
+    let replay = RunningServe::spawn(&mut folder.command(&arguments));
     until("some are replayed", || replay.stdout.len() >= some);
     replay
 }
@@ -312,7 +312,8 @@ fn an_act_whose_process_is_killed_leaves_an_entry_that_never_ended() {
 fn an_act_with_a_rate_takes_as_long_as_it_says() {
     let folder = delivered(5);
     let started = Instant::now();
-    let ran: Ran = folder.run(&["replay", "--state", "delivered", "--rate", "5", "--yes"]);
+    let ran: CommandResult =
+        folder.run(&["replay", "--state", "delivered", "--rate", "5", "--yes"]);
     assert_eq!((ran.code, ran.stdout.lines().count()), (0, 5), "{ran:?}");
     assert!(
         started.elapsed().as_millis() >= 800,
@@ -323,7 +324,7 @@ fn an_act_with_a_rate_takes_as_long_as_it_says() {
 
 #[test]
 fn a_payment_is_erased_with_every_notification_about_it() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     let url = serve.url("pay").to_string();
     for repeat in ["1", "0"] {

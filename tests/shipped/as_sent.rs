@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit, Mac};
 use sender_simulator::{
     Clock, MessageBody, Sender, SystemClock,
-    apis::{Ppns, ppns::PpnsApplication},
+    apis::{PpnsApi, ppns::PpnsApplication},
     exchange,
     hmrc::{self, HmrcMessage},
 };
@@ -13,8 +13,8 @@ use sha1::Sha1;
 use sha2::Sha256;
 
 use test_support::{
-    endpoint::{Endpoint, EndpointReply, ReceivedDelivery},
-    process::{BOTH_SOURCES, Folder, HMRC_SECRET, PAY_SECRET, Serve, WHSEC, until},
+    endpoint::{ConsumerEndpoint, EndpointReply, ReceivedDelivery},
+    process::{BOTH_SOURCES, HMRC_SECRET, PAY_SECRET, ProgramFolder, RunningServe, WHSEC, until},
 };
 
 /// What a handler expects of a request of GOV.UK Pay: the HMAC of the raw body.
@@ -32,7 +32,7 @@ fn hmrc_digits(body: &[u8]) -> String {
 }
 
 /// A configuration in which `handler` gets everything as sent; `more` ends its table.
-fn handled_by(handler: &Endpoint, more: &str) -> String {
+fn handled_by(handler: &ConsumerEndpoint, more: &str) -> String {
     format!(
         "{BOTH_SOURCES}\n[destination]\nkind = \"https\"\nformat = \"as-sent\"\n\
          url = \"{}\"\n{more}",
@@ -40,7 +40,7 @@ fn handled_by(handler: &Endpoint, more: &str) -> String {
     )
 }
 
-async fn post(serve: &Serve, sender: Sender, body: &MessageBody) -> String {
+async fn post(serve: &RunningServe, sender: Sender, body: &MessageBody) -> String {
     let (source, secret) = match sender {
         Sender::Hmrc => ("hmrc", HMRC_SECRET),
         Sender::GovukPay => ("pay", PAY_SECRET),
@@ -66,7 +66,7 @@ fn check(heard: &ReceivedDelivery, header: &str, body: &MessageBody, digits: &st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_of_gov_uk_pay_gets_every_event_as_pay_signed_it() {
-    let handler = Endpoint::opened();
+    let handler = ConsumerEndpoint::opened();
     // A handler refuses what it cannot verify, and this one fails once before it takes anything.
     handler.answers(|heard, before| {
         let is_genuine = heard.header("pay-signature") == pay_digits(&heard.body);
@@ -76,7 +76,7 @@ async fn a_handler_of_gov_uk_pay_gets_every_event_as_pay_signed_it() {
             (true, _) => 200,
         })
     });
-    let folder = Folder::with(&handled_by(&handler, ""));
+    let folder = ProgramFolder::with(&handled_by(&handler, ""));
     let serve = folder.serve();
     let mut sent = Vec::new();
     for event in Sender::GovukPay.events() {
@@ -104,8 +104,8 @@ async fn a_handler_of_gov_uk_pay_gets_every_event_as_pay_signed_it() {
 /// messages has to know that in any case, and gets the same two things here.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_of_hmrc_gets_what_hmrc_sent_beside_the_signature_of_what_it_signed() {
-    let handler = Endpoint::opened();
-    let folder = Folder::with(&handled_by(&handler, ""));
+    let handler = ConsumerEndpoint::opened();
+    let folder = ProgramFolder::with(&handled_by(&handler, ""));
     let serve = folder.serve();
     let messages = [
         HmrcMessage::json("{\"duty\": 1.10, \"n\":1e400}"),
@@ -139,24 +139,24 @@ fn what_was_pulled_is_not_signed_for_its_sender_but_held_or_delivered_elsewhere(
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let ppns = runtime.block_on(Ppns::start(0, clock)).unwrap();
+    let ppns = runtime.block_on(PpnsApi::start(0, clock)).unwrap();
     ppns.with(|boxes| {
         boxes.register(PpnsApplication::new(CLIENT[0], CLIENT[1]));
         boxes.open(hmrc::SAMPLE_BOX, CLIENT[0]);
     });
     ppns.post(hmrc::SAMPLE_BOX, HmrcMessage::json("{\"n\":1}"));
-    let (handler, ledger) = (Endpoint::opened(), Endpoint::opened());
+    let (handler, ledger) = (ConsumerEndpoint::opened(), ConsumerEndpoint::opened());
     let pull = format!(
         "[sources.hmrc.pull]\nbase_url = \"{}\"\nboxes = [\"{}\"]\nclient_id = \"env:CLIENT_ID\"\n\
          client_secret = \"env:CLIENT_SECRET\"\n",
         ppns.base_url(),
         hmrc::SAMPLE_BOX
     );
-    let folder = Folder::with(&handled_by(&handler, &pull));
+    let folder = ProgramFolder::with(&handled_by(&handler, &pull));
     let start = || {
         let mut command = folder.serve_command();
         command.envs([("CLIENT_ID", CLIENT[0]), ("CLIENT_SECRET", CLIENT[1])]);
-        let mut serve = Serve::spawn(&mut command);
+        let mut serve = RunningServe::spawn(&mut command);
         serve.await_ready();
         serve
     };
@@ -198,7 +198,7 @@ fn what_was_pulled_is_not_signed_for_its_sender_but_held_or_delivered_elsewhere(
 
 #[test]
 fn serve_refuses_messages_as_sent_in_a_queue_before_it_listens() {
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}\n[destination]\nkind = \"sqs\"\nformat = \"as-sent\"\n\
          url = \"https://sqs.eu-west-2.amazonaws.com/111122223333/ledger.fifo\"\n"
     ));

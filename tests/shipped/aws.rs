@@ -8,8 +8,8 @@ use sender_simulator::{Sender, SystemClock, exchange};
 use serde_json::{Value, json};
 
 use test_support::{
-    cloud::{Call, Cloud, CloudReply, variables},
-    process::{FREE_PORTS, Folder, PAY_SECRET, Ran, Serve, until},
+    cloud::{AwsCall, CloudReply, SimulatedAws, variables},
+    process::{CommandResult, FREE_PORTS, PAY_SECRET, ProgramFolder, RunningServe, until},
 };
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
@@ -35,7 +35,7 @@ url = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger.fifo"
     )
 }
 
-fn well(call: &Call) -> CloudReply {
+fn well(call: &AwsCall) -> CloudReply {
     CloudReply::Done(match call.target.as_str() {
         "GetSecretValue" => json!({"SecretString": json!({"current": PAY_SECRET}).to_string()}),
         "SendMessage" => json!({"MessageId": "5fea7756"}),
@@ -45,16 +45,16 @@ fn well(call: &Call) -> CloudReply {
     })
 }
 
-fn on(cloud: &Cloud, command: &mut Command) -> Serve {
-    let mut serve = Serve::spawn(command.envs(variables(&cloud.url())));
+fn on(cloud: &SimulatedAws, command: &mut Command) -> RunningServe {
+    let mut serve = RunningServe::spawn(command.envs(variables(&cloud.url())));
     serve.await_ready();
     serve
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_printed() {
-    let cloud = Cloud::answering(well).await;
-    let folder = Folder::with(&configuration());
+    let cloud = SimulatedAws::answering(well).await;
+    let folder = ProgramFolder::with(&configuration());
     let mut serve = on(
         &cloud,
         &mut folder.command(&[&["serve"], FREE_PORTS].concat()),
@@ -62,7 +62,7 @@ async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_print
     for source in ["pay", "hmrc"] {
         let url = serve.url(source).to_string();
         let mut command = folder.command(&["send", source, "--to", &url]);
-        let sent = Ran::of(command.envs(variables(&cloud.url())));
+        let sent = CommandResult::of(command.envs(variables(&cloud.url())));
         assert_eq!(sent.code, 0, "{sent:?}");
     }
     until("both are delivered", || folder.count("delivered") == 2);
@@ -83,10 +83,11 @@ async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_print
     );
 
     for command in [&["doctor"][..], &["verify", "--stored"]] {
-        let ran = Ran::of(folder.command(command).envs(variables(&cloud.url())));
+        let ran = CommandResult::of(folder.command(command).envs(variables(&cloud.url())));
         assert_eq!(ran.code, 0, "{ran:?}");
     }
-    let doctor = Ran::of(folder.command(&["doctor"]).envs(variables(&cloud.url()))).stdout;
+    let doctor =
+        CommandResult::of(folder.command(&["doctor"]).envs(variables(&cloud.url()))).stdout;
     assert!(
         doctor.contains("look  source pay (govuk-pay): secretsmanager:")
             && doctor.contains("no value"),
@@ -102,8 +103,8 @@ async fn a_payment_goes_from_its_sender_to_the_queue_and_no_secret_is_ever_print
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_serve_takes_a_new_key_without_a_restart() {
-    let cloud = Cloud::answering(well).await;
-    let folder = Folder::with(&configuration());
+    let cloud = SimulatedAws::answering(well).await;
+    let folder = ProgramFolder::with(&configuration());
     let serve = on(&cloud, &mut folder.serve_command());
     let new = "webhook_test_0qk4h8d2m6r1v5b9f3j7n0s4w8";
     cloud.answers(move |call| match call.target.as_str() {
@@ -141,9 +142,9 @@ async fn a_start_without_secrets_is_refused_with_an_error_that_says_what_to_do()
         ),
         (CloudReply::Drop, "check the network"),
     ] {
-        let cloud = Cloud::answering(move |_| reply.clone()).await;
-        let folder = Folder::with(&configuration());
-        let ran = Ran::of(
+        let cloud = SimulatedAws::answering(move |_| reply.clone()).await;
+        let folder = ProgramFolder::with(&configuration());
+        let ran = CommandResult::of(
             folder
                 .command(&[&["serve"], FREE_PORTS].concat())
                 .envs(variables(&cloud.url())),
@@ -155,7 +156,7 @@ async fn a_start_without_secrets_is_refused_with_an_error_that_says_what_to_do()
         );
         assert!(!ran.stderr.contains("canary"), "{ran:?}");
     }
-    let nowhere = Folder::with(&configuration()).run(&[&["serve"], FREE_PORTS].concat());
+    let nowhere = ProgramFolder::with(&configuration()).run(&[&["serve"], FREE_PORTS].concat());
     assert_eq!(nowhere.code, 2);
     assert!(
         nowhere.stderr.contains("AWS_REGION is not set"),

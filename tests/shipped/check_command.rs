@@ -13,8 +13,8 @@ use serde_json::Value;
 use url::Url;
 
 use test_support::{
-    faulty::{Faulty, PlantedFault},
-    process::{BOTH_SOURCES, Folder, HMRC_SECRET, PAY_SECRET, Ran},
+    faulty::{FaultyReceiver, PlantedFault},
+    process::{BOTH_SOURCES, CommandResult, HMRC_SECRET, PAY_SECRET, ProgramFolder},
 };
 
 fn arguments(sender: Sender) -> [&'static str; 4] {
@@ -32,18 +32,23 @@ fn secret(sender: Sender) -> &'static str {
 }
 
 /// Runs the command, beside the runtime that the receiver lives in.
-async fn check(url: &Url, sender: Sender, more: &[&str], variables: &[(&str, &str)]) -> Ran {
+async fn check(
+    url: &Url,
+    sender: Sender,
+    more: &[&str],
+    variables: &[(&str, &str)],
+) -> CommandResult {
     let url = url.to_string();
     let arguments = [&["check", &url], &arguments(sender)[..], more].concat();
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let mut command = folder.command(&arguments);
     command.envs(variables.iter().copied());
-    tokio::task::spawn_blocking(move || Ran::of(&mut command))
+    tokio::task::spawn_blocking(move || CommandResult::of(&mut command))
         .await
         .unwrap()
 }
 
-fn json(ran: &Ran) -> Value {
+fn json(ran: &CommandResult) -> Value {
     assert_eq!(
         (ran.stdout.lines().count(), &*ran.stderr),
         (1, ""),
@@ -64,7 +69,7 @@ fn result(report: &Value, id: &str) -> String {
 
 #[test]
 fn our_own_server_is_sound_and_its_test_data_is_listed() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     for (sender, name) in [(Sender::Hmrc, "hmrc"), (Sender::GovukPay, "pay")] {
         let url = serve.url(name).to_string();
@@ -106,7 +111,8 @@ fn our_own_server_is_sound_and_its_test_data_is_listed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_is_explained_and_ends_with_1() {
-    let receiver = Faulty::start(Sender::GovukPay, PlantedFault::AcceptsUnsigned, PAY_SECRET).await;
+    let receiver =
+        FaultyReceiver::start(Sender::GovukPay, PlantedFault::AcceptsUnsigned, PAY_SECRET).await;
     let ran = check(&receiver.url(), Sender::GovukPay, &[], &[]).await;
     assert_eq!((ran.code, &*ran.stderr), (1, ""), "{ran:?}");
     let after = ran
@@ -135,7 +141,7 @@ async fn what_fails_is_explained_and_ends_with_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_is_one_json_object_or_one_document() {
-    let receiver = Faulty::start(
+    let receiver = FaultyReceiver::start(
         Sender::Hmrc,
         PlantedFault::ConflictsOnDuplicate,
         HMRC_SECRET,
@@ -185,7 +191,7 @@ async fn the_report_is_one_json_object_or_one_document() {
 
 #[test]
 fn an_unreachable_receiver_is_a_failure() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let ran = folder.run(
         &[
             &["check", "http://127.0.0.1:1/pay"],
@@ -207,7 +213,7 @@ fn an_unreachable_receiver_is_a_failure() {
 
 #[test]
 fn a_mistake_on_the_command_line_is_named_and_exits_with_2() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     folder.write("short.secret", "short");
     let here = "http://127.0.0.1:1/pay";
     let (kind, good) = (
@@ -391,7 +397,7 @@ async fn tls_is_graded_by_its_certificate_and_its_versions() {
     ] {
         let (authority, config) = tls(name, versions);
         let receiver =
-            Faulty::start_with(config, sender, PlantedFault::Sound, secret(sender)).await;
+            FaultyReceiver::start_with(config, sender, PlantedFault::Sound, secret(sender)).await;
         let roots = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(roots.path(), authority).unwrap();
         let trust = [("SSL_CERT_FILE", roots.path().to_str().unwrap())];

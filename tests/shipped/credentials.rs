@@ -16,7 +16,9 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use test_support::process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until};
+use test_support::process::{
+    BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until,
+};
 
 /// What a pod presents to its agent, or to the token service.
 const TOKEN: &str = "a.token.of-the-pod";
@@ -140,7 +142,7 @@ const LIST: [&str; 5] = ["list", "--state", "dead", "--inbox", "dynamodb:inbox"]
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_found_as_every_aws_tool_finds_them_in_a_container() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let token = folder.write("token", TOKEN).display().to_string();
     let profile = "[team]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = canary\n";
     let profile = folder.write("credentials", profile).display().to_string();
@@ -206,7 +208,7 @@ async fn credentials_are_found_as_every_aws_tool_finds_them_in_a_container() {
         command
             .envs(stand_in.variables())
             .envs(variables(&stand_in.url));
-        let ran = Ran::of(&mut command);
+        let ran = CommandResult::of(&mut command);
         let mut seen = stand_in.seen();
         seen.dedup();
         assert_eq!(
@@ -223,7 +225,7 @@ async fn credentials_are_found_as_every_aws_tool_finds_them_in_a_container() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_cannot_be_loaded_are_an_error_that_names_where_to_look() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let nowhere = "http://127.0.0.1:1/credentials".to_owned();
     let elsewhere = "http://192.0.2.1/credentials".to_owned();
     let missing = "/nonexistent/token".to_owned();
@@ -252,7 +254,7 @@ async fn credentials_that_cannot_be_loaded_are_an_error_that_names_where_to_look
     ] {
         let stand_in = StandIn::start().await;
         let mut command = folder.command(&[&["serve", LIST[3], LIST[4]], FREE_PORTS].concat());
-        let ran = Ran::of(command.envs(stand_in.variables()).envs(variables));
+        let ran = CommandResult::of(command.envs(stand_in.variables()).envs(variables));
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.stderr.contains(sentence), "{sentence}: {}", ran.stderr);
         assert!(
@@ -265,13 +267,13 @@ async fn credentials_that_cannot_be_loaded_are_an_error_that_names_where_to_look
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_serve_renews_its_credentials_before_they_expire() {
     let stand_in = StandIn::start().await;
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let uri = format!("{}/credentials/short", stand_in.url);
     let mut command = folder.command(&[&["serve", LIST[3], LIST[4]], FREE_PORTS].concat());
     command
         .envs(stand_in.variables())
         .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri);
-    let mut serve = Serve::spawn(&mut command);
+    let mut serve = RunningServe::spawn(&mut command);
     serve.await_ready();
     // The first credentials are good for two minutes more.
     until("requests are signed with the second credentials", || {

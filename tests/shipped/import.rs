@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use test_support::{
-    process::{BOTH_SOURCES, Folder, Ran, until},
+    process::{BOTH_SOURCES, CommandResult, ProgramFolder, until},
     table,
 };
 
@@ -17,8 +17,8 @@ const OTHER: [&str; 2] = ["--inbox", "sqlite:other.db"];
 
 /// A folder whose inbox has rows of both senders: three delivered, one of them with a long body,
 /// one open, one erased and one discarded. `other.db` is an empty inbox.
-fn folder() -> Folder {
-    let folder = Folder::with(BOTH_SOURCES);
+fn folder() -> ProgramFolder {
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     let long = folder.write("long.json", format!("{{\"a\":\"{}\"}}", hard_to_compress()));
     let long = long.to_str().unwrap();
@@ -52,17 +52,17 @@ fn hard_to_compress() -> String {
     parts.collect()
 }
 
-fn export(folder: &Folder, from: &[&str]) -> String {
+fn export(folder: &ProgramFolder, from: &[&str]) -> String {
     let ran = folder.run(&[&["export"], from].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     ran.stdout
 }
 
 /// Imports `lines` from standard input.
-fn import(folder: &Folder, lines: &str, arguments: &[&str]) -> Ran {
+fn import(folder: &ProgramFolder, lines: &str, arguments: &[&str]) -> CommandResult {
     let file = folder.write("lines.ndjson", lines);
     let mut command = folder.command(&[&["import", "-"], arguments].concat());
-    Ran::of(command.stdin(Stdio::from(fs::File::open(file).unwrap())))
+    CommandResult::of(command.stdin(Stdio::from(fs::File::open(file).unwrap())))
 }
 
 fn objects(lines: &str) -> Vec<Value> {
@@ -72,7 +72,7 @@ fn objects(lines: &str) -> Vec<Value> {
         .collect()
 }
 
-fn said(ran: &Ran, code: i32, words: &str) {
+fn said(ran: &CommandResult, code: i32, words: &str) {
     assert_eq!(ran.code, code, "{ran:?}");
     assert!(ran.stderr.contains(words), "{words}: {ran:?}");
 }
@@ -139,7 +139,7 @@ fn what_was_open_is_held_and_delivered_only_once_a_person_replays_it() {
     said(&proven, 0, "");
 
     let mut serve = folder.serve_command();
-    let mut serve = test_support::process::Serve::spawn(serve.args(OTHER));
+    let mut serve = test_support::process::RunningServe::spawn(serve.args(OTHER));
     serve.await_ready();
     let key = rows[0]["key"].as_str().unwrap();
     let replayed = folder.run(&[&["replay", "--held"], &OTHER[..]].concat());
@@ -267,7 +267,7 @@ async fn rows_move_from_a_file_to_a_table_and_on_to_another() {
         let inbox = format!("dynamodb:{table}");
         let arguments = [arguments, &["--inbox", &inbox]].concat();
         let mut command = folder.command(&arguments);
-        Ran::of(command.envs(table::variables()))
+        CommandResult::of(command.envs(table::variables()))
     };
     let (first, second) = (table::fresh("import").await, table::fresh("import").await);
     let mut exported = export(&folder, &[]);

@@ -13,10 +13,10 @@ use tokio::{net::TcpListener, time::Instant};
 
 use test_support::{
     binary,
-    fronts::{Front, FrontRequest, batch, sequence},
+    fronts::{FrontRequest, LambdaFront, batch, sequence},
     function::{post, unsigned},
     message::{Source, both, hmrc, pay},
-    runtime_api::{Bootstrap, RuntimeReport, deployed},
+    runtime_api::{BootstrapProcess, RuntimeReport, deployed},
     table,
 };
 
@@ -49,13 +49,13 @@ async fn keys(inbox: &DynamoInbox) -> Vec<String> {
     keys
 }
 
-fn genuine(front: Front, source: &Source, id: &str) -> Value {
+fn genuine(front: LambdaFront, source: &Source, id: &str) -> Value {
     front.invocation(&post(source, source.message(id, now())), now())
 }
 
 /// The lines it wrote, each one JSON object with a time and a level of its own, or an event's
 /// envelope.
-fn lines(bootstrap: &Bootstrap) -> Vec<Value> {
+fn lines(bootstrap: &BootstrapProcess) -> Vec<Value> {
     let lines = bootstrap.lines();
     let read =
         |line: &String| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
@@ -65,8 +65,8 @@ fn lines(bootstrap: &Bootstrap) -> Vec<Value> {
 #[tokio::test]
 async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table() {
     let (name, inbox) = table("fronts").await;
-    let mut bootstrap = Bootstrap::start(&deployed("bootstrap", &name)).await;
-    for front in Front::ALL {
+    let mut bootstrap = BootstrapProcess::start(&deployed("bootstrap", &name)).await;
+    for front in LambdaFront::ALL {
         let challenge =
             front.invocation(&FrontRequest::new("GET", "/hmrc?challenge=1ed5f407"), now());
         assert_eq!(
@@ -92,9 +92,13 @@ async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table()
             assert_eq!(row.unwrap().body.unwrap(), body);
         }
     }
-    assert_eq!(keys(&inbox).await.len(), Front::ALL.len() * 2);
+    assert_eq!(keys(&inbox).await.len(), LambdaFront::ALL.len() * 2);
     let lines = lines(&bootstrap);
-    assert_eq!(lines.len(), Front::ALL.len() * 5, "one line an invocation");
+    assert_eq!(
+        lines.len(),
+        LambdaFront::ALL.len() * 5,
+        "one line an invocation"
+    );
     for (index, line) in lines.iter().enumerate() {
         assert!(
             Timestamp::parse(line["timestamp"].as_str().unwrap()).is_some(),
@@ -111,17 +115,17 @@ async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table()
 #[tokio::test]
 async fn a_batch_and_a_sweep_deliver_received_notifications() {
     let (name, inbox) = table("handed-on").await;
-    let mut receive = Bootstrap::start(&deployed("receive", &name)).await;
+    let mut receive = BootstrapProcess::start(&deployed("receive", &name)).await;
     for (source, id) in [(pay(), "a"), (hmrc(), "b"), (pay(), "c")] {
         assert_eq!(
             receive
-                .answer(&genuine(Front::HttpApi, &source, id))
+                .answer(&genuine(LambdaFront::HttpApi, &source, id))
                 .await
                 .status,
             200
         );
     }
-    let mut process = Bootstrap::start(&deployed("process", &name)).await;
+    let mut process = BootstrapProcess::start(&deployed("process", &name)).await;
     let records = batch(&[
         ("pay:a", "recorded"),
         ("hmrc:b", "recorded"),
@@ -135,7 +139,7 @@ async fn a_batch_and_a_sweep_deliver_received_notifications() {
             "{told:?}"
         );
     }
-    let mut sweep = Bootstrap::start(&deployed("sweep", &name)).await;
+    let mut sweep = BootstrapProcess::start(&deployed("sweep", &name)).await;
     sweep.invoke(&json!({"role": "sweep"})).await;
     assert_eq!(
         state(&inbox, "pay:c").await,
@@ -156,7 +160,8 @@ async fn a_batch_and_a_sweep_deliver_received_notifications() {
 #[tokio::test]
 async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
     let (name, _) = table("roles").await;
-    let http = Front::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
+    let http =
+        LambdaFront::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
     let stream = batch(&[("hmrc:nobody", "recorded")]);
     let schedule = json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
     // No source has a pull table here, so no role handles that schedule.
@@ -168,7 +173,7 @@ async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
         ("nobody", &reconcile),
     ];
     for role in ["receive", "process", "sweep", "all"] {
-        let mut bootstrap = Bootstrap::start(&deployed(role, &name)).await;
+        let mut bootstrap = BootstrapProcess::start(&deployed(role, &name)).await;
         for (own, event) in events {
             match bootstrap.invoke(event).await {
                 RuntimeReport::Reply(..) => assert!(
@@ -208,8 +213,8 @@ async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
 #[tokio::test]
 async fn hostile_events_are_answered_400_and_the_process_goes_on() {
     let (name, inbox) = table("hostile").await;
-    let mut bootstrap = Bootstrap::start(&deployed("receive", &name)).await;
-    for front in Front::ALL {
+    let mut bootstrap = BootstrapProcess::start(&deployed("receive", &name)).await;
+    for front in LambdaFront::ALL {
         for (pointer, value) in [
             ("/headers/host", json!("%zz")),
             ("/headers/host", json!("a b")),
@@ -248,7 +253,7 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
             400,
             "{front:?} invalid base64"
         );
-        if front != Front::Rest {
+        if front != LambdaFront::Rest {
             let mut event = genuine(front, &pay(), "n1");
             event["rawQueryString"] = json!("<\" ");
             assert_eq!(
@@ -272,7 +277,7 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
     );
     assert_eq!(
         bootstrap
-            .answer(&genuine(Front::Rest, &pay(), "n1"))
+            .answer(&genuine(LambdaFront::Rest, &pay(), "n1"))
             .await
             .status,
         200
@@ -304,9 +309,9 @@ fn mistaken(role: &str, table: &str) -> Vec<(&'static str, String)> {
 async fn mistakes_about_destinations_and_windows_stop_deliveries_and_never_receiving() {
     for (role, name) in [("receive", "mistaken-receive"), ("all", "mistaken-all")] {
         let (name, inbox) = table(name).await;
-        let mut bootstrap = Bootstrap::start(&mistaken(role, &name)).await;
+        let mut bootstrap = BootstrapProcess::start(&mistaken(role, &name)).await;
         let answer = bootstrap
-            .answer(&genuine(Front::HttpApi, &pay(), "1"))
+            .answer(&genuine(LambdaFront::HttpApi, &pay(), "1"))
             .await;
         assert_eq!(answer.status, 200, "{role}: {}", answer.body);
         assert_eq!(state(&inbox, "pay:1").await, Some(State::Recorded));
@@ -319,7 +324,7 @@ async fn mistakes_about_destinations_and_windows_stop_deliveries_and_never_recei
         }
     }
     for role in ["process", "sweep"] {
-        let mut bootstrap = Bootstrap::start(&mistaken(role, "pillarbox")).await;
+        let mut bootstrap = BootstrapProcess::start(&mistaken(role, "pillarbox")).await;
         let RuntimeReport::CanNotBegin(told) = bootstrap.heard().await else {
             panic!("{role} started")
         };
@@ -371,7 +376,7 @@ async fn a_function_that_cannot_start_reports_why_and_ends() {
         (with("AWS_REGION", ""), "Aws", "AWS_REGION is not set"),
         (with("AWS_CA_BUNDLE", "/nowhere.pem"), "Aws", "/nowhere.pem"),
     ] {
-        let mut bootstrap = Bootstrap::start(&variables).await;
+        let mut bootstrap = BootstrapProcess::start(&variables).await;
         let RuntimeReport::CanNotBegin(told) = bootstrap.heard().await else {
             panic!("{part}")
         };
@@ -408,10 +413,10 @@ fn outside_lambda_it_explains_its_purpose() {
 #[tokio::test]
 async fn a_freeze_right_after_the_answer_loses_nothing() {
     let (name, inbox) = table("frozen").await;
-    let mut bootstrap = Bootstrap::start(&deployed("all", &name)).await;
+    let mut bootstrap = BootstrapProcess::start(&deployed("all", &name)).await;
     for round in 0..10 {
         let (id, key) = (format!("n{round}"), format!("pay:n{round}"));
-        let event = genuine(Front::HttpApi, &pay(), &id);
+        let event = genuine(LambdaFront::HttpApi, &pay(), &id);
         let told = bootstrap.invoke(&event).await;
         bootstrap.signal(Signal::STOP);
         assert!(
@@ -480,9 +485,9 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
     variables.retain(|(name, _)| *name != "AWS_ENDPOINT_URL_DYNAMODB");
     variables.push(("AWS_ENDPOINT_URL_DYNAMODB", silence().await));
     let began = Instant::now();
-    let mut bootstrap = Bootstrap::start(&variables).await;
+    let mut bootstrap = BootstrapProcess::start(&variables).await;
     let challenge =
-        Front::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
+        LambdaFront::HttpApi.invocation(&FrontRequest::new("GET", "/hmrc?challenge=abc"), now());
     assert_eq!(
         bootstrap.answer(&challenge).await.status,
         200,
@@ -494,7 +499,7 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
         began.elapsed()
     );
 
-    for (front, source) in Front::ALL.into_iter().zip([pay(), hmrc(), pay()]) {
+    for (front, source) in LambdaFront::ALL.into_iter().zip([pay(), hmrc(), pay()]) {
         let (event, began) = (genuine(front, &source, "n1"), Instant::now());
         let answer = bootstrap.answer(&event).await;
         assert_eq!(
@@ -511,7 +516,7 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
         let began = Instant::now();
         let told = bootstrap
             .invoke_for(
-                &genuine(Front::Rest, &pay(), "n1"),
+                &genuine(LambdaFront::Rest, &pay(), "n1"),
                 Duration::from_millis(time),
             )
             .await;
@@ -546,7 +551,7 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
 #[tokio::test]
 async fn an_event_that_is_not_json_is_an_error_without_its_content() {
     let (name, _) = table("no-json").await;
-    let mut bootstrap = Bootstrap::start(&deployed("all", &name)).await;
+    let mut bootstrap = BootstrapProcess::start(&deployed("all", &name)).await;
     for text in ["", "canary", "{\"canary\":", "{\"a\":1}canary", "\u{0}"] {
         let told = bootstrap
             .invoke_text(text.to_owned(), Duration::from_secs(5))
@@ -559,7 +564,7 @@ async fn an_event_that_is_not_json_is_an_error_without_its_content() {
     }
     assert_eq!(
         bootstrap
-            .answer(&genuine(Front::HttpApi, &pay(), "n1"))
+            .answer(&genuine(LambdaFront::HttpApi, &pay(), "n1"))
             .await
             .status,
         200

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use pillarbox::{
-    delivery::{DeliveryWorker, RunDeadline, sweep::Sweeper},
+    delivery::{DeliveryWorker, RunDeadline, sweep::SweepRunner},
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, State, SystemClock, Timestamp},
     inbox::{ReadInbox, RetentionPolicy, dynamodb::DynamoInbox},
@@ -13,14 +13,14 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use test_support::{
-    cloud::{Cloud, CloudReply},
+    cloud::{CloudReply, SimulatedAws},
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
-    fronts::Front,
+    fronts::LambdaFront,
     function::post,
     message::{Source, pay},
-    pump::{Chance, Invoked, Pump},
-    runtime_api::{Bootstrap, RuntimeReport, deployed},
+    pump::{InvocationEnd, SeededRandom, StreamPump},
+    runtime_api::{BootstrapProcess, RuntimeReport, deployed},
     table,
 };
 
@@ -28,7 +28,7 @@ use test_support::{
 const LATER: Duration = Duration::from_secs(10 * 60);
 
 fn posted(source: &Source, id: &str, created: Timestamp) -> Value {
-    Front::HttpApi.invocation(
+    LambdaFront::HttpApi.invocation(
         &post(source, source.message(id, created)),
         SystemClock.now(),
     )
@@ -61,7 +61,7 @@ async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_p
     })
     .await;
     let event = posted(&pay(), "m1", SystemClock.now());
-    let mut receive = Bootstrap::start(&through(&hangs.endpoint, &variables)).await;
+    let mut receive = BootstrapProcess::start(&through(&hangs.endpoint, &variables)).await;
     receive.send(event.to_string(), Duration::from_secs(5));
     let key = Key::parse("pay:m1").unwrap();
     while inbox.get(&key).await.unwrap().is_none() {
@@ -69,7 +69,7 @@ async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_p
     }
     receive.signal(Signal::KILL);
 
-    let mut receive = Bootstrap::start(&variables).await;
+    let mut receive = BootstrapProcess::start(&variables).await;
     let answer = receive.answer(&event).await;
     assert_eq!(
         (answer.status, answer.body.as_str()),
@@ -91,9 +91,10 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
     );
     let holding = |current: &str, previous: &str| {
         let value = json!({"current": current, "previous": previous}).to_string();
-        move |_: &test_support::cloud::Call| CloudReply::Done(json!({"SecretString": value}))
+        move |_: &test_support::cloud::AwsCall| CloudReply::Done(json!({"SecretString": value}))
     };
-    let cloud = Cloud::answering(holding(&old.secrets[0], "a secret of long ago, withdrawn")).await;
+    let cloud =
+        SimulatedAws::answering(holding(&old.secrets[0], "a secret of long ago, withdrawn")).await;
     let arn = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:pay-AbCdEf";
     let mut variables = deployed("receive", inbox.table());
     for (name, value) in &mut variables {
@@ -105,7 +106,7 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
         }
     }
     variables.push(("AWS_ENDPOINT_URL_SECRETS_MANAGER", cloud.url()));
-    let (mut receive, created) = (Bootstrap::start(&variables).await, SystemClock.now());
+    let (mut receive, created) = (BootstrapProcess::start(&variables).await, SystemClock.now());
     for id in 0..20 {
         // GOV.UK Pay changes over at once; an operator installs the new secret a little later.
         let signer = if id < 5 { &old } else { &new };
@@ -133,7 +134,7 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
     );
     // A new environment reads anew; what was refused comes again, and what was taken in is a
     // duplicate.
-    let mut receive = Bootstrap::start(&variables).await;
+    let mut receive = BootstrapProcess::start(&variables).await;
     for id in 0..20 {
         let signer = if id % 2 == 0 { &old } else { &new };
         let answer = receive
@@ -145,18 +146,18 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
 }
 
 /// Where everything arrives that the killed processes left open.
-struct Rest;
+struct RecoveringDestination;
 
-impl Destination for Rest {
+impl Destination for RecoveringDestination {
     async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
         Ok(())
     }
 }
 
 /// The clock of a later hour.
-struct Later;
+struct LaterClock;
 
-impl Clock for Later {
+impl Clock for LaterClock {
     fn now(&self) -> Timestamp {
         SystemClock.now().plus(LATER)
     }
@@ -170,7 +171,7 @@ impl Clock for Later {
 async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
     const COUNT: usize = 300;
     let inbox = table::fresh("deaths").await;
-    let mut receive = Bootstrap::start(&deployed("receive", inbox.table())).await;
+    let mut receive = BootstrapProcess::start(&deployed("receive", inbox.table())).await;
     for id in 0..COUNT {
         assert_eq!(
             receive
@@ -181,23 +182,26 @@ async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
         );
     }
     let variables = deployed("process", inbox.table());
-    let (mut process, mut chance, mut deaths) =
-        (Bootstrap::start(&variables).await, Chance::new(3), 0);
+    let (mut process, mut chance, mut deaths) = (
+        BootstrapProcess::start(&variables).await,
+        SeededRandom::new(3),
+        0,
+    );
     let mut handed_on: HashSet<String> = HashSet::new();
-    let mut stream = Pump::at(&EMULATOR.endpoint, inbox.table()).await;
+    let mut stream = StreamPump::at(&EMULATOR.endpoint, inbox.table()).await;
     let pumped = stream
-        .drain(&mut Chance::new(4), (2, 10), async |event| {
+        .drain(&mut SeededRandom::new(4), (2, 10), async |event| {
             process.send(event.to_string(), Duration::from_secs(60));
             if chance.is(40) {
                 tokio::time::sleep(Duration::from_millis(chance.below(25))).await;
                 process.signal(Signal::KILL);
                 deaths += 1;
                 handed_on.extend(said(&process));
-                process = Bootstrap::start(&variables).await;
-                return Invoked::Error;
+                process = BootstrapProcess::start(&variables).await;
+                return InvocationEnd::Error;
             }
             match process.heard().await {
-                RuntimeReport::Reply(_, reply) => Invoked::of(&reply),
+                RuntimeReport::Reply(_, reply) => InvocationEnd::of(&reply),
                 other => panic!("{other:?}"),
             }
         })
@@ -216,14 +220,14 @@ async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
     let keeping = RetentionPolicy {
         retention: Duration::from_secs(90 * 24 * 60 * 60),
     };
-    let sweeper = Sweeper::new(Arc::new(DeliveryWorker::new(
+    let sweeper = SweepRunner::new(Arc::new(DeliveryWorker::new(
         Arc::new(inbox.clone()),
-        Rest,
-        Arc::new(Later),
+        RecoveringDestination,
+        Arc::new(LaterClock),
         keeping,
     )));
     sweeper
-        .sweep(RunDeadline::before(Later.now().plus(LATER)), |_| {})
+        .sweep(RunDeadline::before(LaterClock.now().plus(LATER)), |_| {})
         .await
         .unwrap();
     let states = states(&inbox).await;
@@ -235,7 +239,7 @@ async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
 }
 
 /// The keys of the events that a process wrote to its log.
-fn said(process: &Bootstrap) -> Vec<String> {
+fn said(process: &BootstrapProcess) -> Vec<String> {
     let lines = process.lines();
     let event = |line: &String| {
         serde_json::from_str::<Value>(line)

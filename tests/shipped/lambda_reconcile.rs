@@ -8,15 +8,15 @@ use sender_simulator::SystemClock;
 use serde_json::{Value, json};
 
 use test_support::{
-    cloud::{Call, Cloud, CloudReply},
+    cloud::{AwsCall, CloudReply, SimulatedAws},
     hmrc_box::{BOX, CLIENT, SECRET, fill, left, ppns},
-    runtime_api::{Bootstrap, RuntimeReport},
+    runtime_api::{BootstrapProcess, RuntimeReport},
     table,
 };
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:hmrc-api-AbCdEf";
 
-fn holding(client_secret: &str) -> impl Fn(&Call) -> CloudReply + use<> {
+fn holding(client_secret: &str) -> impl Fn(&AwsCall) -> CloudReply + use<> {
     let value = json!({"client_id": CLIENT, "client_secret": client_secret}).to_string();
     move |_| CloudReply::Done(json!({"SecretString": value}))
 }
@@ -36,7 +36,7 @@ fn configuration(base_url: &str, table: &str) -> String {
     )
 }
 
-fn variables(document: String, cloud: &Cloud) -> Vec<(&'static str, String)> {
+fn variables(document: String, cloud: &SimulatedAws) -> Vec<(&'static str, String)> {
     let mut variables = table::variables();
     variables.extend([
         ("_HANDLER", "reconcile".to_owned()),
@@ -59,16 +59,16 @@ async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
         ids.iter().for_each(|id| {
             boxes.set_status(
                 id,
-                sender_simulator::apis::ppns::NotificationStatus::Pending,
+                sender_simulator::apis::ppns::BoxNotificationStatus::Pending,
             )
         });
     });
     let (inbox, cloud) = (
         table::fresh("shipped-pull").await,
-        Cloud::answering(holding("the one of before")).await,
+        SimulatedAws::answering(holding("the one of before")).await,
     );
     let document = configuration(ppns.base_url().as_str(), inbox.table());
-    let mut bootstrap = Bootstrap::start(&variables(document, &cloud)).await;
+    let mut bootstrap = BootstrapProcess::start(&variables(document, &cloud)).await;
     let schedule = json!({"role": "reconcile"});
     // A second list would have to wait longer than there is time: what is done by then counts.
     let time = Duration::from_secs(15);

@@ -18,12 +18,12 @@ use tokio::{
 
 use test_support::{
     documented_log::{check_line, section, sections},
-    endpoint::{Endpoint, EndpointReply},
-    fronts::{Front, FrontRequest, batch},
+    endpoint::{ConsumerEndpoint, EndpointReply},
+    fronts::{FrontRequest, LambdaFront, batch},
     function::{post, unsigned},
     message::{Source, hmrc, pay},
-    process::{Folder, HMRC_SECRET, PAY_SECRET, Serve, WHSEC, until},
-    runtime_api::{Bootstrap, deployed},
+    process::{HMRC_SECRET, PAY_SECRET, ProgramFolder, RunningServe, WHSEC, until},
+    runtime_api::{BootstrapProcess, deployed},
     table,
 };
 
@@ -42,14 +42,14 @@ async fn ask(address: SocketAddr, method: &str, target: &str) -> std::io::Result
 }
 
 /// An address that the banner of `serve` names.
-fn address(serve: &Serve, name: &str) -> SocketAddr {
+fn address(serve: &RunningServe, name: &str) -> SocketAddr {
     let line = serve.stderr.find(name).unwrap();
     let (_, rest) = line.split_once("http://").unwrap();
     rest.split('/').next().unwrap().parse().unwrap()
 }
 
 /// Posts a body signed with `secret`, and returns the status.
-async fn send(serve: &Serve, sender: Sender, body: &MessageBody, secret: &str) -> u16 {
+async fn send(serve: &RunningServe, sender: Sender, body: &MessageBody, secret: &str) -> u16 {
     let source = match sender {
         Sender::Hmrc => "hmrc",
         Sender::GovukPay => "pay",
@@ -74,12 +74,12 @@ fn value(scrape: &str, series: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_and_doctor_show_what_is_stuck() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|heard, _| match heard.text().contains("notification") {
         true => EndpointReply::Status(422),
         false => EndpointReply::Status(204),
     });
-    let folder = Folder::with(&endpoint.configuration());
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let console = address(&serve, "console");
     let paid = captured(&SystemClock);
@@ -145,7 +145,7 @@ async fn a_scrape_and_doctor_show_what_is_stuck() {
 /// A thousand scrapers at once take no place of a sender, and slow none of them too much.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_scrapes_does_not_slow_receiving() {
-    let folder = Folder::with(test_support::process::BOTH_SOURCES);
+    let folder = ProgramFolder::with(test_support::process::BOTH_SOURCES);
     let serve = folder.serve();
     let console = address(&serve, "console");
     let mut scrapes = JoinSet::new();
@@ -174,15 +174,15 @@ async fn a_storm_of_scrapes_does_not_slow_receiving() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_serve_has_the_documented_fields_and_no_others() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|_, before| match before {
         0 => EndpointReply::Status(503),
         _ => EndpointReply::Status(422),
     });
-    let folder = Folder::with(&endpoint.configuration());
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let mut command = folder.serve_command();
     command.env("PILLARBOX_LOG", "debug");
-    let mut serve = Serve::spawn(&mut command);
+    let mut serve = RunningServe::spawn(&mut command);
     serve.await_ready();
     let callback = address(&serve, "callback");
     for (method, target) in [
@@ -239,13 +239,13 @@ async fn new_table(name: &str) -> (String, DynamoInbox) {
 
 fn genuine(source: &Source, id: &str) -> Value {
     let now = Now.now();
-    Front::HttpApi.invocation(&post(source, source.message(id, now)), now)
+    LambdaFront::HttpApi.invocation(&post(source, source.message(id, now)), now)
 }
 
 /// One notification on its way through the shipped functions, and what its endpoint gets.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_bootstrap_has_the_documented_fields_and_the_endpoint_the_ids() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|heard, _| match heard.key() {
         "pay:b" => EndpointReply::Status(503),
         "pay:c" => EndpointReply::Status(422),
@@ -264,10 +264,10 @@ async fn every_line_of_bootstrap_has_the_documented_fields_and_the_endpoint_the_
     }
     variables.push(("LEDGER_WHSEC", WHSEC.to_owned()));
     variables.push(("AWS_LAMBDA_FUNCTION_NAME", "pillarbox-1".to_owned()));
-    let mut function = Bootstrap::start(&variables).await;
+    let mut function = BootstrapProcess::start(&variables).await;
     let challenge = FrontRequest::new("GET", "/hmrc?challenge=abc");
-    let challenge = Front::HttpApi.invocation(&challenge, Now.now());
-    let refused = Front::HttpApi.invocation(&unsigned(&pay(), "x"), Now.now());
+    let challenge = LambdaFront::HttpApi.invocation(&challenge, Now.now());
+    let refused = LambdaFront::HttpApi.invocation(&unsigned(&pay(), "x"), Now.now());
     for event in [
         &challenge,
         &refused,

@@ -5,14 +5,15 @@ use serde_json::Value;
 
 use test_support::{
     binary,
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until},
+    process::{BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until},
 };
 
 #[test]
 fn an_event_reaches_a_custom_destination() {
-    let folder = Folder::empty();
-    let mut serve =
-        Serve::spawn(&mut folder.command_of(binary("own-destination-under-test"), FREE_PORTS));
+    let folder = ProgramFolder::empty();
+    let mut serve = RunningServe::spawn(
+        &mut folder.command_of(binary("own-destination-under-test"), FREE_PORTS),
+    );
     serve.await_ready();
     let sent = folder.run(&[
         "send",
@@ -40,8 +41,9 @@ fn an_event_reaches_a_custom_destination() {
 fn a_configuration_that_names_destinations_is_refused_by_it() {
     let ledger = "[destination]\nkind = \"https\"\nurl = \"https://ledger.example.gov.uk/\"\n\
                   secret = \"env:LEDGER_WHSEC\"\n";
-    let folder = Folder::with(&format!("{BOTH_SOURCES}{ledger}"));
-    let ran = Ran::of(&mut folder.command_of(binary("own-destination-under-test"), FREE_PORTS));
+    let folder = ProgramFolder::with(&format!("{BOTH_SOURCES}{ledger}"));
+    let ran =
+        CommandResult::of(&mut folder.command_of(binary("own-destination-under-test"), FREE_PORTS));
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(
         ran.stderr.contains("pillarbox.toml names destinations"),

@@ -15,10 +15,10 @@ use tempfile::TempDir;
 
 use test_support::{
     binary,
-    fronts::{Front, batch},
+    fronts::{LambdaFront, batch},
     function::post,
     message::pay,
-    runtime_api::{Bootstrap, RuntimeReport, deployed},
+    runtime_api::{BootstrapProcess, RuntimeReport, deployed},
     table,
 };
 
@@ -46,7 +46,7 @@ impl OwnDestination {
         variables
     }
 
-    async fn start(&self, role: &str) -> Bootstrap {
+    async fn start(&self, role: &str) -> BootstrapProcess {
         start(&self.variables(role)).await
     }
 
@@ -67,9 +67,9 @@ impl OwnDestination {
     }
 
     /// Posts a notification, which must be answered as recorded or as a duplicate.
-    async fn receive(&self, function: &mut Bootstrap, id: &str, status: &str) {
+    async fn receive(&self, function: &mut BootstrapProcess, id: &str, status: &str) {
         let request = post(&pay(), pay().message(id, self.at));
-        let event = Front::HttpApi.invocation(&request, SystemClock.now());
+        let event = LambdaFront::HttpApi.invocation(&request, SystemClock.now());
         let answer = function.answer(&event).await;
         let expected = format!(r#"{{"status":"{status}"}}"#);
         assert_eq!((answer.status, answer.body), (200, expected));
@@ -81,20 +81,20 @@ impl OwnDestination {
     }
 }
 
-async fn start(variables: &[(&'static str, String)]) -> Bootstrap {
+async fn start(variables: &[(&'static str, String)]) -> BootstrapProcess {
     let program = Command::new(binary("own-destination-lambda-under-test"));
-    Bootstrap::start_program(program, variables).await
+    BootstrapProcess::start_program(program, variables).await
 }
 
 /// Invokes `function` with the batch of a stream, whose every outcome must be written.
-async fn process(function: &mut Bootstrap, key: &str) {
+async fn process(function: &mut BootstrapProcess, key: &str) {
     match function.invoke(&batch(&[(key, "recorded")])).await {
         RuntimeReport::Reply(_, reply) => assert_eq!(reply, json!({"batchItemFailures": []})),
         other => panic!("{other:?} {:?}", function.lines()),
     }
 }
 
-async fn sweep(function: &mut Bootstrap) -> Value {
+async fn sweep(function: &mut BootstrapProcess) -> Value {
     match function.invoke(&json!({"role": "sweep"})).await {
         RuntimeReport::Reply(_, reply) => reply,
         other => panic!("{other:?} {:?}", function.lines()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
-use test_support::process::{BOTH_SOURCES, Folder};
+use test_support::process::{BOTH_SOURCES, ProgramFolder};
 
 const PAGE: &str = include_str!("../../docs/privacy.md");
 
@@ -21,7 +21,7 @@ fn documented() -> BTreeSet<(String, String)> {
 
 #[test]
 fn every_column_of_a_local_file_is_in_the_page_about_privacy() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     assert_eq!(folder.run(&["inbox", "init"]).code, 0);
     let file = Connection::open(folder.path().join("pillarbox.db")).unwrap();
     let columns = "SELECT tables.name, columns.name FROM sqlite_master AS tables, \

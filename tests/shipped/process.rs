@@ -11,14 +11,15 @@ use serde_json::Value;
 
 use test_support::{
     binary,
-    endpoint::{Endpoint, EndpointReply, ReceivedDelivery},
+    endpoint::{ConsumerEndpoint, EndpointReply, ReceivedDelivery},
     process::{
-        BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve, by_key, until,
+        BOTH_SOURCES, CommandResult, FREE_PORTS, HMRC_SECRET, PAY_SECRET, ProgramFolder,
+        RunningServe, by_key, until,
     },
 };
 
 /// Posts what a sender would, and gives back its key once it has its 200.
-async fn post(serve: &Serve, sender: Sender, body: &MessageBody) -> String {
+async fn post(serve: &RunningServe, sender: Sender, body: &MessageBody) -> String {
     let (source, secret) = match sender {
         Sender::Hmrc => ("hmrc", HMRC_SECRET),
         Sender::GovukPay => ("pay", PAY_SECRET),
@@ -36,7 +37,7 @@ async fn post(serve: &Serve, sender: Sender, body: &MessageBody) -> String {
 }
 
 /// Every event of both senders, once.
-async fn post_one_of_each(serve: &Serve) -> HashSet<String> {
+async fn post_one_of_each(serve: &RunningServe) -> HashSet<String> {
     let mut keys = HashSet::new();
     for sender in Sender::ALL {
         for event in sender.events() {
@@ -67,7 +68,7 @@ fn json(text: &str) -> MessageBody {
 
 /// What is read of an event whose data may hold numbers that fit no type.
 #[derive(serde::Deserialize)]
-struct Envelope<'a> {
+struct EventId<'a> {
     id: &'a str,
 }
 
@@ -81,7 +82,7 @@ fn check_promises(heard: &[ReceivedDelivery]) -> HashSet<String> {
             request.header("content-type"),
             "application/cloudevents+json; charset=utf-8"
         );
-        let event: Envelope<'_> = serde_json::from_slice(&request.body).unwrap();
+        let event: EventId<'_> = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(event.id, request.key());
         let first = bodies.entry(request.key()).or_insert(request);
         assert_eq!(
@@ -94,7 +95,7 @@ fn check_promises(heard: &[ReceivedDelivery]) -> HashSet<String> {
     bodies.into_keys().map(str::to_owned).collect()
 }
 
-fn last_errors(folder: &Folder) -> HashSet<String> {
+fn last_errors(folder: &ProgramFolder) -> HashSet<String> {
     let rows = folder.list(&["--state", "open"]);
     rows.iter()
         .filter_map(|row| row["last_error"].as_str().map(str::to_owned))
@@ -103,9 +104,9 @@ fn last_errors(folder: &Folder) -> HashSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_was_down_gets_everything_once_it_is_up() {
-    let mut endpoint = Endpoint::closed();
+    let mut endpoint = ConsumerEndpoint::closed();
     endpoint.answers(|_, _| EndpointReply::Status(503));
-    let folder = Folder::with(&endpoint.configuration());
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let mut keys = post_one_of_each(&serve).await;
     until("connections were refused", || {
@@ -134,8 +135,8 @@ async fn an_endpoint_that_was_down_gets_everything_once_it_is_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_recorded_while_no_destination_could_be_reached_outlives_a_restart() {
-    let mut endpoint = Endpoint::closed();
-    let folder = Folder::with(&endpoint.configuration());
+    let mut endpoint = ConsumerEndpoint::closed();
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let mut serve = folder.serve();
     let keys = post_one_of_each(&serve).await;
     assert!(
@@ -154,9 +155,9 @@ async fn what_was_recorded_while_no_destination_could_be_reached_outlives_a_rest
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_422_makes_a_row_dead_and_a_replay_delivers_it() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|_, _| EndpointReply::Status(422));
-    let folder = Folder::with(&endpoint.configuration());
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let key = post(&serve, Sender::GovukPay, &paid()).await;
     until("it is dead", || folder.count("dead") == 1);
@@ -177,7 +178,7 @@ async fn a_422_makes_a_row_dead_and_a_replay_delivers_it() {
 }
 
 /// Shows a row by its sender's id, as `send` prints it, and by how that begins.
-fn shows_both_attempts_and_the_replay(folder: &Folder, key: &str) {
+fn shows_both_attempts_and_the_replay(folder: &ProgramFolder, key: &str) {
     let id = key.strip_prefix("pay:").unwrap();
     let shown = folder.run(&["show", "--json", id]);
     let row: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
@@ -223,9 +224,9 @@ fn shows_both_attempts_and_the_replay(folder: &Folder, key: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn not_found_unauthorised_and_redirects_are_tried_again_and_never_followed() {
-    let elsewhere = Endpoint::opened();
-    let endpoint = Endpoint::opened();
-    let folder = Folder::with(&endpoint.configuration());
+    let elsewhere = ConsumerEndpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let bodies =
         ["404", "401", "302", "307"].map(|status| json(&format!(r#"{{"answer":"{status}"}}"#)));
@@ -251,13 +252,13 @@ async fn not_found_unauthorised_and_redirects_are_tried_again_and_never_followed
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_an_endless_answer_nor_a_missing_one_holds_up_the_rest() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|heard, before| match (before, heard.text()) {
         (0, text) if text.contains("silence") => EndpointReply::Silence,
         (_, text) if text.contains("endless") => EndpointReply::Endless,
         _ => EndpointReply::Status(204),
     });
-    let folder = Folder::with(&endpoint.configuration());
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     for _ in 0..3 {
         post(&serve, Sender::Hmrc, &json(r#"{"answer":"silence"}"#)).await;
@@ -289,7 +290,7 @@ async fn neither_an_endless_answer_nor_a_missing_one_holds_up_the_rest() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_source_reaches_the_destination_it_names() {
-    let (ours, ledger) = (Endpoint::opened(), Endpoint::opened());
+    let (ours, ledger) = (ConsumerEndpoint::opened(), ConsumerEndpoint::opened());
     let own = format!(
         "[destinations.ledger]\nkind = \"https\"\nurl = \"{}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
         ledger.url()
@@ -298,7 +299,7 @@ async fn each_source_reaches_the_destination_it_names() {
         "kind = \"govuk-pay\"",
         "kind = \"govuk-pay\"\ndestination = \"ledger\"",
     );
-    let folder = Folder::with(&(named + &own));
+    let folder = ProgramFolder::with(&(named + &own));
     let serve = folder.serve();
     let keys = post_one_of_each(&serve).await;
     until("everything has arrived", || {
@@ -316,7 +317,7 @@ async fn each_source_reaches_the_destination_it_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_destination_that_is_down_does_not_hold_up_another() {
-    let (ours, down) = (Endpoint::opened(), Endpoint::closed());
+    let (ours, down) = (ConsumerEndpoint::opened(), ConsumerEndpoint::closed());
     let own = format!(
         "[destinations.ledger]\nkind = \"https\"\nurl = \"{}\"\nsecret = \"env:LEDGER_WHSEC\"\n",
         down.url()
@@ -325,7 +326,7 @@ async fn one_destination_that_is_down_does_not_hold_up_another() {
         "kind = \"govuk-pay\"",
         "kind = \"govuk-pay\"\ndestination = \"ledger\"",
     );
-    let folder = Folder::with(&(named + &own));
+    let folder = ProgramFolder::with(&(named + &own));
     let serve = folder.serve();
     for _ in 0..12 {
         post(&serve, Sender::GovukPay, &paid()).await;
@@ -341,13 +342,13 @@ async fn one_destination_that_is_down_does_not_hold_up_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_pay_sends_under_a_second_id_arrives_once_and_shows_as_repeat() {
-    let endpoint = Endpoint::opened();
-    let folder = Folder::with(&endpoint.configuration());
+    let endpoint = ConsumerEndpoint::opened();
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let begun = SystemClock
         .now()
         .minus(govuk_pay::PaymentEvent::Captured.after());
-    let payment = govuk_pay::Payment::new(begun, &SystemClock);
+    let payment = govuk_pay::PaymentMessages::new(begun, &SystemClock);
     let (first, second) = (
         payment.body(govuk_pay::PaymentEvent::Captured, &SystemClock),
         payment.body(govuk_pay::PaymentEvent::Captured, &SystemClock),
@@ -380,8 +381,8 @@ async fn an_event_that_pay_sends_under_a_second_id_arrives_once_and_shows_as_rep
 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_keep_their_digits_and_xml_arrives_as_a_string() {
-    let endpoint = Endpoint::opened();
-    let folder = Folder::with(&endpoint.configuration());
+    let endpoint = ConsumerEndpoint::opened();
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let odd =
         r#"{"duty": 1.10, "huge":1e400, "id":12345678901234567890123, "zero":-0.0, "a":1,"a":2}"#;
@@ -417,8 +418,8 @@ async fn numbers_keep_their_digits_and_xml_arrives_as_a_string() {
 async fn an_unread_log_does_not_stop_the_receiver() {
     /// More lines than a pipe holds.
     const MANY: usize = 700;
-    let folder = Folder::with(BOTH_SOURCES);
-    let mut serve = Serve::spawn_unread(&mut folder.serve_command());
+    let folder = ProgramFolder::with(BOTH_SOURCES);
+    let mut serve = RunningServe::spawn_unread(&mut folder.serve_command());
     serve.await_ready();
     let mut keys = HashSet::new();
     for _ in 0..MANY {
@@ -451,7 +452,7 @@ async fn an_unread_log_does_not_stop_the_receiver() {
 
 #[test]
 fn serve_refuses_two_sources_whose_references_hold_one_value() {
-    let folder = Folder::with(
+    let folder = ProgramFolder::with(
         "[sources.one]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY_SIGNING_SECRET\"]\n\
          [sources.two]\nkind = \"govuk-pay\"\nsecrets = [\"env:COPY\"]\n",
     );
@@ -459,7 +460,7 @@ fn serve_refuses_two_sources_whose_references_hold_one_value() {
     let program = binary("pillarbox-under-test").display().to_string();
     let serve = [&["60", program.as_str(), "serve"], FREE_PORTS].concat();
     let mut limited = folder.command_of("timeout", &serve);
-    let refused = Ran::of(limited.env("COPY", PAY_SECRET));
+    let refused = CommandResult::of(limited.env("COPY", PAY_SECRET));
     assert_eq!(refused.code, 2, "{refused:?}");
     let words = "sources.two.secrets[0] (env:COPY) holds the same value as a secret of sources.one";
     assert!(refused.stderr.contains(words), "{refused:?}");

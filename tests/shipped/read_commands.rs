@@ -5,23 +5,23 @@ use std::{collections::BTreeMap, process::Stdio};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
-use test_support::process::{BOTH_SOURCES, Folder, Ran, Serve, until};
+use test_support::process::{BOTH_SOURCES, CommandResult, ProgramFolder, RunningServe, until};
 
 /// The destination of [`BOTH_SOURCES`] is the log, so everything is delivered at once.
-fn receiver() -> (Folder, Serve) {
-    let folder = Folder::with(BOTH_SOURCES);
+fn receiver() -> (ProgramFolder, RunningServe) {
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     (folder, serve)
 }
 
 #[track_caller]
-fn send(folder: &Folder, serve: &Serve, arguments: &[&str]) {
+fn send(folder: &ProgramFolder, serve: &RunningServe, arguments: &[&str]) {
     let url = serve.url(arguments[0]).to_string();
     let ran = folder.run(&[&["send"], arguments, &["--to", &url]].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-fn objects(ran: &Ran) -> Vec<Value> {
+fn objects(ran: &CommandResult) -> Vec<Value> {
     let lines = ran.stdout.lines();
     lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -69,7 +69,7 @@ fn wait_fails_after_its_time_and_says_how_many_matched() {
 fn tail_prints_what_arrives_oldest_first() {
     let (folder, serve) = receiver();
     let mut command = folder.command(&["tail", "--json"]);
-    let mut tail = Serve::spawn(&mut command);
+    let mut tail = RunningServe::spawn(&mut command);
     for source in ["pay", "hmrc", "pay"] {
         send(&folder, &serve, &[source]);
     }
@@ -162,7 +162,7 @@ fn export_has_the_exact_bytes_and_the_verdict_of_each_row() {
         "PAY_SIGNING_SECRET",
         "webhook_test_another1d5lsa5pdfs2bvim2f9",
     );
-    let verdicts: Vec<_> = objects(&Ran::of(&mut export))
+    let verdicts: Vec<_> = objects(&CommandResult::of(&mut export))
         .into_iter()
         .map(|row| {
             (

@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use test_support::{
     client::DEADLINE,
     message::{Source, both, pay, with},
-    request::{Request, signature_header},
-    shipped::Process,
+    request::{RawRequest, signature_header},
+    shipped::ServeProcess,
 };
 
 async fn row(folder: &std::path::Path, key: &str) -> Row {
@@ -30,9 +30,9 @@ async fn row(folder: &std::path::Path, key: &str) -> Row {
 #[tokio::test]
 async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
     for signal in [Signal::TERM, Signal::INT] {
-        let process = Process::start(&both());
+        let process = ServeProcess::start(&both());
         let body = pay().message("n1", SystemClock.now());
-        let bytes = Request::post(&pay(), &body)
+        let bytes = RawRequest::post(&pay(), &body)
             .header("Expect", "100-continue")
             .bytes();
         let (start, rest) = bytes.split_at(bytes.len() - body.len() / 2);
@@ -71,7 +71,7 @@ async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
 
 #[tokio::test]
 async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again() {
-    let process = Process::start_unharmed_by_limits();
+    let process = ServeProcess::start_unharmed_by_limits();
     let limit = |current| {
         prlimit(
             Some(process.pid()),
@@ -88,7 +88,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
         let body = |id: &str| source.message(id, SystemClock.now());
         assert_eq!(
             client
-                .ask(Request::post(&source, body("before")).bytes())
+                .ask(RawRequest::post(&source, body("before")).bytes())
                 .await
                 .status,
             200
@@ -96,7 +96,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
         limit(Some(0));
         for n in 0..5 {
             let answer = client
-                .ask(Request::post(&source, body(&format!("n{n}"))).bytes())
+                .ask(RawRequest::post(&source, body(&format!("n{n}"))).bytes())
                 .await;
             assert_eq!(
                 (answer.status, answer.body.as_str()),
@@ -106,7 +106,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
         limit(None);
         assert_eq!(
             client
-                .ask(Request::post(&source, body("after")).bytes())
+                .ask(RawRequest::post(&source, body("after")).bytes())
                 .await
                 .body,
             r#"{"status":"recorded"}"#
@@ -141,7 +141,7 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
             &["webhook_test_kanarienvogel7mrp1d5"],
         ),
     ];
-    let process = Process::start(&sources);
+    let process = ServeProcess::start(&sources);
     let mut client = process.client().await;
     let mut signatures = Vec::new();
     let mut asked = 0;
@@ -180,15 +180,15 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
             personal("n3"),
         ] {
             signatures.push(source.sign(&body));
-            let genuine = Request::post(source, &body)
+            let genuine = RawRequest::post(source, &body)
                 .header("Authorization", format!("Bearer {CANARY}"))
                 .header("Cookie", CANARY)
                 .header(CANARY, CANARY)
                 .header("User-Agent", format!("{CANARY}\u{1f426}"));
             assert_eq!(client.ask(genuine.bytes()).await.status, 200);
-            let forged = Request::unsigned(source, &body).header(header, source.sign(CANARY));
+            let forged = RawRequest::unsigned(source, &body).header(header, source.sign(CANARY));
             assert_eq!(client.ask(forged.bytes()).await.status, 401);
-            let malformed = Request::unsigned(source, &body).header(header, CANARY);
+            let malformed = RawRequest::unsigned(source, &body).header(header, CANARY);
             assert_eq!(client.ask(malformed.bytes()).await.status, 401);
             asked += 3;
         }
@@ -212,17 +212,20 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
             ),
         ] {
             assert_eq!(
-                client.ask(Request::from_line(&line).bytes()).await.status,
+                client
+                    .ask(RawRequest::from_line(&line).bytes())
+                    .await
+                    .status,
                 status,
                 "{line}"
             );
             asked += 1;
         }
         for request in [
-            Request::unsigned(source, CANARY).header("X", format!("{CANARY}\x01")),
-            Request::unsigned(source, CANARY).header("X", &longest),
-            Request::unsigned(source, CANARY).line(CANARY),
-            Request::unsigned(source, CANARY).header("Content-Length", "1"),
+            RawRequest::unsigned(source, CANARY).header("X", format!("{CANARY}\x01")),
+            RawRequest::unsigned(source, CANARY).header("X", &longest),
+            RawRequest::unsigned(source, CANARY).line(CANARY),
+            RawRequest::unsigned(source, CANARY).header("Content-Length", "1"),
         ] {
             assert!([400, 431].contains(&process.client().await.ask(request.bytes()).await.status));
             asked += 1;
@@ -237,7 +240,7 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
         let answer = process
             .client()
             .await
-            .ask(Request::from_line(&format!("POST {path} HTTP/1.1")).bytes())
+            .ask(RawRequest::from_line(&format!("POST {path} HTTP/1.1")).bytes())
             .await;
         assert!([400, 404].contains(&answer.status), "{path}");
         asked += 1;

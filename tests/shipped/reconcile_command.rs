@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use sender_simulator::{
     Clock, SystemClock,
     apis::{
-        PayApi, Ppns,
+        PayApi, PpnsApi,
         pay_api::{PaymentLifecycle, SimulatedPayment},
-        ppns::{NotificationStatus, PpnsApplication, PpnsError},
+        ppns::{BoxNotificationStatus, PpnsApplication, PpnsError},
     },
     hmrc::HmrcMessage,
 };
@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use test_support::{
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until},
+    process::{BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until},
     table,
 };
 
@@ -31,18 +31,18 @@ const VARIABLES: [(&str, &str); 3] = [
 ];
 
 /// Both senders, asked on this machine.
-struct Senders {
+struct SenderApis {
     runtime: Runtime,
-    ppns: Ppns,
+    ppns: PpnsApi,
     pay: PayApi,
 }
 
-impl Senders {
+impl SenderApis {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
         let (ppns, pay) = runtime.block_on(async {
             (
-                Ppns::start(0, Arc::new(SystemClock)).await.unwrap(),
+                PpnsApi::start(0, Arc::new(SystemClock)).await.unwrap(),
                 PayApi::start(0, Arc::new(SystemClock)).await.unwrap(),
             )
         });
@@ -55,9 +55,9 @@ impl Senders {
     }
 
     /// A folder that is configured to ask these two.
-    fn folder(&self) -> Folder {
+    fn folder(&self) -> ProgramFolder {
         let (hmrc, pay) = (self.ppns.base_url(), self.pay.base_url());
-        Folder::with(&format!(
+        ProgramFolder::with(&format!(
             "{BOTH_SOURCES}\n[sources.hmrc.pull]\nbase_url = \"{hmrc}\"\nboxes = [\"{BOX}\"]\n\
              client_id = \"env:CLIENT_ID\"\nclient_secret = \"env:CLIENT_SECRET\"\n\
              [sources.pay.pull]\nbase_url = \"{pay}\"\napi_key = \"env:API_KEY\"\n"
@@ -76,11 +76,11 @@ impl Senders {
 }
 
 /// Runs a command with the credentials in its environment.
-fn run(folder: &Folder, arguments: &[&str]) -> Ran {
-    Ran::of(folder.command(arguments).envs(VARIABLES))
+fn run(folder: &ProgramFolder, arguments: &[&str]) -> CommandResult {
+    CommandResult::of(folder.command(arguments).envs(VARIABLES))
 }
 
-fn json(ran: &Ran) -> (Vec<Value>, Value) {
+fn json(ran: &CommandResult) -> (Vec<Value>, Value) {
     let mut lines: Vec<Value> = ran
         .stdout
         .lines()
@@ -93,7 +93,7 @@ fn json(ran: &Ran) -> (Vec<Value>, Value) {
 // Each run waits for HMRC's limit on lists, so each has a test, and they wait side by side.
 #[test]
 fn a_dry_run_counts_what_hmrc_keeps_and_neither_records_nor_acknowledges_it() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
     senders.keep(3);
@@ -113,7 +113,7 @@ fn a_dry_run_counts_what_hmrc_keeps_and_neither_records_nor_acknowledges_it() {
 
 #[test]
 fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
     let ids = senders.keep(3);
@@ -134,7 +134,7 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words() {
     assert!(
         ids.iter()
             .all(|id| senders.ppns.with(|boxes| boxes.status(id))
-                == Some(NotificationStatus::Acknowledged))
+                == Some(BoxNotificationStatus::Acknowledged))
     );
 }
 
@@ -142,7 +142,7 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words() {
 fn after_a_killed_run_the_next_goes_on_at_once_or_says_whose_lock_it_waits_for() {
     let on_table = |table: &str| format!("--inbox=dynamodb:{table}");
     for is_local in [true, false] {
-        let senders = Senders::start();
+        let senders = SenderApis::start();
         let folder = senders.folder();
         let inbox = if is_local {
             assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
@@ -157,7 +157,7 @@ fn after_a_killed_run_the_next_goes_on_at_once_or_says_whose_lock_it_waits_for()
         };
         let ids = senders.keep(3);
         let acknowledged = |id: &String| {
-            senders.ppns.with(|boxes| boxes.status(id)) == Some(NotificationStatus::Acknowledged)
+            senders.ppns.with(|boxes| boxes.status(id)) == Some(BoxNotificationStatus::Acknowledged)
         };
         let mut killed = reconcile().stderr(Stdio::null()).spawn().unwrap();
         until("a run waits for its second list", || {
@@ -166,7 +166,7 @@ fn after_a_killed_run_the_next_goes_on_at_once_or_says_whose_lock_it_waits_for()
         killed.kill().unwrap();
         killed.wait().unwrap();
 
-        let next = Ran::of(&mut reconcile());
+        let next = CommandResult::of(&mut reconcile());
         if is_local {
             assert_eq!(next.code, 0, "{next:?}");
             continue;
@@ -188,7 +188,7 @@ fn after_a_killed_run_the_next_goes_on_at_once_or_says_whose_lock_it_waits_for()
 
 #[test]
 fn an_empty_box_is_reported_in_json() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
 
@@ -205,7 +205,7 @@ fn an_empty_box_is_reported_in_json() {
 
 #[test]
 fn a_payment_with_a_missing_event_is_listed_recorded_once_and_exits_with_1() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
     let begun = SystemClock
@@ -239,10 +239,10 @@ fn a_payment_with_a_missing_event_is_listed_recorded_once_and_exits_with_1() {
 
 #[test]
 fn serve_reconciles_delivers_and_logs_it() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let folder = senders.folder();
     senders.keep(2);
-    let mut serve = Serve::spawn(
+    let mut serve = RunningServe::spawn(
         folder
             .command(&[&["serve"], FREE_PORTS].concat())
             .envs(VARIABLES),
@@ -283,7 +283,7 @@ fn serve_reconciles_delivers_and_logs_it() {
 
 #[test]
 fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let folder = senders.folder();
     assert_eq!(run(&folder, &["inbox", "init"]).code, 0);
     senders.keep(1);
@@ -325,11 +325,11 @@ fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
             "there is no inbox",
         ),
     ] {
-        let ran = Ran::of(folder.command(arguments).envs(variables.iter().copied()));
+        let ran = CommandResult::of(folder.command(arguments).envs(variables.iter().copied()));
         assert_eq!(ran.code, code, "{ran:?}");
         assert!(ran.stderr.contains(words), "{words}: {ran:?}");
     }
-    let plain = Folder::with(BOTH_SOURCES);
+    let plain = ProgramFolder::with(BOTH_SOURCES);
     let ran = plain.run(&["reconcile", "pay"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("add [sources.pay.pull]"), "{ran:?}");
@@ -355,9 +355,9 @@ fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
 
 #[test]
 fn sources_without_a_webhook_are_asked_alone_and_nothing_of_them_is_missing() {
-    let senders = Senders::start();
+    let senders = SenderApis::start();
     let (hmrc, pay) = (senders.ppns.base_url(), senders.pay.base_url());
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "[sources.pushed]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY_SIGNING_SECRET\"]\n\
          [sources.mopup]\nkind = \"govuk-pay\"\nwebhook = false\n\
          pull = {{ api_key = \"env:API_KEY\", base_url = \"{pay}\", every = \"1m\", \
@@ -385,7 +385,7 @@ fn sources_without_a_webhook_are_asked_alone_and_nothing_of_them_is_missing() {
     }
 
     let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
-    let mut serve = Serve::spawn(command.envs(VARIABLES));
+    let mut serve = RunningServe::spawn(command.envs(VARIABLES));
     serve.await_ready();
     until("all are delivered", || folder.count("delivered") == 5);
     let observed = folder.list(&["--source", "mopup"]);

@@ -24,13 +24,15 @@ use sender_simulator::apis::{
 use serde_json::json;
 
 use test_support::{
-    client::Client,
-    cloud::{Call, Cloud, CloudReply, variables},
-    endpoint::{Endpoint, EndpointReply},
+    client::HttpConnection,
+    cloud::{AwsCall, CloudReply, SimulatedAws, variables},
+    endpoint::{ConsumerEndpoint, EndpointReply},
     fault_proxy::{FaultProxy, InjectedFault},
     message::{Source, hmrc, pay},
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until, within},
-    request::Request,
+    process::{
+        BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until, within,
+    },
+    request::RawRequest,
     table,
 };
 
@@ -49,31 +51,31 @@ fn inbox(table: &DynamoInbox) -> String {
     )
 }
 
-fn both_on(table: &DynamoInbox) -> Folder {
-    Folder::with(&format!("{BOTH_SOURCES}{}", inbox(table)))
+fn both_on(table: &DynamoInbox) -> ProgramFolder {
+    ProgramFolder::with(&format!("{BOTH_SOURCES}{}", inbox(table)))
 }
 
 /// A replica that reaches the table at `endpoint`.
-fn replica_at(folder: &Folder, endpoint: &str) -> Serve {
+fn replica_at(folder: &ProgramFolder, endpoint: &str) -> RunningServe {
     let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
     command
         .envs(table::variables())
         .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint);
-    let mut serve = Serve::spawn(&mut command);
+    let mut serve = RunningServe::spawn(&mut command);
     serve.await_ready();
     serve
 }
 
-fn replica(folder: &Folder) -> Serve {
+fn replica(folder: &ProgramFolder) -> RunningServe {
     replica_at(folder, &test_support::dynamodb::EMULATOR.endpoint)
 }
 
-async fn post(serve: &Serve, source: &Source, id: &str) -> Key {
+async fn post(serve: &RunningServe, source: &Source, id: &str) -> Key {
     let body = source.message(id, SystemClock.now());
     let url = serve.url(&source.name);
     let address = format!("127.0.0.1:{}", url.port().unwrap());
-    let request = Request::post(source, body).bytes();
-    let answer = Client::connect(address.parse().unwrap())
+    let request = RawRequest::post(source, body).bytes();
+    let answer = HttpConnection::connect(address.parse().unwrap())
         .await
         .ask(request)
         .await;
@@ -115,14 +117,14 @@ async fn each_replica_delivers_what_it_records_at_once_and_one_of_them_sweeps() 
         "{printed}"
     );
 
-    let sweepers = |replicas: &[Serve]| {
-        let sweeps = |serve: &&Serve| serve.stderr.find("this replica sweeps now").is_some();
+    let sweepers = |replicas: &[RunningServe]| {
+        let sweeps = |serve: &&RunningServe| serve.stderr.find("this replica sweeps now").is_some();
         replicas.iter().filter(sweeps).count()
     };
     until("one replica sweeps", || sweepers(&replicas) == 1);
     // A replay wakes no replica, so the sweep finds the row.
     let key = Key::parse("pay:m0").unwrap();
-    let ran = Ran::of(
+    let ran = CommandResult::of(
         folder
             .command(&["replay", "pay:m0"])
             .envs(table::variables()),
@@ -170,12 +172,12 @@ async fn a_start_leaves_the_leases_of_other_replicas_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_stops_cuts_off_what_hangs_and_another_delivers_it_at_once() {
     let table = table::fresh("drains").await;
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|_, before| match before {
         0 => EndpointReply::Silence,
         _ => EndpointReply::Status(204),
     });
-    let folder = Folder::with(&format!("{}{}", endpoint.configuration(), inbox(&table)));
+    let folder = ProgramFolder::with(&format!("{}{}", endpoint.configuration(), inbox(&table)));
     let mut stopping = replica(&folder);
     let key = post(&stopping, &pay(), "m1").await;
     until("the delivery hangs", || endpoint.times() == 1);
@@ -201,7 +203,7 @@ async fn a_row_of_a_source_that_a_replica_does_not_know_is_left_for_one_that_doe
     let now = SystemClock.now().minus(Duration::from_secs(300));
     let key = table::store(&table, "m1", "p1", "card_payment_captured", now).await;
     let hmrc_only = "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:HMRC_PUSH_SECRET\"]\n";
-    let narrow = Folder::with(&format!("{hmrc_only}{}", inbox(&table)));
+    let narrow = ProgramFolder::with(&format!("{hmrc_only}{}", inbox(&table)));
     let serve = replica(&narrow);
     until("it says so", || {
         let line = serve
@@ -220,8 +222,8 @@ async fn a_row_of_a_source_that_a_replica_does_not_know_is_left_for_one_that_doe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_replicas_rows_are_delivered_by_another() {
     let table = table::fresh("killed").await;
-    let endpoint = Endpoint::closed(); // what is recorded now fails, and is due again later
-    let folder = Folder::with(&format!("{}{}", endpoint.configuration(), inbox(&table)));
+    let endpoint = ConsumerEndpoint::closed(); // what is recorded now fails, and is due again later
+    let folder = ProgramFolder::with(&format!("{}{}", endpoint.configuration(), inbox(&table)));
     let mut killed = replica(&folder);
     let key = post(&killed, &pay(), "m1").await;
     row_until(&table, &key, AT_ONCE, |row| row.last_error.is_some()).await;
@@ -242,13 +244,13 @@ async fn one_replica_at_a_time_asks_the_senders() {
         .unwrap();
     let key = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
     api.with(|accounts| accounts.open(key));
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}[sources.pay.pull]\nbase_url = \"{}\"\napi_key = \"file:key\"\n{}",
         api.base_url(),
         inbox(&table)
     ));
     folder.write("key", key);
-    let has_asked = |serve: &Serve| serve.stderr.find(r#""message":"reconciled""#).is_some();
+    let has_asked = |serve: &RunningServe| serve.stderr.find(r#""message":"reconciled""#).is_some();
     let mut first = replica(&folder);
     until("the first asks", || has_asked(&first));
     let second = replica(&folder);
@@ -270,7 +272,7 @@ async fn the_replica_that_asks_a_sender_delivers_what_it_records_at_once() {
         accounts.open(key);
         accounts.add(key, [SimulatedPayment::new(lifecycle, created, &*clock)]);
     });
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "[sources.mopup]\nkind = \"govuk-pay\"\nwebhook = false\n[sources.mopup.pull]\n\
          base_url = \"{}\"\napi_key = \"file:key\"\n{}",
         api.base_url(),
@@ -284,7 +286,7 @@ async fn the_replica_that_asks_a_sender_delivers_what_it_records_at_once() {
 }
 
 /// What a table stand-in answers when nothing is wrong with it.
-fn usable(call: &Call) -> CloudReply {
+fn usable(call: &AwsCall) -> CloudReply {
     match call.target.as_str() {
         "DescribeTable" => denied(),
         "PutItem" => condition_failed(),
@@ -321,7 +323,7 @@ fn denied() -> CloudReply {
 /// nowhere; returns what it says.
 #[track_caller]
 fn refused(endpoint: &str, drop_variable: &str) -> String {
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"inbox\"\n"
     ));
     let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
@@ -329,7 +331,7 @@ fn refused(endpoint: &str, drop_variable: &str) -> String {
         .envs(variables(endpoint))
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env_remove(drop_variable);
-    let ran = Ran::of(&mut command);
+    let ran = CommandResult::of(&mut command);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(!ran.stderr.contains("callback  "), "{ran:?}");
     assert!(!ran.stderr.contains("canary"), "{ran:?}");
@@ -338,8 +340,8 @@ fn refused(endpoint: &str, drop_variable: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_cannot_be_used_is_refused_with_what_to_do_before_anything_listens() {
-    let cloud = Cloud::answering(usable).await;
-    type Answers = fn(&Call) -> CloudReply;
+    let cloud = SimulatedAws::answering(usable).await;
+    type Answers = fn(&AwsCall) -> CloudReply;
     let cases: [(Answers, &str, &str); 8] = [
         (
             |_| CloudReply::Fault(400, "ResourceNotFoundException", "canary"),
@@ -436,7 +438,7 @@ async fn a_table_of_another_layout_is_refused_with_what_to_do() {
             continue;
         }
         let mut command = folder.serve_command();
-        let ran = Ran::of(command.envs(table::variables()));
+        let ran = CommandResult::of(command.envs(table::variables()));
         assert_eq!(ran.code, 2, "{ran:?}");
         for sentence in sentences {
             assert!(ran.stderr.contains(sentence), "{ran:?}");
@@ -463,8 +465,8 @@ async fn a_replica_that_cannot_reach_its_table_starts_and_is_ready_once_it_can()
     let serve = replica_at(&folder, &proxy.endpoint);
     let address = format!("127.0.0.1:{}", serve.url("pay").port().unwrap());
     let ready = async || {
-        let request = Request::new("GET", "/-/readyz").bytes();
-        let mut client = Client::connect(address.parse().unwrap()).await;
+        let request = RawRequest::new("GET", "/-/readyz").bytes();
+        let mut client = HttpConnection::connect(address.parse().unwrap()).await;
         client.ask(request).await.status
     };
     assert_eq!(ready().await, 503);
@@ -484,7 +486,7 @@ async fn a_replica_that_cannot_reach_its_table_starts_and_is_ready_once_it_can()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_whose_clock_is_wrong_by_minutes_is_refused() {
-    let cloud = Cloud::answering(usable).await;
+    let cloud = SimulatedAws::answering(usable).await;
     for (date, sentence) in [
         (
             "Mon, 02 Mar 2020 10:15:31 GMT",

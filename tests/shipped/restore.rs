@@ -7,15 +7,15 @@ use sender_simulator::{Clock, SystemClock};
 
 use test_support::{
     binary,
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, until},
+    process::{BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until},
 };
 
-fn send(folder: &Folder, serve: &Serve, count: &str) -> Ran {
+fn send(folder: &ProgramFolder, serve: &RunningServe, count: &str) -> CommandResult {
     let url = serve.url("pay").to_string();
     folder.run(&["send", "pay", "--count", count, "--to", &url])
 }
 
-fn keys(folder: &Folder) -> BTreeSet<String> {
+fn keys(folder: &ProgramFolder) -> BTreeSet<String> {
     let rows = folder.list(&[]);
     rows.iter()
         .map(|row| row["key"].as_str().unwrap().to_owned())
@@ -23,8 +23,8 @@ fn keys(folder: &Folder) -> BTreeSet<String> {
 }
 
 /// A folder with a backup, and an inbox whose `serve` was killed with more in its log.
-fn folder_of_a_killed_serve() -> (Folder, [BTreeSet<String>; 2]) {
-    let folder = Folder::with(BOTH_SOURCES);
+fn folder_of_a_killed_serve() -> (ProgramFolder, [BTreeSet<String>; 2]) {
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     assert_eq!(send(&folder, &serve, "5").code, 0);
     until("everything is handed on", || folder.count("open") == 0);
@@ -49,7 +49,7 @@ fn a_file_put_in_place_by_hand_beside_the_log_of_another_is_not_served_and_not_h
         assert!(ran.stderr.contains("belongs to another file"), "{ran:?}");
         assert!(ran.stderr.contains("pillarbox inbox restore"), "{ran:?}");
     }
-    let refused = Ran::of(&mut folder.serve_command());
+    let refused = CommandResult::of(&mut folder.serve_command());
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(
         refused.stderr.contains("belongs to another file"),
@@ -82,7 +82,7 @@ fn a_file_or_log_that_is_exchanged_under_a_running_serve_is_answered_503() {
         }),
     ];
     for (what, change) in changes {
-        let folder = Folder::with(BOTH_SOURCES);
+        let folder = ProgramFolder::with(BOTH_SOURCES);
         let mut serve = folder.serve();
         assert_eq!(send(&folder, &serve, "3").code, 0);
         assert_eq!(folder.run(&["inbox", "backup", "backup.db"]).code, 0);
@@ -100,7 +100,7 @@ fn a_file_or_log_that_is_exchanged_under_a_running_serve_is_answered_503() {
 
 #[test]
 fn a_link_to_the_inbox_lets_no_second_serve_run() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let _first = folder.serve();
     fs::create_dir(folder.path().join("links")).unwrap();
     let file = folder.path().join("pillarbox.db");
@@ -163,7 +163,7 @@ fn commands() -> Vec<String> {
 
 #[test]
 fn the_steps_of_the_page_about_backups_work_as_they_are_printed() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let backups = folder.path().join("backups");
     fs::create_dir(&backups).unwrap();
     let programs = folder.path().join("bin");
@@ -174,7 +174,7 @@ fn the_steps_of_the_page_about_backups_work_as_they_are_printed() {
         let commands = commands.replace("/var/backups", backups.to_str().unwrap());
         let mut shell: Command = folder.command_of("sh", &["-ec", &commands]);
         shell.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-        let ran = Ran::of(&mut shell);
+        let ran = CommandResult::of(&mut shell);
         assert_eq!(ran.code, 0, "{commands}: {ran:?}");
         ran
     };

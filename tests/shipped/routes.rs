@@ -3,21 +3,21 @@
 use sender_simulator::{Sender, SystemClock, exchange};
 
 use test_support::{
-    endpoint::Endpoint,
-    process::{Folder, PAY_SECRET, until},
+    endpoint::ConsumerEndpoint,
+    process::{PAY_SECRET, ProgramFolder, until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_type_goes_to_its_own_destination_and_the_rest_to_that_of_the_source() {
-    let (refunds, ledger) = (Endpoint::opened(), Endpoint::opened());
-    let https = |name: &str, endpoint: &Endpoint| {
+    let (refunds, ledger) = (ConsumerEndpoint::opened(), ConsumerEndpoint::opened());
+    let https = |name: &str, endpoint: &ConsumerEndpoint| {
         format!(
             "[destinations.{name}]\nkind = \"https\"\nurl = \"{}\"\n\
              secret = \"env:LEDGER_WHSEC\"\n",
             endpoint.url()
         )
     };
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY_SIGNING_SECRET\"]\n\
          destination = \"ledger\"\n[[routes]]\nsource = \"pay\"\n\
          types = [\"card_payment_refunded\"]\ndestination = \"refunds\"\n{}{}",
@@ -38,7 +38,7 @@ async fn each_event_type_goes_to_its_own_destination_and_the_rest_to_that_of_the
     until("everything is delivered", || {
         folder.count("delivered") == events.len()
     });
-    let is_refund = |endpoint: &Endpoint| {
+    let is_refund = |endpoint: &ConsumerEndpoint| {
         let heard = endpoint.heard();
         let refunds = heard
             .iter()

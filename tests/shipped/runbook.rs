@@ -10,8 +10,8 @@ use pillarbox::domain::{Clock, SystemClock};
 
 use test_support::{
     binary,
-    cloudformation::Stack,
-    runbook::{Runbook, RunbookCall},
+    cloudformation::TemplateStack,
+    runbook::{RunbookCall, RunbookText},
     table,
 };
 
@@ -121,9 +121,9 @@ async fn every_command_of_the_runbook_is_one_that_its_program_understands() {
             ("DOMAIN", "callbacks.service.gov.uk".to_owned()),
         ])
         .collect();
-    let calls = Runbook::read().run(&binary("pillarbox-under-test"), &variables);
+    let calls = RunbookText::read().run(&binary("pillarbox-under-test"), &variables);
 
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let resources = &stack.template()["Resources"];
     // What SAM makes for the events of a function.
     let of_events: BTreeSet<_> = resources

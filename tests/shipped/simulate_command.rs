@@ -11,12 +11,12 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use test_support::process::{BOTH_SOURCES, Folder, Ran, Serve, until};
+use test_support::process::{BOTH_SOURCES, CommandResult, ProgramFolder, RunningServe, until};
 
 const INBOX: &str = "sqlite:pillarbox.db";
 
 /// The lines of `--json`: the messages, and the summaries behind them.
-fn parsed(ran: &Ran) -> (Vec<Value>, Vec<Value>) {
+fn parsed(ran: &CommandResult) -> (Vec<Value>, Vec<Value>) {
     let lines = ran
         .stdout
         .lines()
@@ -33,7 +33,7 @@ fn parsed(ran: &Ran) -> (Vec<Value>, Vec<Value>) {
 }
 
 /// Plays both senders against a running `serve`, whose inbox is looked into afterwards.
-fn simulate_both(folder: &Folder, serve: &Serve, flags: &[&str]) -> Ran {
+fn simulate_both(folder: &ProgramFolder, serve: &RunningServe, flags: &[&str]) -> CommandResult {
     let (pay, hmrc) = (serve.url("pay").to_string(), serve.url("hmrc").to_string());
     folder.run(
         &[
@@ -82,7 +82,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[test]
 fn the_receiver_is_found_without_fault_in_every_scenario() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     for (scenario, flags) in [
         ("calm", &["--count", "120"][..]),
@@ -121,7 +121,7 @@ fn the_receiver_is_found_without_fault_in_every_scenario() {
 
 #[test]
 fn an_inbox_that_lost_a_row_or_has_it_twice_is_found_out() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     let url = serve.url("pay").to_string();
     let flags = [
@@ -187,7 +187,7 @@ fn an_inbox_that_lost_a_row_or_has_it_twice_is_found_out() {
 
 #[test]
 fn a_seed_repeats_a_run_and_is_printed_if_none_was_given() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let url = receiver(OK);
     let ids = |flags: &[&str]| -> BTreeSet<String> {
         let ran = folder.run(
@@ -216,7 +216,7 @@ fn a_seed_repeats_a_run_and_is_printed_if_none_was_given() {
 
 #[test]
 fn what_is_wrong_with_a_receiver_is_named_and_costs_the_exit_code() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let fast = ["--time-scale", "1000000", "--count", "4"];
     for (source, answer, flags, fault) in [
         (
@@ -250,7 +250,7 @@ fn what_is_wrong_with_a_receiver_is_named_and_costs_the_exit_code() {
 
 #[test]
 fn a_run_that_cannot_start_is_refused_before_anything_is_sent() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let url = receiver(OK);
     let listening = url.trim_start_matches("http://").trim_end_matches("/try");
     let kept = folder.path().join("kept");
@@ -342,7 +342,7 @@ fn a_run_that_cannot_start_is_refused_before_anything_is_sent() {
         ),
     ] {
         let mut command = folder.command(&[&["simulate"], flags].concat());
-        let ran = Ran::of(command.env("PILLARBOX_LISTEN", listening));
+        let ran = CommandResult::of(command.env("PILLARBOX_LISTEN", listening));
         assert_eq!((ran.code, &*ran.stdout), (code, ""), "{ran:?}");
         assert!(ran.stderr.contains(words), "{words}: {ran:?}");
     }
@@ -350,7 +350,7 @@ fn a_run_that_cannot_start_is_refused_before_anything_is_sent() {
 
 #[test]
 fn a_wrong_secret_ends_the_run_instead_of_three_days_of_refusals() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let url = receiver("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
     let ran = folder.run(&["simulate", "pay", "--to", &url, "--quiet"]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -362,10 +362,11 @@ fn a_wrong_secret_ends_the_run_instead_of_three_days_of_refusals() {
 
 #[test]
 fn ctrl_c_prints_what_is_known_so_far() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let url = receiver("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
-    let mut child =
-        Serve::spawn(&mut folder.command(&["simulate", "pay", "--to", &url, "--count", "5"]));
+    let mut child = RunningServe::spawn(
+        &mut folder.command(&["simulate", "pay", "--to", &url, "--count", "5"]),
+    );
     until("it has begun", || child.stderr.find("--seed").is_some());
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(child.stop(Signal::INT).code(), Some(1));
@@ -383,7 +384,7 @@ fn ctrl_c_prints_what_is_known_so_far() {
 
 #[test]
 fn a_recording_can_be_replayed_and_is_not_accepted_again() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let url = serve.url("hmrc").to_string();
     let base = [
@@ -409,7 +410,7 @@ fn a_recording_can_be_replayed_and_is_not_accepted_again() {
 
 #[test]
 fn what_a_run_never_pushed_can_be_pulled_by_the_lines_it_prints() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let url = serve.url("hmrc").to_string();
     let flags = [
@@ -425,14 +426,14 @@ fn what_a_run_never_pushed_can_be_pulled_by_the_lines_it_prints() {
         "--serve-pull",
         "0",
     ];
-    let mut simulated = Serve::spawn(&mut folder.command(&flags));
+    let mut simulated = RunningServe::spawn(&mut folder.command(&flags));
     until("it is served", || {
         simulated.stderr.find(" reconcile hmrc").is_some()
     });
 
     let printed = simulated.stderr.all().join("\n");
     let (_, commands) = printed.split_once("in this folder:\n").unwrap();
-    let ran = Ran::of(&mut folder.command_of("sh", &["-c", commands]));
+    let ran = CommandResult::of(&mut folder.command_of("sh", &["-c", commands]));
     assert_eq!(ran.code, 0, "{ran:?}");
 
     until("all are delivered", || folder.count("delivered") == 40);

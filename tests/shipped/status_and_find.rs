@@ -14,20 +14,20 @@ use std::{sync::Arc, time::Duration};
 use pillarbox::domain::{Clock as _, SystemClock as InboxClock};
 use pillarbox::inbox::{DeliveryInbox, ReadInbox};
 use test_support::{
-    endpoint::{Endpoint, EndpointReply},
-    process::{BOTH_SOURCES, Folder, Ran, until},
+    endpoint::{ConsumerEndpoint, EndpointReply},
+    process::{BOTH_SOURCES, CommandResult, ProgramFolder, until},
     table,
 };
 
-fn object(ran: &Ran) -> Value {
+fn object(ran: &CommandResult) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{ran:?}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_says_what_needs_a_person_and_ends_with_1_until_nothing_does() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     endpoint.answers(|_, _| EndpointReply::Status(422));
-    let folder = Folder::with(&endpoint.configuration());
+    let folder = ProgramFolder::with(&endpoint.configuration());
     let mut serve = folder.serve();
     let quiet = folder.run(&["status"]);
     assert_eq!(quiet.code, 0, "{quiet:?}");
@@ -71,7 +71,7 @@ async fn status_says_what_needs_a_person_and_ends_with_1_until_nothing_does() {
 
 #[test]
 fn a_payment_is_found_by_its_id_its_beginning_and_its_reference() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let url = serve.url("pay").to_string();
     assert_eq!(folder.run(&["send", "pay", "--to", &url]).code, 0);
@@ -109,7 +109,7 @@ async fn on_a_table_a_reference_is_looked_for_at_pay_and_a_payment_in_its_ledger
     let (id, reference) = (payment.id().to_owned(), payment.reference().to_owned());
     pay.with(|accounts| accounts.add(KEY, [payment]));
     let base_url = pay.base_url();
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}\n[sources.pay.pull]\nbase_url = \"{base_url}\"\n\
          api_key = \"env:API_KEY\"\n"
     ));
@@ -117,7 +117,7 @@ async fn on_a_table_a_reference_is_looked_for_at_pay_and_a_payment_in_its_ledger
     let run = |arguments: &[&str]| {
         let on = format!("dynamodb:{}", inbox.table());
         let mut command = folder.command(&[arguments, &["--inbox", &on]].concat());
-        Ran::of(command.envs(table::variables()).env("API_KEY", KEY))
+        CommandResult::of(command.envs(table::variables()).env("API_KEY", KEY))
     };
     assert_eq!(run(&["find", &id]).code, 1, "it is not here");
 

@@ -12,8 +12,8 @@ use tokio::{
 
 use test_support::{
     message::{both, hmrc},
-    request::Request,
-    shipped::Process,
+    request::RawRequest,
+    shipped::ServeProcess,
     strangers::{may_open, post_many, stay_silent, trickle},
 };
 
@@ -22,7 +22,7 @@ const MB: u64 = 1_000_000;
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_silent_connections_keep_no_sender_waiting() {
     let strangers = if may_open(4096) { 2000 } else { 700 };
-    let process = Process::start(&both());
+    let process = ServeProcess::start(&both());
     let mut flood = JoinSet::new();
     for _ in 0..strangers {
         flood.spawn(stay_silent(process.address));
@@ -39,7 +39,7 @@ async fn silent_connections_to_the_console_leave_the_descriptors_to_the_senders(
         return;
     }
     for (descriptors, strangers) in [(1024, 1000), (64, 300)] {
-        let process = Process::start_after(&format!("ulimit -n {descriptors}"));
+        let process = ServeProcess::start_after(&format!("ulimit -n {descriptors}"));
         let mut silent = Vec::new();
         for n in 0..strangers {
             silent.push(TcpStream::connect(process.console).await.unwrap());
@@ -62,7 +62,7 @@ async fn silent_connections_to_the_console_leave_the_descriptors_to_the_senders(
 /// and again.
 async fn forge(address: SocketAddr) {
     let body = r"\ud83d\ude00".repeat(8 * 1024 * 1024 / 12);
-    let request = Request::unsigned(&hmrc(), body).header("X-Hub-Signature", "0".repeat(40));
+    let request = RawRequest::unsigned(&hmrc(), body).header("X-Hub-Signature", "0".repeat(40));
     let request = request.bytes();
     loop {
         if let Ok(mut stream) = TcpStream::connect(address).await {
@@ -74,7 +74,7 @@ async fn forge(address: SocketAddr) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn long_bodies_of_strangers_hold_up_no_sender_and_little_memory_for_a_short_time() {
-    let process = Process::start(&both());
+    let process = ServeProcess::start(&both());
     for length in [60_000, 120_000, 8 * 1024 * 1024] {
         let mut flood = JoinSet::new();
         for _ in 0..64 {

@@ -13,10 +13,10 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use test_support::{
     binary,
-    client::Client,
+    client::HttpConnection,
     message::pay,
-    process::{BOTH_SOURCES, Folder, until},
-    request::Request,
+    process::{BOTH_SOURCES, ProgramFolder, until},
+    request::RawRequest,
 };
 
 /// A `serve` whose streams are not ours, on a port that we know.
@@ -44,8 +44,11 @@ impl QuietServe {
 
     async fn post(&self, id: &str) {
         let body = pay().message(id, SystemClock.now());
-        let request = Request::post(&pay(), body).bytes();
-        let answer = Client::connect(self.address).await.ask(request).await;
+        let request = RawRequest::post(&pay(), body).bytes();
+        let answer = HttpConnection::connect(self.address)
+            .await
+            .ask(request)
+            .await;
         assert_eq!(answer.status, 200, "{id}");
     }
 
@@ -78,7 +81,7 @@ async fn a_standard_error_that_takes_nothing_stops_neither_start_nor_receiving_n
     full.write_all(&[b'x'; 64 * 1024]).unwrap(); // as much as a pipe holds
     let full_disk = OpenOptions::new().write(true).open("/dev/full").unwrap();
     for stderr in [Stdio::from(full_disk), Stdio::from(full)] {
-        let folder = Folder::with(BOTH_SOURCES);
+        let folder = ProgramFolder::with(BOTH_SOURCES);
         let mut command = folder.command(&[]);
         command.stdout(Stdio::null()).stderr(stderr);
         let mut serve = QuietServe::start(&mut command);
@@ -94,7 +97,7 @@ async fn a_standard_error_that_takes_nothing_stops_neither_start_nor_receiving_n
 }
 
 /// The keys of the whole lines of an output.
-fn keys(file: &str, folder: &Folder) -> Vec<String> {
+fn keys(file: &str, folder: &ProgramFolder) -> Vec<String> {
     let text = folder.read(file);
     let events = text.lines().filter_map(|line| {
         let event: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -105,7 +108,7 @@ fn keys(file: &str, folder: &Folder) -> Vec<String> {
 
 #[tokio::test]
 async fn an_event_whose_line_was_torn_is_written_again_on_a_line_of_its_own() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let begun = folder.write("events.log", "half a line");
     let events = OpenOptions::new().append(true).open(&begun).unwrap();
     let mut command = folder.command_of("sh", &["-c", r#"trap "" XFSZ; exec "$0" "$@""#]);
@@ -150,7 +153,7 @@ async fn an_event_whose_line_was_torn_is_written_again_on_a_line_of_its_own() {
 
 #[tokio::test]
 async fn a_path_cannot_steer_the_display_of_a_log() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut command = folder.command(&[]);
     let log = folder.write("serve.log", "");
     command
@@ -158,8 +161,11 @@ async fn a_path_cannot_steer_the_display_of_a_log() {
         .stderr(File::create(&log).unwrap());
     let mut serve = QuietServe::start(&mut command);
     let path = "/a\u{202e}b\u{9b}c\u{2028}\u{feff}\u{e0041}";
-    let request = Request::new("GET", path).bytes();
-    let answer = Client::connect(serve.address).await.ask(request).await;
+    let request = RawRequest::new("GET", path).bytes();
+    let answer = HttpConnection::connect(serve.address)
+        .await
+        .ask(request)
+        .await;
     assert_eq!(answer.status, 404);
     tokio::time::sleep(Duration::from_millis(50)).await;
     serve.stop();

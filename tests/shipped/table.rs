@@ -9,21 +9,21 @@ use pillarbox::{
 use serde_json::Value;
 
 use test_support::{
-    cloudformation::Stack,
-    process::{BOTH_SOURCES, Folder, Ran},
+    cloudformation::TemplateStack,
+    process::{BOTH_SOURCES, CommandResult, ProgramFolder},
     table,
 };
 
 /// Runs a command with the emulator's variables.
-fn run(folder: &Folder, arguments: &[&str]) -> Ran {
-    Ran::of(folder.command(arguments).envs(table::variables()))
+fn run(folder: &ProgramFolder, arguments: &[&str]) -> CommandResult {
+    CommandResult::of(folder.command(arguments).envs(table::variables()))
 }
 
 fn on(table: &DynamoInbox) -> [String; 2] {
     ["--inbox".to_owned(), format!("dynamodb:{}", table.table())]
 }
 
-fn run_on(folder: &Folder, table: &DynamoInbox, arguments: &[&str]) -> Ran {
+fn run_on(folder: &ProgramFolder, table: &DynamoInbox, arguments: &[&str]) -> CommandResult {
     let on = on(table);
     run(
         folder,
@@ -31,7 +31,7 @@ fn run_on(folder: &Folder, table: &DynamoInbox, arguments: &[&str]) -> Ran {
     )
 }
 
-fn keys(ran: &Ran) -> Vec<String> {
+fn keys(ran: &CommandResult) -> Vec<String> {
     let key = |line: &str| {
         serde_json::from_str::<Value>(line).unwrap()["key"]
             .as_str()
@@ -103,7 +103,7 @@ async fn table_with_rows() -> (DynamoInbox, [Key; 3]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_development_table_is_made_once_and_its_faults_are_named() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let inbox = table::inbox_in(&table::unique("made"));
     let missing = run_on(&folder, &inbox, &["list", "--state", "open"]);
     assert_eq!(missing.code, 1);
@@ -146,7 +146,7 @@ async fn a_development_table_is_made_once_and_its_faults_are_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_and_a_payment_are_listed_without_reading_the_whole_table() {
     let (inbox, [open, delivered, dead]) = table_with_rows().await;
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let whole = "Reading the whole of table";
     for (filters, expected, reads_all) in [
         (&["--state", "open"][..], vec![&open], false),
@@ -184,7 +184,7 @@ async fn what_waits_and_a_payment_are_listed_without_reading_the_whole_table() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_shown_sent_again_and_ended() {
     let (inbox, [open, delivered, dead]) = table_with_rows().await;
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let shown = run_on(&folder, &inbox, &["show", dead.as_str(), "--raw"]);
     let body = inbox.get(&dead).await.unwrap().unwrap().body.unwrap();
     assert_eq!((shown.code, shown.bytes), (0, body.to_vec()));
@@ -235,7 +235,7 @@ async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
         .await
         .unwrap();
 
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let said = format!("{dead} is left out: a newer Pillarbox wrote it");
     for (command, code) in [
         (&["list"][..], 0),
@@ -263,7 +263,7 @@ async fn doctor_reports_pending_rows_of_a_table_and_the_last_notification_of_eac
         .record_last_received(&source, SystemClock.now())
         .await
         .unwrap();
-    let doctor = run_on(&Folder::with(BOTH_SOURCES), &inbox, &["doctor"]);
+    let doctor = run_on(&ProgramFolder::with(BOTH_SOURCES), &inbox, &["doctor"]);
     assert_eq!(doctor.code, 1, "the dead row needs a person: {doctor:?}");
     for line in [
         "1 open, the oldest received",
@@ -276,12 +276,12 @@ async fn doctor_reports_pending_rows_of_a_table_and_the_last_notification_of_eac
 
 #[test]
 fn an_empty_endpoint_is_an_error_that_names_its_variable() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     for name in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"] {
         for command in [&["inbox", "init"][..], &["serve"]] {
             let on_table = [command, &["--inbox", "dynamodb:anything"]].concat();
             let mut command = folder.command(&on_table);
-            let ran = Ran::of(command.envs(table::variables()).env(name, ""));
+            let ran = CommandResult::of(command.envs(table::variables()).env(name, ""));
             assert_eq!(ran.code, 2, "{ran:?}");
             let error = format!("error[PB008]: {name} is empty");
             assert!(ran.stderr.contains(&error), "{ran:?}");
@@ -291,7 +291,7 @@ fn an_empty_endpoint_is_an_error_that_names_its_variable() {
 
 #[test]
 fn unreachable_aws_is_an_error_that_says_what_to_do() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let list = ["list", "--state", "open", "--inbox", "dynamodb:anything"];
     let closed_port = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1".to_owned());
     for (variables, said, code) in [
@@ -314,7 +314,7 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
         ];
         let run = |arguments: &[&str]| {
             let mut command = folder.command(arguments);
-            Ran::of(command.envs(quiet).envs(variables.clone()))
+            CommandResult::of(command.envs(quiet).envs(variables.clone()))
         };
         let ran = run(&list);
         assert_eq!(ran.code, code, "{ran:?}");
@@ -342,7 +342,7 @@ async fn a_development_table_is_the_one_that_the_template_makes() {
         .unwrap();
     let (made, template) = (
         described.table().unwrap(),
-        Stack::with(&[]).properties("Table"),
+        TemplateStack::with(&[]).properties("Table"),
     );
 
     let keys = |schema: &[aws_sdk_dynamodb::types::KeySchemaElement]| {

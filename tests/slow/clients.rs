@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle};
 use url::Url;
 
-use test_support::process::{HMRC_SECRET, PAY_SECRET, Serve};
+use test_support::process::{HMRC_SECRET, PAY_SECRET, RunningServe};
 
 const CLIENTS: u64 = 16;
 const MAX_WAIT: Duration = Duration::from_secs(3);
@@ -59,7 +59,7 @@ pub(super) fn number(variable: &str) -> Option<u64> {
 }
 
 /// Where receivers are now; nowhere while all are dead.
-pub(super) type Whereabouts = watch::Receiver<Vec<Url>>;
+pub(super) type ReceiverUrls = watch::Receiver<Vec<Url>>;
 
 /// What the clients know.
 #[derive(Default)]
@@ -75,7 +75,7 @@ async fn deliver(
     sender: Sender,
     request: &SenderRequest,
     line: &mut Option<(Url, ReceiverConnection)>,
-    receivers: &mut Whereabouts,
+    receivers: &mut ReceiverUrls,
     ledger: &ClientLedger,
 ) -> String {
     loop {
@@ -122,7 +122,7 @@ fn source(sender: Sender) -> &'static str {
 /// 200.
 async fn client(
     dice: SeededClock,
-    mut receivers: Whereabouts,
+    mut receivers: ReceiverUrls,
     ledger: Arc<ClientLedger>,
     stop: Arc<AtomicBool>,
 ) {
@@ -171,14 +171,14 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Clients that send until they are stopped.
-pub(super) struct Clients {
+pub(super) struct LoadClients {
     pub(super) ledger: Arc<ClientLedger>,
     stop: Arc<AtomicBool>,
     running: Vec<JoinHandle<()>>,
 }
 
-impl Clients {
-    pub(super) fn start(dice: &SeededClock, receivers: &Whereabouts) -> Self {
+impl LoadClients {
+    pub(super) fn start(dice: &SeededClock, receivers: &ReceiverUrls) -> Self {
         let (ledger, stop) = (Arc::<ClientLedger>::default(), Arc::<AtomicBool>::default());
         let running = (0..CLIENTS)
             .map(|_| {
@@ -246,7 +246,7 @@ impl HandedOn {
     /// Adds what a process delivered. One that was killed, or cut off from its inbox, may have
     /// delivered an event without noting it, and one that logs an unwritten outcome has; no other
     /// delivers what another delivers, too.
-    pub(super) fn add(&mut self, serve: &Serve, is_disturbed: bool) {
+    pub(super) fn add(&mut self, serve: &RunningServe, is_disturbed: bool) {
         let unwritten = serve.unwritten_outcomes();
         for line in serve.stdout.all() {
             let event: Value = serde_json::from_str(&line).expect("every whole line is JSON");

@@ -16,8 +16,8 @@ use rustix::process::Signal;
 use sender_simulator::{Clock, SystemClock};
 use tokio::{sync::watch, time::Instant};
 
-use super::clients::{Clients, HandedOn, SeededClock, check, number};
-use test_support::process::{BOTH_SOURCES, Folder, Serve, by_key, within};
+use super::clients::{HandedOn, LoadClients, SeededClock, check, number};
+use test_support::process::{BOTH_SOURCES, ProgramFolder, RunningServe, by_key, within};
 
 /// A row that several kills caught in the middle waits for its pushed-on time: 5 s, 10 s, 20 s, …
 const DRAINED: Duration = Duration::from_secs(15 * 60);
@@ -30,14 +30,14 @@ async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() 
     let dice = SeededClock::new(seed);
     let began = Instant::now();
 
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let (tell, serve_at) = watch::channel(Vec::new());
-    let clients = Clients::start(&dice, &serve_at);
+    let clients = LoadClients::start(&dice, &serve_at);
     let ledger = Arc::clone(&clients.ledger);
 
     let mut handed_on = HandedOn::default();
     for _ in 0..kills {
-        let mut serve = Serve::spawn(&mut folder.serve_command());
+        let mut serve = RunningServe::spawn(&mut folder.serve_command());
         // One in eight dies on its way up; the others somewhere in their first 400 ms of work.
         if dice.below(8) == 0 {
             tokio::time::sleep(Duration::from_micros(dice.below(60_000))).await;

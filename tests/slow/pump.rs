@@ -15,12 +15,12 @@ use pillarbox::{
     delivery::{
         DeliveryWorker, RunDeadline,
         stream_batch::{BatchOutcome, BatchRecord, SequenceNumber, run},
-        sweep::Sweeper,
+        sweep::SweepRunner,
     },
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, State, Timestamp},
     inbox::{
-        DeliveryInbox, ReadInbox, ReceiveInbox, Recorded, RetentionPolicy, Row, SourceFilter,
+        DeliveryInbox, ReadInbox, ReceiveInbox, RecordOutcome, RetentionPolicy, Row, SourceFilter,
         dynamodb::DynamoInbox,
     },
 };
@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use test_support::{
     dynamodb,
-    pump::{Chance, Invoked, Pump},
+    pump::{InvocationEnd, SeededRandom, StreamPump},
     table,
 };
 
@@ -39,12 +39,12 @@ const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time that passes when the test says so.
-struct Virtual {
+struct PumpClock {
     now: AtomicI64,
     drawn: AtomicU64,
 }
 
-impl Virtual {
+impl PumpClock {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             now: AtomicI64::new(START.as_millis()),
@@ -60,7 +60,7 @@ impl Virtual {
     }
 }
 
-impl Clock for Virtual {
+impl Clock for PumpClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::SeqCst))
     }
@@ -77,14 +77,14 @@ impl Clock for Virtual {
 /// A destination that records events by key, and fails as often as configured.
 #[derive(Default)]
 struct DeliveryLedger {
-    chance: Mutex<Option<Chance>>,
+    chance: Mutex<Option<SeededRandom>>,
     arrived: Mutex<HashMap<Key, (Vec<u8>, usize)>>,
 }
 
 impl DeliveryLedger {
     fn failing(seed: u64) -> Arc<Self> {
         Arc::new(Self {
-            chance: Mutex::new(Some(Chance::new(seed))),
+            chance: Mutex::new(Some(SeededRandom::new(seed))),
             ..Self::default()
         })
     }
@@ -99,9 +99,9 @@ impl DeliveryLedger {
 }
 
 /// The destination of a worker.
-struct To(Arc<DeliveryLedger>);
+struct LedgerDestination(Arc<DeliveryLedger>);
 
-impl Destination for To {
+impl Destination for LedgerDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         tokio::task::yield_now().await;
         // About one in fifty is one that the destination will never take.
@@ -139,15 +139,19 @@ impl Destination for To {
     }
 }
 
-type Hand = DeliveryWorker<DynamoInbox, To>;
+type PumpWorker = DeliveryWorker<DynamoInbox, LedgerDestination>;
 
-fn worker(inbox: &DynamoInbox, ledger: &Arc<DeliveryLedger>, clock: &Arc<Virtual>) -> Arc<Hand> {
+fn worker(
+    inbox: &DynamoInbox,
+    ledger: &Arc<DeliveryLedger>,
+    clock: &Arc<PumpClock>,
+) -> Arc<PumpWorker> {
     let keeping = RetentionPolicy {
         retention: RETENTION,
     };
     Arc::new(DeliveryWorker::new(
         Arc::new(inbox.clone()),
-        To(Arc::clone(ledger)),
+        LedgerDestination(Arc::clone(ledger)),
         clock.clone(),
         keeping,
     ))
@@ -171,7 +175,11 @@ fn records(event: &Value) -> Vec<BatchRecord> {
 }
 
 /// One invocation of the processor; with `dies_after`, it is gone after that long.
-async fn invoke(worker: &Arc<Hand>, event: &Value, dies_after: Option<Duration>) -> Invoked {
+async fn invoke(
+    worker: &Arc<PumpWorker>,
+    event: &Value,
+    dies_after: Option<Duration>,
+) -> InvocationEnd {
     let batch = records(event);
     let until = RunDeadline::before(worker.clock.now().plus(TIMEOUT));
     let work = run(worker, &batch, until, |_| {});
@@ -180,15 +188,21 @@ async fn invoke(worker: &Arc<Hand>, event: &Value, dies_after: Option<Duration>)
         Some(after) => tokio::time::timeout(after, work).await.ok(),
     };
     match outcome {
-        None => Invoked::Error,
-        Some((BatchOutcome::Done, _)) => Invoked::Done,
-        Some((BatchOutcome::ResumeFrom(sequence), _)) => Invoked::ResumeFrom(sequence.to_string()),
+        None => InvocationEnd::Error,
+        Some((BatchOutcome::Done, _)) => InvocationEnd::Done,
+        Some((BatchOutcome::ResumeFrom(sequence), _)) => {
+            InvocationEnd::ResumeFrom(sequence.to_string())
+        }
     }
 }
 
 /// Sweeps once a minute of the test's time until nothing is open; says how many minutes that took.
-async fn sweep_until_drained(inbox: &DynamoInbox, worker: &Arc<Hand>, clock: &Virtual) -> usize {
-    let sweeper = Sweeper::new(Arc::clone(worker));
+async fn sweep_until_drained(
+    inbox: &DynamoInbox,
+    worker: &Arc<PumpWorker>,
+    clock: &PumpClock,
+) -> usize {
+    let sweeper = SweepRunner::new(Arc::clone(worker));
     for minute in 0.. {
         sweeper
             .sweep(RunDeadline::before(clock.now().plus(2 * TIMEOUT)), |_| {})
@@ -224,12 +238,12 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
     const COUNT: usize = 10_000;
     let (inbox, clock, ledger) = (
         table::fresh("storm").await,
-        Virtual::new(),
+        PumpClock::new(),
         DeliveryLedger::failing(7),
     );
     let worker = worker(&inbox, &ledger, &clock);
-    let mut chance = Chance::new(42);
-    let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
+    let mut chance = SeededRandom::new(42);
+    let mut stream_of = StreamPump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
     let (mut acknowledged, mut firsts, mut lost, mut deaths) = (HashSet::new(), 0, 0, 0);
     for thousand in 0..COUNT / 1_000 {
         // 5 % are sent twice at the same time; 1 % are an earlier event under another id.
@@ -244,15 +258,15 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
         let recorded: Vec<_> = stream::iter(posts).buffer_unordered(32).collect().await;
         firsts += recorded
             .iter()
-            .filter(|(_, recorded)| *recorded == Recorded::First)
+            .filter(|(_, recorded)| *recorded == RecordOutcome::First)
             .count();
         acknowledged.extend(recorded.into_iter().map(|(key, _)| key));
-        let mut dying = Chance::new(thousand as u64);
+        let mut dying = SeededRandom::new(thousand as u64);
         let pumped = stream_of
             .drain(&mut chance, (1, 5), async |event| {
                 let dies_after = dying.is(10).then(|| Duration::from_millis(dying.below(20)));
                 let invoked = invoke(&worker, &event, dies_after).await;
-                deaths += usize::from(invoked == Invoked::Error);
+                deaths += usize::from(invoked == InvocationEnd::Error);
                 invoked
             })
             .await;
@@ -316,7 +330,7 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
 async fn an_event_under_a_second_id_is_delivered_if_its_owner_dies_between_ledger_and_delivery() {
     let (inbox, clock, ledger) = (
         table::fresh("second").await,
-        Virtual::new(),
+        PumpClock::new(),
         Arc::new(DeliveryLedger::default()),
     );
     let worker = worker(&inbox, &ledger, &clock);
@@ -355,7 +369,7 @@ async fn an_event_under_a_second_id_is_delivered_if_its_owner_dies_between_ledge
 async fn the_sweep_delivers_a_day_s_rows_without_a_stream() {
     let (inbox, clock, ledger) = (
         table::fresh("dry").await,
-        Virtual::new(),
+        PumpClock::new(),
         Arc::new(DeliveryLedger::default()),
     );
     let worker = worker(&inbox, &ledger, &clock);
@@ -365,10 +379,14 @@ async fn the_sweep_delivers_a_day_s_rows_without_a_stream() {
             .await
             .unwrap();
     }
-    let mut stream_of = Pump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
+    let mut stream_of = StreamPump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
     clock.pass(Duration::from_secs(25 * 60 * 60));
     let pumped = stream_of
-        .drain(&mut Chance::new(1), (100, 0), async |_| unreachable!())
+        .drain(
+            &mut SeededRandom::new(1),
+            (100, 0),
+            async |_| unreachable!(),
+        )
         .await;
     assert_eq!(pumped.lost, 297);
     sweep_until_drained(&inbox, &worker, &clock).await;

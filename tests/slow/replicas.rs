@@ -23,11 +23,13 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use url::Url;
 
-use super::clients::{Clients, HandedOn, SeededClock, check, number};
+use super::clients::{HandedOn, LoadClients, SeededClock, check, number};
 use test_support::{
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran, Serve, by_key, within},
+    process::{
+        BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, by_key, within,
+    },
     table,
 };
 
@@ -40,21 +42,21 @@ const DRAINED: Duration = Duration::from_secs(15 * 60);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// A replica of the three, as it is started again and again.
-struct Replica {
-    serve: Serve,
+struct ReplicaProcess {
+    serve: RunningServe,
     endpoint: String,
     /// Whether it was cut off from the table since it started.
     was_cut_off: bool,
 }
 
-impl Replica {
-    fn start(folder: &Folder, endpoint: &str) -> Self {
+impl ReplicaProcess {
+    fn start(folder: &ProgramFolder, endpoint: &str) -> Self {
         let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
         command
             .envs(table::variables())
             .env("AWS_ENDPOINT_URL_DYNAMODB", endpoint)
             .env("PILLARBOX_LOG", "warn");
-        let mut serve = Serve::spawn(&mut command);
+        let mut serve = RunningServe::spawn(&mut command);
         serve.await_ready();
         Self {
             serve,
@@ -63,7 +65,7 @@ impl Replica {
         }
     }
 
-    fn restart(&mut self, folder: &Folder) {
+    fn restart(&mut self, folder: &ProgramFolder) {
         *self = Self::start(folder, &self.endpoint);
     }
 
@@ -72,15 +74,15 @@ impl Replica {
     }
 }
 
-fn urls<'a>(replicas: impl IntoIterator<Item = &'a Replica>) -> Vec<Url> {
-    replicas.into_iter().map(Replica::url).collect()
+fn urls<'a>(replicas: impl IntoIterator<Item = &'a ReplicaProcess>) -> Vec<Url> {
+    replicas.into_iter().map(ReplicaProcess::url).collect()
 }
 
-fn run(folder: &Folder, arguments: &[&str]) -> Ran {
-    Ran::of(folder.command(arguments).envs(table::variables()))
+fn run(folder: &ProgramFolder, arguments: &[&str]) -> CommandResult {
+    CommandResult::of(folder.command(arguments).envs(table::variables()))
 }
 
-fn rows(folder: &Folder, filters: &[&str]) -> HashMap<String, Value> {
+fn rows(folder: &ProgramFolder, filters: &[&str]) -> HashMap<String, Value> {
     let ran = run(folder, &[&["list", "--json"], filters].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
     let rows = ran.stdout.lines();
@@ -99,7 +101,7 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let began = Instant::now();
 
     let table = table::fresh("chaos").await;
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
         table.table()
     ));
@@ -113,11 +115,11 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     })
     .await;
     let endpoints = [&EMULATOR.endpoint, &EMULATOR.endpoint, &proxy.endpoint];
-    let mut replicas: Vec<Replica> = endpoints
-        .map(|endpoint| Replica::start(&folder, endpoint))
+    let mut replicas: Vec<ReplicaProcess> = endpoints
+        .map(|endpoint| ReplicaProcess::start(&folder, endpoint))
         .into();
     let (tell, receivers) = watch::channel(urls(&replicas));
-    let clients = Clients::start(&dice, &receivers);
+    let clients = LoadClients::start(&dice, &receivers);
     let ledger = Arc::clone(&clients.ledger);
 
     let (mut handed_on, mut done) = (HandedOn::default(), [0u64; 4]);
@@ -199,17 +201,17 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sweeper_that_freezes_is_replaced_and_learns_of_it_when_it_wakes_up() {
     let table = table::fresh("frozen").await;
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
         table.table()
     ));
     let start = || {
         let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
-        let mut serve = Serve::spawn(command.envs(table::variables()));
+        let mut serve = RunningServe::spawn(command.envs(table::variables()));
         serve.await_ready();
         serve
     };
-    let has_logged = |serve: &Serve, line: &str| serve.stderr.find(line).is_some();
+    let has_logged = |serve: &RunningServe, line: &str| serve.stderr.find(line).is_some();
     let (sweeps, lost) = ("this replica sweeps now", "another replica sweeps now");
     let mut frozen = start();
     within(DRAINED, "it sweeps", || has_logged(&frozen, sweeps));

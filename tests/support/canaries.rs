@@ -43,14 +43,14 @@ pub const ALL_KINDS: [CanaryKind; 4] = [
 
 /// A value that is not in any text by chance.
 #[derive(Clone, Debug)]
-pub struct Canary {
+pub struct CanaryValue {
     pub name: String,
     pub kind: CanaryKind,
     pub value: String,
     forms: Vec<String>,
 }
 
-impl Canary {
+impl CanaryValue {
     /// A canary with a known value.
     pub fn of(kind: CanaryKind, name: &str, value: &str) -> Self {
         Self {
@@ -100,25 +100,25 @@ fn forms(kind: CanaryKind, value: &[u8]) -> Vec<String> {
 
 /// All canaries of a test.
 #[derive(Clone, Debug, Default)]
-pub struct Canaries(Vec<Canary>);
+pub struct CanarySet(Vec<CanaryValue>);
 
-impl Canaries {
+impl CanarySet {
     /// A new canary under this name.
     pub fn add(&mut self, kind: CanaryKind, name: &str) -> String {
         let value = value(name);
-        self.0.push(Canary::of(kind, name, &value));
+        self.0.push(CanaryValue::of(kind, name, &value));
         value
     }
 
     /// A value that is known already, such as a signature.
     pub fn watch(&mut self, kind: CanaryKind, name: &str, value: &str) {
-        self.0.push(Canary::of(kind, name, value));
+        self.0.push(CanaryValue::of(kind, name, value));
     }
 
     /// The names of the canaries of these kinds that `bytes` hold in any form.
     pub fn found_in(&self, bytes: &[u8], kinds: &[CanaryKind]) -> Vec<&str> {
         let views = views(bytes);
-        let is_found = |canary: &&Canary| {
+        let is_found = |canary: &&CanaryValue| {
             kinds.contains(&canary.kind)
                 && views.iter().any(|(text, lower)| canary.is_in(text, lower))
         };
@@ -164,7 +164,7 @@ impl Canaries {
     #[track_caller]
     pub fn assert_all_personal(&self, prefix: &str, sink: &str, bytes: impl AsRef<[u8]>) {
         let found = self.found_in(bytes.as_ref(), &[CanaryKind::Personal]);
-        let is_missing = |canary: &&Canary| {
+        let is_missing = |canary: &&CanaryValue| {
             canary.kind == CanaryKind::Personal
                 && canary.name.starts_with(prefix)
                 && !found.contains(&&*canary.name)

@@ -105,13 +105,13 @@ impl CheckedResponse {
 }
 
 /// One connection.
-pub struct Client {
+pub struct HttpConnection {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     unread: Vec<u8>,
 }
 
-impl Client {
+impl HttpConnection {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();

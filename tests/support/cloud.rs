@@ -9,7 +9,7 @@ use std::{
 
 use md5::{Digest, Md5};
 use pillarbox::{
-    aws::Aws,
+    aws::AwsConfig,
     secrets::{FetchedSecrets, SecretSources},
 };
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use tokio::{
 
 /// One received call.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct AwsCall {
     /// What was asked for, such as `SendMessage`.
     pub target: String,
     pub body: Value,
@@ -47,24 +47,26 @@ pub enum CloudReply {
     Silence,
 }
 
-type CloudBehaviour = Box<dyn Fn(&Call) -> CloudReply + Send + Sync>;
+type CloudBehaviour = Box<dyn Fn(&AwsCall) -> CloudReply + Send + Sync>;
 
 #[derive(Clone)]
-pub struct Cloud {
+pub struct SimulatedAws {
     pub address: SocketAddr,
     shared: Arc<CloudState>,
 }
 
 struct CloudState {
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<AwsCall>>,
     manner: Mutex<CloudBehaviour>,
     /// The `Date` of every answer, if they have one.
     date: Mutex<Option<&'static str>>,
 }
 
-impl Cloud {
+impl SimulatedAws {
     /// Answers everything so.
-    pub async fn answering(manner: impl Fn(&Call) -> CloudReply + Send + Sync + 'static) -> Self {
+    pub async fn answering(
+        manner: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let shared = Arc::new(CloudState {
             calls: Mutex::default(),
@@ -77,7 +79,7 @@ impl Cloud {
     }
 
     /// From now on it answers so.
-    pub fn answers(&self, manner: impl Fn(&Call) -> CloudReply + Send + Sync + 'static) {
+    pub fn answers(&self, manner: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static) {
         *self.shared.manner.lock().unwrap() = Box::new(manner);
     }
 
@@ -91,7 +93,7 @@ impl Cloud {
     }
 
     /// Every call that asked for this.
-    pub fn calls(&self, target: &str) -> Vec<Call> {
+    pub fn calls(&self, target: &str) -> Vec<AwsCall> {
         self.shared
             .calls
             .lock()
@@ -108,13 +110,13 @@ impl Cloud {
     }
 
     /// How our clients reach it.
-    pub fn aws(&self) -> Aws {
+    pub fn aws(&self) -> AwsConfig {
         reached_at(&self.url())
     }
 }
 
 /// AWS at this address, with credentials that mean nothing.
-pub fn reached_at(url: &str) -> Aws {
+pub fn reached_at(url: &str) -> AwsConfig {
     let env = |name: &str| {
         variables(url)
             .into_iter()
@@ -122,7 +124,7 @@ pub fn reached_at(url: &str) -> Aws {
             .map(|(_, value)| value)
     };
     let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    Aws::from_variables(&SecretSources {
+    AwsConfig::from_variables(&SecretSources {
         env: &env,
         file: &file,
         vault: FetchedSecrets::NOTHING,
@@ -164,7 +166,7 @@ async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
 }
 
 /// Adds the members by which AWS confirms a call, unless the answer has them.
-fn complete(call: &Call, mut value: Value) -> Value {
+fn complete(call: &AwsCall, mut value: Value) -> Value {
     let Some(members) = value.as_object_mut() else {
         return value;
     };
@@ -181,7 +183,7 @@ fn complete(call: &Call, mut value: Value) -> Value {
 }
 
 /// One call, up to its content length; `None` once the connection has ended.
-async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
+async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<AwsCall> {
     loop {
         if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(unread[..end].to_vec()).unwrap();
@@ -200,7 +202,7 @@ async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Call> {
                 let body = serde_json::from_slice(&unread[end + 4..end + 4 + length]).unwrap();
                 unread.drain(..end + 4 + length);
                 let target = header("x-amz-target").unwrap();
-                return Some(Call {
+                return Some(AwsCall {
                     target: target.rsplit('.').next().unwrap().to_owned(),
                     body,
                 });

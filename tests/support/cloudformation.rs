@@ -15,13 +15,13 @@ const PSEUDO: &[(&str, &str)] = &[
 ];
 
 /// The template with a set of parameters.
-pub struct Stack {
+pub struct TemplateStack {
     template: Value,
     parameters: BTreeMap<String, String>,
     name: String,
 }
 
-impl Stack {
+impl TemplateStack {
     /// With the default of every parameter that is not in `given`.
     pub fn with(given: &[(&str, &str)]) -> Self {
         let path = super::repository("template.yaml");

@@ -9,22 +9,22 @@ use std::{
 };
 
 /// The emulator of this test program.
-pub static EMULATOR: LazyLock<Emulator> = LazyLock::new(Emulator::start);
+pub static EMULATOR: LazyLock<DynamoEmulator> = LazyLock::new(DynamoEmulator::start);
 
 /// A running emulator.
-pub struct Emulator {
+pub struct DynamoEmulator {
     /// Where it answers.
     pub endpoint: String,
-    own: Option<Own>,
+    own: Option<OwnProcess>,
 }
 
 /// The one that we started.
-struct Own {
+struct OwnProcess {
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
-impl Emulator {
+impl DynamoEmulator {
     #[expect(
         clippy::disallowed_methods,
         reason = "a person who runs the tests says where it is"
@@ -49,7 +49,7 @@ impl Emulator {
         let stdin = child.stdin.take().expect("stdin is piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let address = line(&mut stdout);
-        let own = Own {
+        let own = OwnProcess {
             talk: Mutex::new((stdin, stdout)),
             _child: child,
         };

@@ -58,12 +58,12 @@ type EchoBehaviour = Box<dyn Fn(&EchoedRequest) -> EchoReply + Send + Sync>;
 
 /// The running server.
 #[derive(Clone)]
-pub struct Echo {
+pub struct EchoServer {
     pub address: SocketAddr,
     heard: Arc<Mutex<Vec<EchoedRequest>>>,
 }
 
-impl Echo {
+impl EchoServer {
     /// Answers so.
     pub async fn answering(
         behaviour: impl Fn(&EchoedRequest) -> EchoReply + Send + Sync + 'static,

@@ -90,7 +90,7 @@ type EndpointBehaviour = Box<dyn Fn(&ReceivedDelivery, usize) -> EndpointReply +
 
 /// The endpoint. Its port is taken from the beginning, but nothing listens there before
 /// [`Self::open`].
-pub struct Endpoint {
+pub struct ConsumerEndpoint {
     pub address: SocketAddr,
     closed: Option<TcpSocket>,
     shared: Arc<EndpointState>,
@@ -101,7 +101,7 @@ struct EndpointState {
     manner: Mutex<EndpointBehaviour>,
 }
 
-impl Endpoint {
+impl ConsumerEndpoint {
     /// Refuses every connection until it is opened.
     pub fn closed() -> Self {
         let socket = TcpSocket::new_v4().unwrap();

@@ -45,10 +45,10 @@ pub struct ConsumedWrite {
 }
 
 /// Decides the fault of a request.
-pub type Plan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
+pub type FaultPlan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
 
 /// Sees what a request did, before its answer goes back.
-pub type Observer = dyn Fn(&ProxiedCall<'_>, u16, &Bytes) + Send + Sync;
+pub type CallObserver = dyn Fn(&ProxiedCall<'_>, u16, &Bytes) + Send + Sync;
 
 /// A running proxy; it ends with its test.
 pub struct FaultProxy {
@@ -87,7 +87,7 @@ impl FaultProxy {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(AtomicUsize::new(0));
         let writes = Arc::new(Mutex::new(None));
-        let proxy = Arc::new(Proxy {
+        let proxy = Arc::new(ProxyState {
             upstream: upstream.to_owned(),
             plan: Box::new(plan),
             observer: Box::new(observer),
@@ -141,10 +141,10 @@ impl FaultProxy {
     }
 }
 
-struct Proxy {
+struct ProxyState {
     upstream: String,
-    plan: Box<Plan>,
-    observer: Box<Observer>,
+    plan: Box<FaultPlan>,
+    observer: Box<CallObserver>,
     requests: Arc<AtomicUsize>,
     /// `None` until they are asked for.
     writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
@@ -153,7 +153,7 @@ struct Proxy {
 
 type ProxyResponse = Response<BoxBody<Bytes, io::Error>>;
 
-impl Proxy {
+impl ProxyState {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 /// The fronts that callbacks may come through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Front {
+pub enum LambdaFront {
     HttpApi,
     FunctionUrl,
     Rest,
@@ -66,7 +66,7 @@ impl FrontRequest {
     }
 }
 
-impl Front {
+impl LambdaFront {
     pub const ALL: [Self; 3] = [Self::HttpApi, Self::FunctionUrl, Self::Rest];
 
     /// Its name, for files and messages.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::{
     client::CheckedResponse,
-    fronts::{Front, FrontRequest},
+    fronts::{FrontRequest, LambdaFront},
     message::{Source, hmrc, hmrc_too, pay, pay_too, without_secret},
     request::signature_header,
     server::{FixedClock, NOW, RecordingDestination, WINDOW},
@@ -31,20 +31,20 @@ pub const TRACE_HEADER: &str =
     "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
 /// A function under test.
-pub struct Deployed<D, I = SqliteInbox> {
+pub struct DeployedFunction<D, I = SqliteInbox> {
     pub function: LambdaFunction<I, D>,
     pub inbox: Arc<I>,
     _folder: TempDir,
 }
 
-impl Deployed<RecordingDestination> {
+impl DeployedFunction<RecordingDestination> {
     /// In the role `all`, with every source of [`super::message`] and a destination that remembers.
     pub fn new() -> Self {
         Self::with(Role::All, RecordingDestination::default())
     }
 }
 
-impl<D: Destination> Deployed<D> {
+impl<D: Destination> DeployedFunction<D> {
     pub fn with(role: Role, destination: D) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = SqliteInbox::create(&folder.path().join("inbox.db")).unwrap();
@@ -53,7 +53,7 @@ impl<D: Destination> Deployed<D> {
 
     /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
     /// `key`.
-    pub async fn keeps(&self, front: Front, asked: &FrontRequest, outcome: &str, key: &str) {
+    pub async fn keeps(&self, front: LambdaFront, asked: &FrontRequest, outcome: &str, key: &str) {
         let answer = self.ask(front, asked).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
         assert_eq!(
@@ -78,7 +78,7 @@ impl<D: Destination> Deployed<D> {
     }
 }
 
-impl<D: Destination, I: Inbox> Deployed<D, I> {
+impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
     pub fn over(inbox: I, role: Role, destination: D, folder: TempDir) -> Self {
         let inbox = Arc::new(inbox);
         let sources = [
@@ -132,7 +132,7 @@ impl<D: Destination, I: Inbox> Deployed<D, I> {
         answer_of(&self.invoke(event).await.unwrap())
     }
 
-    pub async fn ask(&self, front: Front, asked: &FrontRequest) -> CheckedResponse {
+    pub async fn ask(&self, front: LambdaFront, asked: &FrontRequest) -> CheckedResponse {
         self.answer(&front.invocation(asked, NOW)).await
     }
 }

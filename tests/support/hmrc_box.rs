@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use sender_simulator::{
     Clock,
     apis::{
-        Ppns,
-        ppns::{BoxNotification, NotificationStatus, PpnsApplication},
+        PpnsApi,
+        ppns::{BoxNotification, BoxNotificationStatus, PpnsApplication},
     },
     hmrc::HmrcMessage,
 };
@@ -16,8 +16,8 @@ pub const CLIENT: &str = "a-client-id-of-the-application";
 pub const SECRET: &str = "a-client-secret-of-the-application";
 
 /// HMRC with one box that is ours, by this clock.
-pub async fn ppns(clock: Arc<dyn Clock>) -> Ppns {
-    let ppns = Ppns::start(0, clock).await.unwrap();
+pub async fn ppns(clock: Arc<dyn Clock>) -> PpnsApi {
+    let ppns = PpnsApi::start(0, clock).await.unwrap();
     ppns.with(|boxes| {
         boxes.register(PpnsApplication::new(CLIENT, SECRET));
         boxes.open(BOX, CLIENT);
@@ -27,7 +27,7 @@ pub async fn ppns(clock: Arc<dyn Clock>) -> Ppns {
 
 /// Puts so many notifications into the box that HMRC has given up, one a minute until seven hours
 /// ago.
-pub fn fill(ppns: &Ppns, clock: &dyn Clock, count: u64) {
+pub fn fill(ppns: &PpnsApi, clock: &dyn Clock, count: u64) {
     for number in 0..count {
         let new = BoxNotification::new(
             BOX,
@@ -37,12 +37,17 @@ pub fn fill(ppns: &Ppns, clock: &dyn Clock, count: u64) {
         let created = clock
             .now()
             .minus(Duration::from_secs(60 * (420 + count - number)));
-        ppns.with(|boxes| boxes.add(new.with_status(NotificationStatus::Failed).created(created)));
+        ppns.with(|boxes| {
+            boxes.add(
+                new.with_status(BoxNotificationStatus::Failed)
+                    .created(created),
+            )
+        });
     }
 }
 
 /// The number of unacknowledged notifications at HMRC.
-pub fn left(ppns: &Ppns) -> usize {
+pub fn left(ppns: &PpnsApi) -> usize {
     let tally = ppns.with(|boxes| boxes.count_by_status());
     tally.pending + tally.failed
 }

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::{BoxFuture, FutureExt};
 use pillarbox::{
     domain::{Clock, Timestamp},
-    reconcile::Sleeper,
+    reconcile::RunSleeper,
 };
 
 pub struct ManualClock {
@@ -51,7 +51,7 @@ impl Clock for ManualClock {
     }
 }
 
-impl Sleeper for ManualClock {
+impl RunSleeper for ManualClock {
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         async move {
             self.pass(duration);

@@ -20,12 +20,12 @@ const PROGRAM: &str = "target/tools/ministack/bin/ministack";
 const LONG: Duration = Duration::from_secs(60);
 
 /// One that runs; ours ends when this is dropped.
-pub struct Ministack {
+pub struct MiniStackProcess {
     url: String,
     child: Option<Child>,
 }
 
-impl Ministack {
+impl MiniStackProcess {
     /// The one that is named, or one of our own, once it takes connections.
     #[expect(
         clippy::disallowed_methods,
@@ -92,7 +92,7 @@ impl Ministack {
     }
 }
 
-impl Drop for Ministack {
+impl Drop for MiniStackProcess {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
             let _ = child.kill();

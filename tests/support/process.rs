@@ -21,7 +21,7 @@ use url::Url;
 
 use super::binary;
 
-/// The signing secrets of [`Folder`]'s configurations, and the variables that hold them.
+/// The signing secrets of [`ProgramFolder`]'s configurations, and the variables that hold them.
 pub const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub const WHSEC: &str = "whsec_cGlsbGFyYm94LXRlc3Qtc2VjcmV0LTMyLWJ5dGVzISE=";
@@ -93,11 +93,11 @@ pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> boo
 
 /// An empty folder that `pillarbox` is run in, with the secrets in its environment and nothing
 /// else.
-pub struct Folder {
+pub struct ProgramFolder {
     dir: TempDir,
 }
 
-impl Folder {
+impl ProgramFolder {
     /// Without any configuration: the demo.
     pub fn empty() -> Self {
         Self {
@@ -145,8 +145,8 @@ impl Folder {
 
     /// Runs a command to its end.
     #[track_caller]
-    pub fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&mut self.command(arguments))
+    pub fn run(&self, arguments: &[&str]) -> CommandResult {
+        CommandResult::of(&mut self.command(arguments))
     }
 
     /// What `list --json` shows with these filters, newest first.
@@ -168,8 +168,8 @@ impl Folder {
 
     /// A running `serve`, once it says that it is ready.
     #[track_caller]
-    pub fn serve(&self) -> Serve {
-        let mut serve = Serve::spawn(&mut self.serve_command());
+    pub fn serve(&self) -> RunningServe {
+        let mut serve = RunningServe::spawn(&mut self.serve_command());
         serve.await_ready();
         serve
     }
@@ -186,14 +186,14 @@ impl Folder {
 
 /// A command that has ended.
 #[derive(Debug)]
-pub struct Ran {
+pub struct CommandResult {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
     pub bytes: Vec<u8>,
 }
 
-impl Ran {
+impl CommandResult {
     #[track_caller]
     pub fn of(command: &mut Command) -> Self {
         let Output {
@@ -270,14 +270,14 @@ impl OutputLines {
 }
 
 /// A process that serves. It is killed when this is dropped.
-pub struct Serve {
+pub struct RunningServe {
     child: Child,
     readers: Vec<JoinHandle<()>>,
     pub stdout: OutputLines,
     pub stderr: OutputLines,
 }
 
-impl Serve {
+impl RunningServe {
     /// Starts it and reads everything it writes.
     pub fn spawn(command: &mut Command) -> Self {
         let mut serve = Self::spawn_unread(command);
@@ -410,7 +410,7 @@ impl Serve {
     }
 }
 
-impl Drop for Serve {
+impl Drop for RunningServe {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

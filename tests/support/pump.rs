@@ -16,7 +16,7 @@ const RETRIES: u32 = 5;
 
 /// How an invocation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Invoked {
+pub enum InvocationEnd {
     /// Everything is done.
     Done,
     /// From this sequence number on, it is not.
@@ -25,7 +25,7 @@ pub enum Invoked {
     Error,
 }
 
-impl Invoked {
+impl InvocationEnd {
     /// Reads a reply as AWS does: what is empty or misspelt is not what it seems.
     pub fn of(reply: &Value) -> Self {
         let failures = match reply.get("batchItemFailures") {
@@ -58,9 +58,9 @@ fn number(sequence: &str) -> u128 {
 
 /// Chance that can be had again.
 #[derive(Clone)]
-pub struct Chance(u64);
+pub struct SeededRandom(u64);
 
-impl Chance {
+impl SeededRandom {
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -82,7 +82,7 @@ impl Chance {
 
 /// What a pump did.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pumped {
+pub struct PumpCounts {
     /// Records given to the function, repetitions included.
     pub delivered: usize,
     /// Records it lost on purpose.
@@ -92,14 +92,14 @@ pub struct Pumped {
 }
 
 /// A reader of one table's stream.
-pub struct Pump {
+pub struct StreamPump {
     endpoint: String,
     client: reqwest::Client,
     table: String,
     iterator: Option<String>,
 }
 
-impl Pump {
+impl StreamPump {
     /// A pump at the beginning of the stream of `table`.
     pub async fn at(endpoint: &str, table: &str) -> Self {
         let client = loopback::client();
@@ -184,11 +184,11 @@ impl Pump {
     /// percent of the records and repeating `repeated` percent of the batches.
     pub async fn drain(
         &mut self,
-        chance: &mut Chance,
+        chance: &mut SeededRandom,
         (lost, repeated): (u64, u64),
-        mut function: impl AsyncFnMut(Value) -> Invoked,
-    ) -> Pumped {
-        let mut pumped = Pumped::default();
+        mut function: impl AsyncFnMut(Value) -> InvocationEnd,
+    ) -> PumpCounts {
+        let mut pumped = PumpCounts::default();
         loop {
             let read = self.read().await;
             if read.is_empty() {
@@ -211,17 +211,17 @@ impl Pump {
     async fn invoke(
         &self,
         batch: &[Value],
-        pumped: &mut Pumped,
-        function: &mut impl AsyncFnMut(Value) -> Invoked,
+        pumped: &mut PumpCounts,
+        function: &mut impl AsyncFnMut(Value) -> InvocationEnd,
     ) {
         let mut waiting = vec![(batch.to_vec(), 0)];
         while let Some((batch, retries)) = waiting.pop() {
             pumped.delivered += batch.len();
             match function(self.event(&batch)).await {
-                Invoked::Done => {}
+                InvocationEnd::Done => {}
                 _ if retries == RETRIES => pumped.given_up += 1,
                 // What comes before the number is done, and cutting there uses up no retry.
-                Invoked::ResumeFrom(sequence) => {
+                InvocationEnd::ResumeFrom(sequence) => {
                     let from = batch
                         .iter()
                         .position(|record| *sequence_of(record) == sequence);
@@ -231,12 +231,12 @@ impl Pump {
                         if from == 0 { retries + 1 } else { retries },
                     ));
                 }
-                Invoked::Error if batch.len() > 1 => {
+                InvocationEnd::Error if batch.len() > 1 => {
                     let (first, second) = batch.split_at(batch.len() / 2);
                     waiting.push((second.to_vec(), retries));
                     waiting.push((first.to_vec(), retries));
                 }
-                Invoked::Error => waiting.push((batch, retries + 1)),
+                InvocationEnd::Error => waiting.push((batch, retries + 1)),
             }
         }
     }

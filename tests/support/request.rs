@@ -6,13 +6,13 @@ use super::message::Source;
 
 /// One request. Its head has the length unless it is sent chunked.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RawRequest {
     line: String,
     headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
 
-impl Request {
+impl RawRequest {
     pub fn new(method: &str, target: &str) -> Self {
         Self::from_line(&format!("{method} {target} HTTP/1.1"))
     }

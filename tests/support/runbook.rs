@@ -19,9 +19,9 @@ pub struct RunbookCall {
 }
 
 /// `docs/runbook.md`.
-pub struct Runbook(String);
+pub struct RunbookText(String);
 
-impl Runbook {
+impl RunbookText {
     pub fn read() -> Self {
         Self(fs::read_to_string(repository("docs/runbook.md")).unwrap())
     }

@@ -43,7 +43,7 @@ pub enum RuntimeReport {
 }
 
 /// The API's state, shared by its connections.
-struct Api {
+struct RuntimeApiState {
     /// What is to be invoked: the event's text and how long it may take, one entry an invocation.
     events: tokio::sync::Mutex<UnboundedReceiver<(String, Duration)>>,
     told: UnboundedSender<RuntimeReport>,
@@ -51,7 +51,7 @@ struct Api {
 }
 
 /// A `bootstrap` under Lambda's API.
-pub struct Bootstrap {
+pub struct BootstrapProcess {
     child: Child,
     invoke: UnboundedSender<(String, Duration)>,
     told: UnboundedReceiver<RuntimeReport>,
@@ -99,7 +99,7 @@ fn program() -> Command {
     command
 }
 
-impl Bootstrap {
+impl BootstrapProcess {
     /// Starts the shipped binary with these variables and no others but Lambda's own.
     pub async fn start(variables: &[(&'static str, String)]) -> Self {
         Self::start_program(program(), variables).await
@@ -112,7 +112,7 @@ impl Bootstrap {
         let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
         tokio::spawn(accept(
             listener,
-            Arc::new(Api {
+            Arc::new(RuntimeApiState {
                 events: events.into(),
                 told: telling,
                 count: Mutex::default(),
@@ -237,7 +237,7 @@ impl Bootstrap {
     }
 }
 
-impl Drop for Bootstrap {
+impl Drop for BootstrapProcess {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it waits for an invocation that never comes
         let _ = self.child.wait();
@@ -260,13 +260,13 @@ fn gather(
     })
 }
 
-async fn accept(listener: TcpListener, api: Arc<Api>) {
+async fn accept(listener: TcpListener, api: Arc<RuntimeApiState>) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(keep(stream, Arc::clone(&api)));
     }
 }
 
-async fn keep(mut stream: TcpStream, api: Arc<Api>) {
+async fn keep(mut stream: TcpStream, api: Arc<RuntimeApiState>) {
     let mut unread = Vec::new();
     while let Some((line, body)) = hear(&mut stream, &mut unread).await {
         let answer = match line.split(' ').collect::<Vec<_>>()[..] {
@@ -292,7 +292,7 @@ async fn keep(mut stream: TcpStream, api: Arc<Api>) {
     }
 }
 
-async fn next(api: &Api) -> Option<String> {
+async fn next(api: &RuntimeApiState) -> Option<String> {
     let (event, time) = api.events.lock().await.recv().await?;
     let number = {
         let mut count = api.count.lock().unwrap();
@@ -312,7 +312,7 @@ async fn next(api: &Api) -> Option<String> {
     ))
 }
 
-fn tell(api: &Api, path: &str, body: Value) {
+fn tell(api: &RuntimeApiState, path: &str, body: Value) {
     let number = |text: &str| text.parse().unwrap();
     let told = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
         ["invocation", id, "response"] => RuntimeReport::Reply(number(id), body),

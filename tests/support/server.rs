@@ -27,10 +27,10 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{CheckedResponse, Client},
+    client::{CheckedResponse, HttpConnection},
     manual_clock::sender_time,
     message::{Source, hmrc, hmrc_too, pay, pay_too, without_secret},
-    request::Request,
+    request::RawRequest,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,9 +66,9 @@ impl sender_simulator::Clock for FixedClock {
 }
 
 /// An unreachable destination, so that stored rows do not change.
-pub struct Away;
+pub struct RefusingDestination;
 
-impl Destination for Away {
+impl Destination for RefusingDestination {
     async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
         Err(DeliveryError::Unavailable("away".to_owned()))
     }
@@ -103,7 +103,7 @@ impl Server {
             without_secret().into(),
         ]
         .concat();
-        Self::with(&sources, Away).await
+        Self::with(&sources, RefusingDestination).await
     }
 
     pub async fn with(sources: &[Source], destination: impl Destination) -> Self {
@@ -161,7 +161,7 @@ impl Server {
             stop,
             serving,
         };
-        server.ask(&Request::new("GET", "/").bytes()).await; // it has started once it answers
+        server.ask(&RawRequest::new("GET", "/").bytes()).await; // it has started once it answers
         server
     }
 
@@ -170,8 +170,8 @@ impl Server {
         self.folder.path().join("inbox.db")
     }
 
-    pub async fn client(&self) -> Client {
-        Client::connect(self.address).await
+    pub async fn client(&self) -> HttpConnection {
+        HttpConnection::connect(self.address).await
     }
 
     /// Sends a request on a new connection.
@@ -181,7 +181,7 @@ impl Server {
 
     /// Posts `body` as the source's sender would.
     pub async fn post(&self, source: &Source, body: impl AsRef<[u8]>) -> CheckedResponse {
-        self.ask(&Request::post(source, body).bytes()).await
+        self.ask(&RawRequest::post(source, body).bytes()).await
     }
 
     /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 
 use super::{
     binary,
-    client::{Client, DEADLINE},
+    client::{DEADLINE, HttpConnection},
     message::{Source, hmrc, pay},
     process::assert_discreet,
 };
 
 /// `pillarbox serve` in a new folder, with the sources `hmrc` and `pay`.
-pub struct Process {
+pub struct ServeProcess {
     pub address: SocketAddr,
     pub console: SocketAddr,
     child: Child,
@@ -37,7 +37,7 @@ pub struct ExitedProcess {
     pub folder: TempDir,
 }
 
-impl Process {
+impl ServeProcess {
     pub fn start(sources: &[Source; 2]) -> Self {
         Self::launch(Command::new(binary("pillarbox-under-test")), sources)
     }
@@ -139,8 +139,8 @@ impl Process {
         self.folder.path()
     }
 
-    pub async fn client(&self) -> Client {
-        Client::connect(self.address).await
+    pub async fn client(&self) -> HttpConnection {
+        HttpConnection::connect(self.address).await
     }
 
     pub fn pid(&self) -> Pid {
@@ -167,7 +167,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ServeProcess {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it has ended already, unless the test failed
         let _ = self.child.wait();

@@ -5,20 +5,20 @@ use std::{collections::BTreeSet, future::pending};
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-        SourceFilter, SummaryRequest,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
+        DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter,
+        RowPage, SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
 
 /// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.
-pub struct Silent;
+pub struct SilentInbox;
 
-impl ReceiveInbox for Silent {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+impl ReceiveInbox for SilentInbox {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let body = String::from_utf8_lossy(&entry.body);
         assert!(entry.key.as_str() != "hmrc:bug", "{body}");
         pending().await
@@ -29,7 +29,7 @@ impl ReceiveInbox for Silent {
     }
 }
 
-impl DeliveryInbox for Silent {
+impl DeliveryInbox for SilentInbox {
     async fn find_due(
         &self,
         _: &SourceFilter,
@@ -52,7 +52,7 @@ impl DeliveryInbox for Silent {
         pending().await
     }
 
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<MarkOutcome, InboxError> {
         pending().await
     }
 
@@ -69,7 +69,7 @@ impl DeliveryInbox for Silent {
     }
 }
 
-impl ReconcileInbox for Silent {
+impl ReconcileInbox for SilentInbox {
     async fn ledger_entries(
         &self,
         _: &SourceName,
@@ -104,7 +104,7 @@ impl ReconcileInbox for Silent {
     }
 }
 
-impl ReadInbox for Silent {
+impl ReadInbox for SilentInbox {
     async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
         pending().await
     }
@@ -118,16 +118,16 @@ impl ReadInbox for Silent {
     }
 }
 
-impl OperatorInbox for Silent {
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+impl OperatorInbox for SilentInbox {
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<ReplayOutcome, InboxError> {
         pending().await
     }
 
-    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<DiscardOutcome, InboxError> {
         pending().await
     }
 
-    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, _: &Row) -> Result<ImportOutcome, InboxError> {
         pending().await
     }
 
@@ -136,7 +136,7 @@ impl OperatorInbox for Silent {
     }
 }
 
-impl AuditInbox for Silent {
+impl AuditInbox for SilentInbox {
     async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
         pending().await
     }

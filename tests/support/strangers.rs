@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{message::pay, request::Request};
+use super::{message::pay, request::RawRequest};
 
 /// Senders give up after 3 s; Pillarbox promises 2.5 s.
 const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
@@ -29,7 +29,7 @@ pub fn may_open(descriptors: u64) -> bool {
 async fn post(address: SocketAddr, id: &str, padding: usize) -> Duration {
     let body = pay().message(id, SystemClock.now());
     let pad = format!("{{\"pad\":\"{}\",", "x".repeat(padding));
-    let request = Request::post(&pay(), body.replacen('{', &pad, 1));
+    let request = RawRequest::post(&pay(), body.replacen('{', &pad, 1));
     let began = Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = [0; 12];
@@ -67,7 +67,7 @@ pub async fn stay_silent(address: SocketAddr) {
 
 /// Sends most of a long body, and then a byte a second, again and again.
 pub async fn trickle(address: SocketAddr, length: usize) {
-    let request = Request::unsigned(&pay(), vec![b'x'; length]).bytes();
+    let request = RawRequest::unsigned(&pay(), vec![b'x'; length]).bytes();
     loop {
         if let Ok(mut stream) = TcpStream::connect(address).await {
             let (most, rest) = request.split_at(request.len() - 20);

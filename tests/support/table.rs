@@ -8,7 +8,7 @@ use std::{
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use bytes::Bytes;
 use pillarbox::{
-    aws::{Aws, AwsService},
+    aws::{AwsConfig, AwsService},
     domain::{Key, SourceName, Timestamp},
     inbox::{
         PageRequest, ReadInbox, ReceiveInbox, Row, RowFilter,
@@ -32,14 +32,14 @@ pub fn variables() -> Vec<(&'static str, String)> {
 }
 
 /// AWS as it is reached through these variables.
-pub fn aws(variables: &[(&str, String)]) -> Aws {
+pub fn aws(variables: &[(&str, String)]) -> AwsConfig {
     let env = |name: &str| {
         variables
             .iter()
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value.clone())
     };
-    Aws::from_variables(&SecretSources {
+    AwsConfig::from_variables(&SecretSources {
         env: &env,
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         vault: FetchedSecrets::NOTHING,

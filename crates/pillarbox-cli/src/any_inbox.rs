@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::{aws, sqlite::SqliteInbox};
 use pillarbox::{
-    aws::{Aws, AwsError, AwsService},
+    aws::{AwsConfig, AwsError, AwsService},
     config::{Config, InboxConfig},
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-        SourceFilter, SummaryRequest, SweepStatus,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
+        DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter,
+        RowPage, SourceFilter, SummaryRequest, SweepStatus,
         dynamodb::{DynamoInbox, TableSettings},
     },
     secrets::SecretSources,
@@ -68,7 +68,12 @@ pub async fn open_inbox(
 }
 
 /// The inbox in a table. Sends no request.
-pub(crate) fn table_inbox(aws: &Aws, table: &str, shards: u32, config: &Config) -> DynamoInbox {
+pub(crate) fn table_inbox(
+    aws: &AwsConfig,
+    table: &str,
+    shards: u32,
+    config: &Config,
+) -> DynamoInbox {
     let settings = TableSettings::new(table, shards, config.retention);
     DynamoInbox::new(&aws.config(AwsService::DynamoDb), settings)
 }
@@ -111,7 +116,7 @@ macro_rules! either {
 }
 
 impl ReceiveInbox for AnyInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         either!(self, inbox => inbox.record(entry))
     }
 
@@ -143,7 +148,7 @@ impl DeliveryInbox for AnyInbox {
         either!(self, inbox => inbox.claim_event(event, key, expires_at))
     }
 
-    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         either!(self, inbox => inbox.mark(fence, mark))
     }
 
@@ -230,15 +235,19 @@ impl ReadInbox for AnyInbox {
 }
 
 impl OperatorInbox for AnyInbox {
-    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<ReplayOutcome, InboxError> {
         either!(self, inbox => inbox.replay(key, now))
     }
 
-    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        request: &DiscardRequest,
+    ) -> Result<DiscardOutcome, InboxError> {
         either!(self, inbox => inbox.discard(key, request))
     }
 
-    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, row: &Row) -> Result<ImportOutcome, InboxError> {
         either!(self, inbox => inbox.import(row))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, identity::IdentityCache};
 use pillarbox::{
-    aws::{Aws, AwsError, AwsLimits, AwsService, http_client, require_endpoints},
+    aws::{AwsConfig, AwsError, AwsLimits, AwsService, http_client, require_endpoints},
     secrets::SecretSources,
 };
 
@@ -19,27 +19,27 @@ const IDENTITY: AwsLimits = AwsLimits {
 
 /// Finds the region and credentials as every AWS tool does: variables, a profile or single sign-on,
 /// a web identity, the role of an ECS task or of an EKS pod, the role of an EC2 instance.
-pub(crate) async fn from_environment(sources: &SecretSources<'_>) -> Result<Aws, AwsError> {
+pub(crate) async fn from_environment(sources: &SecretSources<'_>) -> Result<AwsConfig, AwsError> {
     require_endpoints(sources)?;
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client(sources)?)
-        .identity_cache(IdentityCache::no_cache()); // `Aws` renews the credentials
+        .identity_cache(IdentityCache::no_cache()); // `AwsConfig` renews the credentials
     let shared = loader.load().await;
     if shared.region().is_none() {
         return Err(AwsError::NoRegion);
     }
-    Aws::with_credentials_of(shared, sources).await
+    AwsConfig::with_credentials_of(shared, sources).await
 }
 
 /// The identity whose credentials sign requests: its ARN, or else the id of its access key.
-pub(crate) async fn caller(aws: &Aws) -> Option<String> {
+pub(crate) async fn caller(aws: &AwsConfig) -> Option<String> {
     match caller_arn(aws).await {
         Some(arn) => Some(arn),
         None => Some(format!("access key {}", aws.access_key_id().await?)),
     }
 }
 
-async fn caller_arn(aws: &Aws) -> Option<String> {
+async fn caller_arn(aws: &AwsConfig) -> Option<String> {
     let is_emulated = aws.has_own_endpoint(AwsService::DynamoDb)
         && !aws.has_own_endpoint(AwsService::SecurityToken);
     if is_emulated {

@@ -72,7 +72,7 @@ pub(crate) struct ProofContext {
 impl ProofContext {
     /// Proves a row with its bytes.
     pub(crate) fn prove(&self, row: &Row) -> StoredProof {
-        let mut faults = Faults::default();
+        let mut faults = RowFaults::default();
         faults.add_all(state_faults(row, self.shards));
         faults.add_all(time_faults(row, self.now));
         faults.add_all(proof_faults(row));
@@ -90,7 +90,7 @@ impl ProofContext {
         faults.or(&row.key, proof)
     }
 
-    fn check_kind(&self, row: &Row, faults: &mut Faults) {
+    fn check_kind(&self, row: &Row, faults: &mut RowFaults) {
         let source = self.sources.get(row.key.source());
         faults.add(
             source.is_some_and(|source| source.kind != row.kind),
@@ -98,7 +98,7 @@ impl ProofContext {
         );
     }
 
-    fn check_signature(&self, row: &Row, faults: &mut Faults) -> StoredProof {
+    fn check_signature(&self, row: &Row, faults: &mut RowFaults) -> StoredProof {
         self.check_kind(row, faults);
         let (Some(signature), Some(body)) = (&row.signature, &row.body) else {
             return StoredProof::Signed; // `proof_faults` names what is missing
@@ -127,7 +127,7 @@ impl ProofContext {
 
     /// Whether a signature that none of its source's secrets made is broken, or of a secret that is
     /// not here.
-    fn without_secret(&self, row: &Row, faults: &mut Faults) -> StoredProof {
+    fn without_secret(&self, row: &Row, faults: &mut RowFaults) -> StoredProof {
         let label = row.key_label.as_deref().unwrap_or("-");
         let source = self.sources.get(row.key.source());
         match row.secret_fingerprint {
@@ -171,9 +171,9 @@ impl ProofContext {
 
 /// What is wrong with a row.
 #[derive(Default)]
-struct Faults(Vec<String>);
+struct RowFaults(Vec<String>);
 
-impl Faults {
+impl RowFaults {
     fn add(&mut self, is_wrong: bool, what: &str) {
         if is_wrong {
             self.0.push(what.to_owned());

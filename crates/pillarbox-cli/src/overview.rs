@@ -204,8 +204,8 @@ impl Overview {
     }
 
     /// How long ago `at` was.
-    pub fn age(&self, at: Timestamp) -> Age {
-        Age(self.at.since(at))
+    pub fn age(&self, at: Timestamp) -> HumanDuration {
+        HumanDuration(self.at.since(at))
     }
 
     /// Everything that needs a person, the most urgent first.
@@ -343,9 +343,9 @@ pub fn count(summary: &StateSummary) -> String {
 
 /// A span in its largest unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Age(pub Duration);
+pub struct HumanDuration(pub Duration);
 
-impl fmt::Display for Age {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_secs() {
             seconds @ 0..60 => write!(f, "{seconds} s"),

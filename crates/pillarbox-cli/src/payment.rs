@@ -27,14 +27,14 @@ pub struct PaymentStory {
     /// What the latest message says of it.
     pub facts: PaymentFacts,
     /// Its events in the order of the sender's time.
-    pub events: Vec<PaymentEvent>,
+    pub events: Vec<PaymentHistoryEvent>,
     /// The event types that must have happened before others that came, and were not received.
     pub not_received: Vec<&'static str>,
 }
 
 /// One event of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PaymentEvent {
+pub struct PaymentHistoryEvent {
     /// The key of its notification.
     pub key: Key,
     /// Pay's event type, or `observed`.
@@ -75,10 +75,15 @@ impl PaymentStory {
             let is_refund = row.event_type == REFUNDED && row.state != State::Repeat;
             let refund = is_refund.then(|| total.saturating_sub(refunded));
             refunded = refunded.max(total);
-            events.push(PaymentEvent::of(row, refund));
+            events.push(PaymentHistoryEvent::of(row, refund));
         }
         let is_gone = |entry: &&LedgerEntry| rows.iter().all(|(row, _)| row.key != entry.owner);
-        events.extend(ledger.iter().filter(is_gone).map(PaymentEvent::of_ledger));
+        events.extend(
+            ledger
+                .iter()
+                .filter(is_gone)
+                .map(PaymentHistoryEvent::of_ledger),
+        );
         events.sort_by_key(|event| event.at);
         let latest = rows.iter().rev().map(|(_, facts)| facts);
         let latest = latest
@@ -95,7 +100,7 @@ impl PaymentStory {
     }
 }
 
-impl PaymentEvent {
+impl PaymentHistoryEvent {
     fn of(row: &Row, refund: Option<u64>) -> Self {
         let is_pushed_event = row.event_type != OBSERVED_EVENT_TYPE;
         let delay = row.event_at.map(|at| row.received_at.since(at));
@@ -135,7 +140,7 @@ fn facts(row: &Row) -> PaymentFacts {
 }
 
 /// The events that come before one that was received. An observation shows them, too.
-fn not_received(events: &[PaymentEvent]) -> Vec<&'static str> {
+fn not_received(events: &[PaymentHistoryEvent]) -> Vec<&'static str> {
     let has = |event_type: &str| events.iter().any(|event| event.event_type == event_type);
     if has(OBSERVED_EVENT_TYPE) {
         return Vec::new();

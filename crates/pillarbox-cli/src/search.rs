@@ -13,7 +13,7 @@ use std::{
 
 use crate::{any_inbox::AnyInbox, payment::PaymentStory, sqlite::SqliteInbox};
 use pillarbox::{
-    domain::{Id, Key, SourceName},
+    domain::{Key, NotificationId, SourceName},
     inbox::{InboxError, ReadInbox, ReconcileInbox, Row, dynamodb::DynamoInbox},
     senders::SenderKind,
 };
@@ -144,7 +144,7 @@ impl SearchInbox for DynamoInbox {
         sources: &SearchedSources,
     ) -> Result<SearchResult, InboxError> {
         let mut result = SearchResult::default();
-        let id = Id::new(text);
+        let id = NotificationId::new(text);
         let of_source =
             |(source, _): &(SourceName, SenderKind)| Some(Key::new(source, id.as_ref()?));
         let keys = sources.iter().filter_map(of_source).chain(Key::parse(text));

@@ -3,12 +3,12 @@
 use std::str::FromStr;
 
 /// What the command line holds besides the program's name.
-pub(crate) struct Arguments {
+pub(crate) struct CommandArguments {
     words: Vec<String>,
     options: Vec<(String, String)>,
 }
 
-impl Arguments {
+impl CommandArguments {
     pub(crate) fn of_process() -> Self {
         Self::read(std::env::args().skip(1))
     }
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn options_have_values_and_words_keep_their_order() {
         let line = ["replay", "seed=1", "--threads", "2", "pay=3"].map(str::to_owned);
-        let mut arguments = Arguments::read(line.into_iter());
+        let mut arguments = CommandArguments::read(line.into_iter());
         assert_eq!(arguments.next_word().as_deref(), Some("replay"));
         assert_eq!(arguments.line(), "seed=1 pay=3");
         assert_eq!(arguments.number("threads", 1), Ok(2));

@@ -23,9 +23,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     attacked::{CountingInbox, NOW, SOURCES, StoredNotification, receiver},
-    second_verifier::{Judgement, PlainRequest, judge},
+    second_verifier::{ExpectedAnswer, PlainRequest, judge},
 };
-use fronts::{Front, FrontRequest};
+use fronts::{FrontRequest, LambdaFront};
 
 /// How a request arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub enum WayIn {
     /// At the receiver itself.
     Direct,
     /// As the event that a front makes of it.
-    Front(Front),
+    LambdaFront(LambdaFront),
 }
 
 /// What became of a request.
 #[derive(Debug)]
 pub struct AttackOutcome {
     /// What the second implementation requires.
-    pub expected: Judgement,
+    pub expected: ExpectedAnswer,
     /// The answer.
     pub answer: HttpAnswer,
     /// How often the inbox was asked to store something.
@@ -63,7 +63,7 @@ impl WayIn {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Direct => "direct",
-            Self::Front(front) => front.as_str(),
+            Self::LambdaFront(front) => front.as_str(),
         }
     }
 
@@ -75,8 +75,8 @@ impl WayIn {
         let is_one_segment = request.path.rfind('/') == Some(0);
         match self {
             Self::Direct => true,
-            Self::Front(Front::Rest) => is_text && is_one_segment,
-            Self::Front(_) => is_text && request.query.bytes().all(is_in_query),
+            Self::LambdaFront(LambdaFront::Rest) => is_text && is_one_segment,
+            Self::LambdaFront(_) => is_text && request.query.bytes().all(is_in_query),
         }
     }
 
@@ -111,12 +111,12 @@ impl AttackedReceiver {
     /// Sends a request, and notes what becomes of it.
     pub fn attack(&self, request: &PlainRequest, way_in: WayIn) -> AttackOutcome {
         let expected = match way_in.must_refuse(request) {
-            true => Judgement::Refused(400),
+            true => ExpectedAnswer::Refused(400),
             false => judge(&SOURCES, request),
         };
         self.outcome_of(expected, || match way_in {
             WayIn::Direct => self.runtime.block_on(self.receive(request)),
-            WayIn::Front(front) => self.answer_event(&event(front, request)),
+            WayIn::LambdaFront(front) => self.answer_event(&event(front, request)),
         })
     }
 
@@ -126,13 +126,13 @@ impl AttackedReceiver {
         let before = (self.inbox.calls(), self.inbox.probes());
         let answer = answer_event(&self.receiver, event, stopped_at);
         let answer = self.runtime.block_on(answer)?;
-        let expected = Judgement::Refused(answer.status);
+        let expected = ExpectedAnswer::Refused(answer.status);
         Some(self.outcome_since(before, expected, answer))
     }
 
     fn outcome_of(
         &self,
-        expected: Judgement,
+        expected: ExpectedAnswer,
         answer: impl FnOnce() -> HttpAnswer,
     ) -> AttackOutcome {
         let before = (self.inbox.calls(), self.inbox.probes());
@@ -143,7 +143,7 @@ impl AttackedReceiver {
     fn outcome_since(
         &self,
         (calls, probes): (u64, u64),
-        expected: Judgement,
+        expected: ExpectedAnswer,
         answer: HttpAnswer,
     ) -> AttackOutcome {
         AttackOutcome {
@@ -171,7 +171,7 @@ impl AttackedReceiver {
 }
 
 /// The event that `front` makes of a request.
-pub fn event(front: Front, request: &PlainRequest) -> Box<RawValue> {
+pub fn event(front: LambdaFront, request: &PlainRequest) -> Box<RawValue> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let headers = request.headers.iter();
     let asked = FrontRequest {
@@ -192,38 +192,42 @@ impl AttackOutcome {
     /// Whether something was stored that is not proven.
     pub fn is_forgery_accepted(&self) -> bool {
         let is_stored = self.calls > 0 || self.answer.body.contains(r#""status""#);
-        is_stored && !matches!(self.expected, Judgement::Proven(_))
+        is_stored && !matches!(self.expected, ExpectedAnswer::Proven(_))
     }
 
     /// Whether the receiver did what the second implementation requires.
     pub fn check(&self, request: &PlainRequest, way_in: WayIn) -> Result<(), String> {
         let status = self.answer.status;
         let problem = match &self.expected {
-            Judgement::Proven(_) if status != 200 || self.calls != 1 => "not stored once",
-            Judgement::Proven(source) if !self.is_stored_as(request, source) => {
+            ExpectedAnswer::Proven(_) if status != 200 || self.calls != 1 => "not stored once",
+            ExpectedAnswer::Proven(source) if !self.is_stored_as(request, source) => {
                 "stored with other bytes, under another source or without its signature"
             }
-            Judgement::Challenge(_) | Judgement::Monitor | Judgement::Refused(_)
+            ExpectedAnswer::Challenge(_) | ExpectedAnswer::Monitor | ExpectedAnswer::Refused(_)
                 if self.calls > 0 =>
             {
                 "the inbox was called"
             }
-            Judgement::Proven(_) | Judgement::Challenge(_) | Judgement::Refused(_)
+            ExpectedAnswer::Proven(_)
+            | ExpectedAnswer::Challenge(_)
+            | ExpectedAnswer::Refused(_)
                 if self.probes > 0 =>
             {
                 "the inbox was probed"
             }
-            Judgement::Challenge(value)
+            ExpectedAnswer::Challenge(value)
                 if status != 200 || self.answer.body != challenge_answer(value) =>
             {
                 "the challenge was not given back"
             }
-            Judgement::Monitor if status != 200 => "a monitor got no answer",
+            ExpectedAnswer::Monitor if status != 200 => "a monitor got no answer",
             // A front's own checks come first.
-            Judgement::Refused(_) if way_in != WayIn::Direct && (400..600).contains(&status) => {
+            ExpectedAnswer::Refused(_)
+                if way_in != WayIn::Direct && (400..600).contains(&status) =>
+            {
                 return Ok(());
             }
-            Judgement::Refused(expected) if status != *expected => "another status",
+            ExpectedAnswer::Refused(expected) if status != *expected => "another status",
             _ => return Ok(()),
         };
         Err(format!(

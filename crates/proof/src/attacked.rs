@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use pillarbox::{
     domain::{Clock, SourceName, Timestamp},
-    inbox::{InboxError, ReceiveInbox, Recorded},
+    inbox::{InboxError, ReceiveInbox, RecordOutcome},
     receive::Receiver,
     secrets::{Keyring, Secret},
     senders::{Acceptance, Entry, SenderKind, SigningKey, Source},
@@ -113,7 +113,7 @@ impl CountingInbox {
 }
 
 impl ReceiveInbox for CountingInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let stored = StoredNotification {
             source: entry.key.source().to_owned(),
@@ -121,7 +121,7 @@ impl ReceiveInbox for CountingInbox {
             signature: entry.signature.clone(),
         };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
-        Ok(Recorded::First)
+        Ok(RecordOutcome::First)
     }
 
     async fn probe(&self) -> Result<(), InboxError> {

@@ -7,11 +7,11 @@
 use std::{fmt, time::Duration};
 
 /// SHA-256 of some bytes.
-pub(crate) type Digest = [u8; 32];
+pub(crate) type Sha256Digest = [u8; 32];
 
 /// Whether a posted body is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Genuineness {
+pub(crate) enum BodyGenuineness {
     /// Signed with a secret that is installed.
     Proven,
     /// Signed by the sender with a secret that is not installed now.
@@ -40,7 +40,7 @@ impl RowState {
 
 /// One event. A `key` is that of a row, a `source` and an `id` are the sender's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Happened {
+pub(crate) enum RecordedEvent {
     /// A sender has a message, and begins to send it.
     Created {
         source: String,
@@ -54,8 +54,8 @@ pub(crate) enum Happened {
         source: String,
         id: String,
         content: u64,
-        digest: Digest,
-        genuine: Genuineness,
+        digest: Sha256Digest,
+        genuine: BodyGenuineness,
     },
     /// The receiver answered it.
     Answered {
@@ -70,14 +70,17 @@ pub(crate) enum Happened {
         acknowledged: bool,
     },
     /// A sender's API returned this body.
-    Listed { source: String, digest: Digest },
+    Listed {
+        source: String,
+        digest: Sha256Digest,
+    },
     /// HMRC took an acknowledgement of these.
     PullAcknowledged { source: String, ids: Vec<String> },
     /// A row was stored.
     Stored {
         key: String,
         content: u64,
-        digest: Digest,
+        digest: Sha256Digest,
         held: Option<&'static str>,
     },
     /// A row was claimed for an attempt.
@@ -93,7 +96,7 @@ pub(crate) enum Happened {
     Accepted {
         key: String,
         call: u32,
-        digest: Digest,
+        digest: Sha256Digest,
     },
     /// The call has ended in any way, or was dropped.
     Returned {
@@ -135,7 +138,7 @@ pub(crate) enum Happened {
     Left {
         key: String,
         state: RowState,
-        digest: Option<Digest>,
+        digest: Option<Sha256Digest>,
     },
     /// What HMRC still waits to have acknowledged at the end.
     Unacknowledged { source: String, id: String },
@@ -145,15 +148,15 @@ pub(crate) enum Happened {
 
 /// What happened, with the time in milliseconds since the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct TimedRecord {
     pub(crate) at: i64,
-    pub(crate) what: Happened,
+    pub(crate) what: RecordedEvent,
 }
 
 /// Everything that happened in one run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
-    pub(crate) moments: Vec<Moment>,
+    pub(crate) moments: Vec<TimedRecord>,
     /// How long a finished row is kept; `None` if nothing expires in this run.
     pub(crate) retention: Option<Duration>,
     /// Whether the senders' APIs are asked, so that nothing may be missing at the end.
@@ -161,23 +164,23 @@ pub(crate) struct History {
 }
 
 impl History {
-    pub(crate) fn push(&mut self, at: i64, what: Happened) {
-        self.moments.push(Moment { at, what });
+    pub(crate) fn push(&mut self, at: i64, what: RecordedEvent) {
+        self.moments.push(TimedRecord { at, what });
     }
 
     /// The faults that were injected.
     pub(crate) fn faults(&self) -> usize {
-        let is_fault = |moment: &&Moment| {
+        let is_fault = |moment: &&TimedRecord| {
             matches!(
                 moment.what,
-                Happened::Disturbed { .. } | Happened::ClockSet { .. }
+                RecordedEvent::Disturbed { .. } | RecordedEvent::ClockSet { .. }
             )
         };
         self.moments.iter().filter(is_fault).count()
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for TimedRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, millis) = (self.at.div_euclid(1000), self.at.rem_euclid(1000));
         let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));

@@ -30,7 +30,7 @@ mod timing;
 
 use std::process::ExitCode;
 
-use arguments::Arguments;
+use arguments::CommandArguments;
 
 const USAGE: &str = "\
 usage: proof COMMAND
@@ -57,7 +57,7 @@ with the feature `processes`:
                      every kind of fault of a network and a table, over sockets";
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::of_process();
+    let mut arguments = CommandArguments::of_process();
     let command = arguments.next_word();
     let result = match command.as_deref() {
         Some("simulate") => simulate::command(&arguments),

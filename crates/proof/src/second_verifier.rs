@@ -49,7 +49,7 @@ pub struct PlainRequest {
 
 /// What a receiver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum ExpectedAnswer {
     /// Give the challenge back.
     Challenge(String),
     /// Answer a monitor.
@@ -79,35 +79,35 @@ impl SigningSender {
 }
 
 /// Decides about a request.
-pub fn judge(sources: &[InstalledSource], request: &PlainRequest) -> Judgement {
+pub fn judge(sources: &[InstalledSource], request: &PlainRequest) -> ExpectedAnswer {
     let is_get = request.method == "GET";
     if request.path == "/-/healthz" || request.path == "/-/readyz" {
         return match is_get {
-            true => Judgement::Monitor,
-            false => Judgement::Refused(405),
+            true => ExpectedAnswer::Monitor,
+            false => ExpectedAnswer::Refused(405),
         };
     }
     let named = |source: &&InstalledSource| request.path == format!("/{}", source.name);
     let Some(source) = sources.iter().find(named) else {
-        return Judgement::Refused(404);
+        return ExpectedAnswer::Refused(404);
     };
     if is_get {
         let challenge = challenge(&request.query);
         let challenge = challenge.filter(|_| source.sender == SigningSender::Hmrc);
-        return challenge.map_or(Judgement::Refused(400), Judgement::Challenge);
+        return challenge.map_or(ExpectedAnswer::Refused(400), ExpectedAnswer::Challenge);
     }
     if request.method != "POST" {
-        return Judgement::Refused(405);
+        return ExpectedAnswer::Refused(405);
     }
     if request.body.len() > MAX_BODY_BYTES {
-        return Judgement::Refused(413);
+        return ExpectedAnswer::Refused(413);
     }
     if source.secrets.is_empty() {
-        return Judgement::Refused(503);
+        return ExpectedAnswer::Refused(503);
     }
     match is_genuine(source, request) {
-        true => Judgement::Proven(source.name),
-        false => Judgement::Refused(401),
+        true => ExpectedAnswer::Proven(source.name),
+        false => ExpectedAnswer::Refused(401),
     }
 }
 
@@ -271,8 +271,8 @@ mod tests {
                 ..PlainRequest::default()
             };
             let expected = match vector["valid"].as_bool().unwrap() {
-                true => Judgement::Proven("source"),
-                false => Judgement::Refused(401),
+                true => ExpectedAnswer::Proven("source"),
+                false => ExpectedAnswer::Refused(401),
             };
             assert_eq!(judge(&[source], &request), expected, "{}", text("name"));
         }

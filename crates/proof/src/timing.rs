@@ -15,7 +15,7 @@ use pillarbox::{
 use proof::attacked::NOW;
 use sender_simulator::{Sender, signature::sign};
 
-use crate::{arguments::Arguments, simulate::Random};
+use crate::{arguments::CommandArguments, simulate::SplitMix64};
 
 /// A larger |t| is a leak.
 const THRESHOLD: f64 = 4.5;
@@ -75,12 +75,12 @@ struct MessageSigner {
 type ClassTimes = [Vec<u64>; 2];
 
 /// `proof timing`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["samples", "seed"])?;
     let samples: u64 = arguments.number("samples", 1_000_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     println!("proof timing --samples {samples} --seed {seed}");
-    let mut random = Random::of(seed, 0);
+    let mut random = SplitMix64::of(seed, 0);
     let mut is_constant = true;
     for (kind, sender, secret) in [
         (SenderKind::HMRC, Sender::Hmrc, SECRETS[0]),
@@ -107,7 +107,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
 }
 
 /// The same measurement of a comparison that stops where the texts differ.
-fn planted_leak(samples: u64, random: &mut Random) -> (f64, &'static str) {
+fn planted_leak(samples: u64, random: &mut SplitMix64) -> (f64, &'static str) {
     let signer = MessageSigner {
         sender: Sender::GovukPay,
         secret: SECRETS[1],
@@ -123,7 +123,7 @@ fn planted_leak(samples: u64, random: &mut Random) -> (f64, &'static str) {
 }
 
 /// The right header, made wrong there.
-fn wrong(right: &[u8], place: WrongPlace, random: &mut Random, header: &mut [u8]) {
+fn wrong(right: &[u8], place: WrongPlace, random: &mut SplitMix64, header: &mut [u8]) {
     header.copy_from_slice(right);
     let at = match place {
         WrongPlace::First => 0..1,
@@ -145,7 +145,7 @@ fn measure(
     comparison: &WrongPlaces,
     signer: &MessageSigner,
     samples: u64,
-    random: &mut Random,
+    random: &mut SplitMix64,
     mut call: impl FnMut(&TimedSample),
 ) -> ClassTimes {
     let mut times = [Vec::new(), Vec::new()];
@@ -168,7 +168,7 @@ fn measure(
 fn prepare(
     comparison: &WrongPlaces,
     signer: &MessageSigner,
-    random: &mut Random,
+    random: &mut SplitMix64,
 ) -> Vec<TimedSample> {
     let mut one = || {
         let class = usize::from(random.is(500));
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_header_is_wrong_where_its_place_says() {
-        let (right, mut random) = (vec![b'a'; 40], Random::of(1, 1));
+        let (right, mut random) = (vec![b'a'; 40], SplitMix64::of(1, 1));
         let mut header = vec![0; 40];
         wrong(&right, WrongPlace::First, &mut random, &mut header);
         assert!(header[0] != b'a' && header[1..] == right[1..]);

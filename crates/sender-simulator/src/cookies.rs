@@ -11,10 +11,10 @@ use crate::{ReceiverResponse, Timestamp, date};
 
 /// The cookies of one client.
 #[derive(Debug, Default)]
-pub(crate) struct CookieStore(Vec<Cookie>);
+pub(crate) struct CookieStore(Vec<ReceivedCookie>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Cookie {
+struct ReceivedCookie {
     name: String,
     value: String,
     domain: String,
@@ -33,7 +33,7 @@ impl CookieStore {
             .headers
             .iter()
             .filter(|(name, _)| name == "set-cookie");
-        for cookie in set.filter_map(|(_, text)| Cookie::parse(url, text, now)) {
+        for cookie in set.filter_map(|(_, text)| ReceivedCookie::parse(url, text, now)) {
             self.0.retain(|known| !known.is_replaced_by(&cookie));
             if !cookie.is_expired(now) {
                 self.0.push(cookie);
@@ -44,7 +44,7 @@ impl CookieStore {
     /// The value of the `Cookie` header for a request to `url`; `None` if there is no cookie. A
     /// longer path comes first.
     pub(crate) fn header(&self, url: &Url, now: Timestamp) -> Option<String> {
-        let mut sent: Vec<&Cookie> = self
+        let mut sent: Vec<&ReceivedCookie> = self
             .0
             .iter()
             .filter(|cookie| cookie.is_for(url) && !cookie.is_expired(now))
@@ -58,7 +58,7 @@ impl CookieStore {
     }
 }
 
-impl Cookie {
+impl ReceivedCookie {
     /// Reads a `Set-Cookie` header. `None` if it is invalid, or names the domain of another site.
     fn parse(url: &Url, text: &str, now: Timestamp) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);

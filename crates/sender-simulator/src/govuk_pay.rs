@@ -13,7 +13,7 @@ use url::Url;
 use super::{Clock, MessageBody, Sender, SenderRequest, UnknownEventError, signature, target};
 
 pub use event::{PaymentEvent, PaymentKind};
-pub use payment::Payment;
+pub use payment::PaymentMessages;
 
 /// The names of the messages that can be requested: first the events of an ordinary card payment,
 /// by their short names, then the other kinds of payment, each with its first event.
@@ -39,7 +39,7 @@ pub(super) const SECOND_REFUND: Duration = Duration::from_millis(95_406_511);
 
 /// A message for a new payment, whose `event` happens now.
 pub fn body(event: PaymentEvent, clock: &dyn Clock) -> MessageBody {
-    Payment::new(clock.now().minus(event.after()), clock).body(event, clock)
+    PaymentMessages::new(clock.now().minus(event.after()), clock).body(event, clock)
 }
 
 /// A message by one of [`EVENTS`], or by an event's full name.
@@ -54,7 +54,7 @@ pub(super) fn named(name: &str, clock: &dyn Clock) -> Result<MessageBody, Unknow
 /// A message for a new payment of this kind, whose first event happens now.
 pub fn body_of_kind(kind: PaymentKind, clock: &dyn Clock) -> MessageBody {
     let event = kind.first_event();
-    let payment = Payment::new(clock.now().minus(event.after()), clock);
+    let payment = PaymentMessages::new(clock.now().minus(event.after()), clock);
     payment.with_kind(kind).body(event, clock)
 }
 
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn the_events_of_one_payment_are_consistent() {
         let clock = TestClock::new();
-        let payment = Payment::new(clock.now(), &clock);
+        let payment = PaymentMessages::new(clock.now(), &clock);
         let bodies = PaymentEvent::ALL.map(|event| payment.body(event, &clock));
         let values = bodies
             .each_ref()
@@ -138,7 +138,7 @@ mod tests {
             ("2026-03-02T23:57:50.000Z", "2026-03-03"),
             ("2026-03-02T23:59:59.000Z", "2026-03-03"),
         ] {
-            let payment = Payment::new(Timestamp::parse(created).unwrap(), &clock);
+            let payment = PaymentMessages::new(Timestamp::parse(created).unwrap(), &clock);
             for event in [PaymentEvent::Captured, PaymentEvent::Refunded] {
                 let body = payment.body(event, &clock);
                 let value: Value = serde_json::from_str(&body.wire).unwrap();
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn refunds_are_reported_as_a_growing_sum() {
         let clock = TestClock::new();
-        let payment = Payment::new(clock.now(), &clock);
+        let payment = PaymentMessages::new(clock.now(), &clock);
         let bodies = [
             payment.body(PaymentEvent::Refunded, &clock),
             payment.second_refund(&clock),
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn the_reason_of_a_failure_is_only_in_the_state() {
         let clock = TestClock::new();
-        let payment = Payment::new(clock.now(), &clock);
+        let payment = PaymentMessages::new(clock.now(), &clock);
         for (failure, code, status, has_card) in [
             (FailureReason::Rejected, "P0010", "declined", true),
             (FailureReason::Cancelled, "P0030", "cancelled", false),

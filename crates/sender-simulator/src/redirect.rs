@@ -142,9 +142,9 @@ mod tests {
         let numbered = |n: usize| format!("/{n}");
         let between_two = |n: usize| format!("/{}", n % 2);
         let itself = |_: usize| "/start".to_owned();
-        type Location = fn(usize) -> String;
+        type RedirectTarget = fn(usize) -> String;
         for (sender, location, followed) in [
-            (Sender::Hmrc, numbered as Location, 4),
+            (Sender::Hmrc, numbered as RedirectTarget, 4),
             (Sender::Hmrc, between_two, 4),
             (Sender::Hmrc, itself, 4),
             (Sender::GovukPay, numbered, 50),

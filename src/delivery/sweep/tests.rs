@@ -31,7 +31,7 @@ async fn all_due_rows_are_attempted_over_as_many_pages_as_it_takes() {
     for n in 0..2 * PAGE_SIZE + 1 {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
-    let swept = Sweeper::new(Arc::clone(&rig.worker))
+    let swept = SweepRunner::new(Arc::clone(&rig.worker))
         .sweep(an_hour(), |_| ())
         .await
         .unwrap();
@@ -53,7 +53,7 @@ async fn a_destination_that_is_down_gets_one_attempt_a_sweep() {
     for n in 0..rows {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
-    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let sweeper = SweepRunner::new(Arc::clone(&rig.worker));
     let first = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
     assert_eq!(first.down, ["hmrc"]);
     let tried = first.counts.retry;
@@ -88,7 +88,7 @@ async fn one_delivery_closes_the_circuit_and_the_backlog_follows() {
     for n in 0..rows {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
-    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let sweeper = SweepRunner::new(Arc::clone(&rig.worker));
     let mut delivered = 0;
     for _ in 0..100 {
         delivered += sweeper
@@ -121,7 +121,7 @@ async fn the_attempt_that_closes_a_circuit_is_followed_by_the_backlog_in_the_sam
     for n in 0..3 * PAGE_SIZE {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
-    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let sweeper = SweepRunner::new(Arc::clone(&rig.worker));
     let mut failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
     while failed.delivered == 0 {
         rig.clock.advance(Duration::from_secs(60));
@@ -136,7 +136,7 @@ async fn rows_that_an_open_circuit_left_out_are_attempted_if_it_closes_in_the_sa
     for n in 0..PAGE_SIZE {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
-    let sweeper = Sweeper::new(Arc::clone(&rig.worker));
+    let sweeper = SweepRunner::new(Arc::clone(&rig.worker));
     let counts = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
     assert_eq!(
         counts.delivered,
@@ -213,7 +213,7 @@ async fn rows_that_stay_listed_hide_no_row_behind_them_and_are_claimed_once() {
         Ok(behind.clone()),
     ]);
     let worker = Arc::new(inbox.worker());
-    let swept = Sweeper::new(Arc::clone(&worker))
+    let swept = SweepRunner::new(Arc::clone(&worker))
         .sweep(an_hour(), |_| ())
         .await
         .unwrap();
@@ -233,7 +233,7 @@ async fn due_rows_that_cannot_be_read_are_an_error_after_the_started_attempts_ha
         ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([Ok(keys(0..PAGE_SIZE)), Err(away)]);
     let worker = Arc::new(inbox.worker());
     let mut attempts = 0;
-    let swept = Sweeper::new(Arc::clone(&worker))
+    let swept = SweepRunner::new(Arc::clone(&worker))
         .sweep(an_hour(), |_| attempts += 1)
         .await;
     assert!(
@@ -248,7 +248,7 @@ async fn a_sweep_stops_claiming_early_enough_for_the_longest_attempt() {
     let inbox = ScriptedInbox::new(|_| ClaimScript::After(20)).listing([Ok(keys(0..PAGE_SIZE))]);
     let worker = Arc::new(inbox.worker());
     let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(120)));
-    let swept = Sweeper::new(Arc::clone(&worker))
+    let swept = SweepRunner::new(Arc::clone(&worker))
         .sweep(deadline, |_| ())
         .await
         .unwrap();
@@ -269,7 +269,7 @@ async fn an_attempt_that_hangs_does_not_outlive_the_sweep() {
     let inbox = ScriptedInbox::new(|_| ClaimScript::Hangs).listing([Ok(keys(0..3))]);
     let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(120)));
     let began = tokio::time::Instant::now();
-    let swept = Sweeper::new(Arc::new(inbox.worker()))
+    let swept = SweepRunner::new(Arc::new(inbox.worker()))
         .sweep(deadline, |_| ())
         .await
         .unwrap();
@@ -282,7 +282,7 @@ async fn a_sweep_settles_bodies_after_its_rows_unless_it_is_out_of_time() {
     for (claim, settled) in [(ClaimScript::NotOurs, 1), (ClaimScript::Hangs, 0)] {
         let inbox = ScriptedInbox::new(move |_| claim).listing([Ok(keys(0..1))]);
         let worker = Arc::new(inbox.worker());
-        let sweeper = Sweeper::new(Arc::clone(&worker));
+        let sweeper = SweepRunner::new(Arc::clone(&worker));
         let swept = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
         assert_eq!(swept.is_cut_short, settled == 0);
         assert_eq!(worker.inbox.settled.lock().unwrap().len(), settled);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{LEASE, claim_at, claimed, later, paid, recorded, row};
 use crate::{
     domain::State,
-    inbox::{Inbox, Lease, LeaseId, Mark, Marked, SourceFilter},
+    inbox::{Inbox, Lease, LeaseId, Mark, MarkOutcome, SourceFilter},
     senders::example::NOW,
 };
 
@@ -82,13 +82,19 @@ pub async fn allows_a_claim_once_the_lease_has_lapsed_and_refuses_the_late_mark(
     let delivered = Mark::Delivered {
         expires_at: later(1000),
     };
-    assert_eq!(inbox.mark(&late, &delivered).await.unwrap(), Marked::Lost);
+    assert_eq!(
+        inbox.mark(&late, &delivered).await.unwrap(),
+        MarkOutcome::Lost
+    );
     assert_eq!(row(inbox, &key).await.state, State::Recorded);
     assert_eq!(
         inbox.mark(&in_time, &delivered).await.unwrap(),
-        Marked::Done
+        MarkOutcome::Done
     );
-    assert_eq!(inbox.mark(&late, &delivered).await.unwrap(), Marked::Lost);
+    assert_eq!(
+        inbox.mark(&late, &delivered).await.unwrap(),
+        MarkOutcome::Lost
+    );
 
     let retry = Mark::Retry {
         due_at: later(2000),
@@ -96,7 +102,7 @@ pub async fn allows_a_claim_once_the_lease_has_lapsed_and_refuses_the_late_mark(
     };
     assert_eq!(
         inbox.mark(&in_time, &retry).await.unwrap(),
-        Marked::Lost,
+        MarkOutcome::Lost,
         "a fence is good for one mark"
     );
     assert_eq!(row(inbox, &key).await.state, State::Delivered);
@@ -109,7 +115,7 @@ pub async fn refuses_a_claim_of_a_row_that_is_not_due_again(inbox: &impl Inbox) 
         due_at: later(30),
         error: "https: 503".into(),
     };
-    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
+    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), MarkOutcome::Done);
 
     assert!(
         inbox

@@ -3,7 +3,7 @@
 use super::{claimed, dead, discard_at, expiry, later, noise, paid, recorded, row};
 use crate::{
     domain::{Key, State},
-    inbox::{Discarded, EventClaim, Inbox, Mark, Marked, Recorded, Replayed},
+    inbox::{DiscardOutcome, EventClaim, Inbox, Mark, MarkOutcome, RecordOutcome, ReplayOutcome},
     senders::{
         Entry, SenderKind,
         example::{NOW, entry, hmrc},
@@ -28,7 +28,10 @@ async fn has_no_copy(inbox: &impl Inbox, key: &Key) {
 pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
     let open = recorded(inbox, "a").await;
     let keep = discard_at(0, false);
-    assert_eq!(inbox.discard(&open, &keep).await.unwrap(), Discarded::Done);
+    assert_eq!(
+        inbox.discard(&open, &keep).await.unwrap(),
+        DiscardOutcome::Done
+    );
     let kept = row(inbox, &open).await;
     assert_eq!(
         (kept.state, kept.expires_at, kept.body.is_some()),
@@ -37,11 +40,14 @@ pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
     assert_eq!(inbox.body_copies(&open).await.unwrap().len(), 1);
     assert!(matches!(
         inbox.discard(&open, &keep).await.unwrap(),
-        Discarded::Refused(_)
+        DiscardOutcome::Refused(_)
     ));
     for _ in 0..2 {
         let erase = discard_at(0, true);
-        assert_eq!(inbox.discard(&open, &erase).await.unwrap(), Discarded::Done);
+        assert_eq!(
+            inbox.discard(&open, &erase).await.unwrap(),
+            DiscardOutcome::Done
+        );
         let erased = row(inbox, &open).await;
         assert_eq!((erased.state, erased.body), (State::Discarded, None));
         has_no_copy(inbox, &open).await;
@@ -49,7 +55,7 @@ pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
     let unknown = paid("nobody").key;
     assert_eq!(
         inbox.discard(&unknown, &discard_at(0, true)).await.unwrap(),
-        Discarded::Absent
+        DiscardOutcome::Absent
     );
     has_no_copy(inbox, &unknown).await;
 }
@@ -64,16 +70,20 @@ pub async fn discards_no_row_while_an_attempt_is_under_way(inbox: &impl Inbox) {
         let fence = claimed(inbox, key, NOW, 1).await;
         for seconds in [0, 149] {
             let discarded = inbox.discard(key, &discard_at(seconds, erase)).await;
-            assert!(
-                matches!(discarded.unwrap(), Discarded::Refused(why) if why.contains("attempt"))
-            );
+            let DiscardOutcome::Refused(why) = discarded.unwrap() else {
+                panic!("a row under way was discarded");
+            };
+            assert!(why.contains("attempt"), "{why}");
             assert_eq!(row(inbox, key).await.state, State::Recorded);
         }
         let lapsed = discard_at(150, erase);
-        assert_eq!(inbox.discard(key, &lapsed).await.unwrap(), Discarded::Done);
+        assert_eq!(
+            inbox.discard(key, &lapsed).await.unwrap(),
+            DiscardOutcome::Done
+        );
         assert_eq!(
             inbox.mark(&fence, &delivered).await.unwrap(),
-            Marked::Discarded,
+            MarkOutcome::Discarded,
             "a late mark learns what became of its row"
         );
         assert_eq!(row(inbox, key).await.state, State::Discarded);
@@ -83,7 +93,7 @@ pub async fn discards_no_row_while_an_attempt_is_under_way(inbox: &impl Inbox) {
     claimed(inbox, &ahead, later(86_400), 1).await;
     assert_eq!(
         inbox.discard(&ahead, &discard_at(0, false)).await.unwrap(),
-        Discarded::Done,
+        DiscardOutcome::Done,
         "a lease of a wrong clock does not keep a person waiting for a day"
     );
 }
@@ -118,7 +128,7 @@ pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl In
     for key in [&done, &repeat, &long.key] {
         assert!(matches!(
             inbox.discard(key, &discard_at(0, false)).await.unwrap(),
-            Discarded::Refused(why) if why.contains("--erase")
+            DiscardOutcome::Refused(why) if why.contains("--erase")
         ));
     }
     for (key, reason) in [
@@ -130,7 +140,10 @@ pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl In
     ] {
         let before = row(inbox, key).await;
         let erase = discard_at(0, true);
-        assert_eq!(inbox.discard(key, &erase).await.unwrap(), Discarded::Done);
+        assert_eq!(
+            inbox.discard(key, &erase).await.unwrap(),
+            DiscardOutcome::Done
+        );
         has_no_copy(inbox, key).await;
         let after = row(inbox, key).await;
         assert_eq!(
@@ -143,11 +156,11 @@ pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl In
         );
         assert!(matches!(
             inbox.replay(key, NOW).await.unwrap(),
-            Replayed::Refused(_)
+            ReplayOutcome::Refused(_)
         ));
     }
     for copy in [paid("done"), long, long_hmrc("long", "FAILED"), held] {
-        assert_eq!(inbox.record(&copy).await.unwrap(), Recorded::Duplicate);
+        assert_eq!(inbox.record(&copy).await.unwrap(), RecordOutcome::Duplicate);
         assert_eq!(row(inbox, &copy.key).await.body, None);
         has_no_copy(inbox, &copy.key).await;
     }
@@ -165,7 +178,7 @@ pub async fn erases_a_conflict_and_the_first_row_apart(inbox: &impl Inbox) {
         let first = hmrc(&id, &format!("first {message}"));
         let other = hmrc(&id, &format!("other {message}"));
         inbox.record(&first).await.unwrap();
-        let Recorded::Conflict(beside) = inbox.record(&other).await.unwrap() else {
+        let RecordOutcome::Conflict(beside) = inbox.record(&other).await.unwrap() else {
             panic!("other content is a conflict");
         };
         let erase = discard_at(0, true);
@@ -176,10 +189,16 @@ pub async fn erases_a_conflict_and_the_first_row_apart(inbox: &impl Inbox) {
             1,
             "a refused copy leaves nothing under the first row's key"
         );
-        assert_eq!(inbox.record(&other).await.unwrap(), Recorded::Duplicate);
+        assert_eq!(
+            inbox.record(&other).await.unwrap(),
+            RecordOutcome::Duplicate
+        );
         has_no_copy(inbox, &beside).await;
         inbox.discard(&first.key, &erase).await.unwrap();
-        assert_eq!(inbox.record(&first).await.unwrap(), Recorded::Duplicate);
+        assert_eq!(
+            inbox.record(&first).await.unwrap(),
+            RecordOutcome::Duplicate
+        );
         has_no_copy(inbox, &first.key).await;
     }
 }

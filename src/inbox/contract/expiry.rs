@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{claimed, dead, expiry, later, recorded, row};
 use crate::{
     domain::{HeldReason, SourceName, State},
-    inbox::{Inbox, Mark, Marked, Replayed, SourceFilter},
+    inbox::{Inbox, Mark, MarkOutcome, ReplayOutcome, SourceFilter},
     senders::{
         SenderKind,
         example::{NOW, entry},
@@ -62,7 +62,7 @@ pub async fn holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed(inbox
         reason: HeldReason::Unsigned,
         at: later(2),
     };
-    assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), Marked::Done);
+    assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), MarkOutcome::Done);
 
     let held = row(inbox, &key).await;
     assert_eq!(
@@ -78,7 +78,7 @@ pub async fn holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed(inbox
     assert_eq!(pending.len(), 1, "a person finds it");
 
     let replayed = inbox.replay(&key, later(1001)).await.unwrap();
-    assert_eq!(replayed, Replayed::Done);
+    assert_eq!(replayed, ReplayOutcome::Done);
     claimed(inbox, &key, later(1001), 2).await;
 }
 

@@ -6,8 +6,8 @@ use super::{claimed, discard_at, expiry, later, recorded, row};
 use crate::{
     domain::{Key, Timestamp},
     inbox::{
-        DeliveryHistory, HistoryEntry, Inbox, MAX_HISTORY_BYTES, MAX_HISTORY_ENTRIES, Mark, Marked,
-        PageRequest, PastAttempt, PastOutcome, RowFilter,
+        DeliveryHistory, HistoryEntry, Inbox, MAX_HISTORY_BYTES, MAX_HISTORY_ENTRIES, Mark,
+        MarkOutcome, PageRequest, PastAttempt, PastOutcome, RowFilter,
     },
     senders::example::NOW,
 };
@@ -36,7 +36,7 @@ async fn attempted(
     let mut fence = claimed(inbox, key, now, 1).await;
     let attempt = attempt(fence.attempt, now, outcome);
     fence.history.add_attempt(attempt.clone());
-    assert_eq!(inbox.mark(&fence, mark).await.unwrap(), Marked::Done);
+    assert_eq!(inbox.mark(&fence, mark).await.unwrap(), MarkOutcome::Done);
     attempt
 }
 

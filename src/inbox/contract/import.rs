@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{claim_at, expiry, later, recorded, row};
 use crate::{
     domain::{Key, Origin, State},
-    inbox::{Imported, Inbox, Replayed, Row, SourceFilter},
+    inbox::{ImportOutcome, Inbox, ReplayOutcome, Row, SourceFilter},
 };
 
 pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
@@ -60,13 +60,13 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
         },
     ];
     for row in &rows {
-        assert_eq!(inbox.import(row).await.unwrap(), Imported::Stored);
-        assert_eq!(inbox.import(row).await.unwrap(), Imported::Duplicate);
+        assert_eq!(inbox.import(row).await.unwrap(), ImportOutcome::Stored);
+        assert_eq!(inbox.import(row).await.unwrap(), ImportOutcome::Duplicate);
         let other = Row {
             content_digest: [7; 32],
             ..row.clone()
         };
-        assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
+        assert_eq!(inbox.import(&other).await.unwrap(), ImportOutcome::KeyTaken);
     }
     let without_partition = |row: Row| {
         let index_partition = None;
@@ -85,7 +85,7 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
     let due = inbox.find_due(&SourceFilter::ALL, later(61), 10).await;
     assert!(due.unwrap().contains(&key("open")), "it goes on as it was");
     let replayed = inbox.replay(&key("delivered"), later(70)).await.unwrap();
-    assert_eq!(replayed, Replayed::Done);
+    assert_eq!(replayed, ReplayOutcome::Done);
     let again = inbox
         .claim(&key("delivered"), &claim_at(later(71), 5))
         .await;
@@ -95,5 +95,5 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
         content_digest: [7; 32],
         ..original
     };
-    assert_eq!(inbox.import(&other).await.unwrap(), Imported::KeyTaken);
+    assert_eq!(inbox.import(&other).await.unwrap(), ImportOutcome::KeyTaken);
 }

@@ -26,7 +26,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Claim, DiscardRequest, Fence, Inbox, Lease, LeaseId, Mark, Marked, Recorded, Row};
+use super::{
+    Claim, DiscardRequest, Fence, Inbox, Lease, LeaseId, Mark, MarkOutcome, RecordOutcome, Row,
+};
 use crate::{
     domain::{Key, SourceName, Timestamp},
     senders::{
@@ -157,7 +159,7 @@ async fn row(inbox: &impl Inbox, key: &Key) -> Row {
 
 async fn recorded(inbox: &impl Inbox, id: &str) -> Key {
     let entry = paid(id);
-    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&entry).await.unwrap(), RecordOutcome::First);
     entry.key
 }
 
@@ -177,7 +179,7 @@ async fn dead(inbox: &impl Inbox, key: &Key) {
         error: "422".into(),
         at: NOW,
     };
-    assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), Marked::Done);
+    assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), MarkOutcome::Done);
 }
 
 fn noise(length: usize) -> Bytes {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{claimed, later, noise, paid, recorded, row};
 use crate::{
     domain::{Origin, State},
-    inbox::{Inbox, Mark, PageRequest, Recorded, RowFilter},
+    inbox::{Inbox, Mark, PageRequest, RecordOutcome, RowFilter},
     senders::{
         SenderKind,
         example::{NOW, entry, hmrc, hmrc_pulled, spellings},
@@ -16,8 +16,11 @@ use crate::{
 
 pub async fn records_each_key_once(inbox: &impl Inbox) {
     let entry = paid("m1");
-    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::First);
-    assert_eq!(inbox.record(&entry).await.unwrap(), Recorded::Duplicate);
+    assert_eq!(inbox.record(&entry).await.unwrap(), RecordOutcome::First);
+    assert_eq!(
+        inbox.record(&entry).await.unwrap(),
+        RecordOutcome::Duplicate
+    );
 
     let row = row(inbox, &entry.key).await;
     assert_eq!(row.proven_body().unwrap(), &entry.body);
@@ -42,23 +45,26 @@ pub async fn records_each_key_once(inbox: &impl Inbox) {
 pub async fn knows_whose_a_row_is_that_could_not_be_read(inbox: &impl Inbox) {
     for (kind, source) in [(SenderKind::HMRC, "hmrc"), (SenderKind::GOVUK_PAY, "pay")] {
         let unreadable = entry(kind, source, Bytes::from_static(b"{}"));
-        assert_eq!(inbox.record(&unreadable).await.unwrap(), Recorded::First);
+        assert_eq!(
+            inbox.record(&unreadable).await.unwrap(),
+            RecordOutcome::First
+        );
         assert_eq!(row(inbox, &unreadable.key).await.kind, kind);
     }
 }
 
 pub async fn holds_other_content_under_a_taken_key_beside_the_first(inbox: &impl Inbox) {
     let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
-    assert_eq!(inbox.record(&first).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&first).await.unwrap(), RecordOutcome::First);
 
     let beside = other.as_conflict().key;
     assert_eq!(
         inbox.record(&other).await.unwrap(),
-        Recorded::Conflict(beside.clone())
+        RecordOutcome::Conflict(beside.clone())
     );
     assert_eq!(
         inbox.record(&other).await.unwrap(),
-        Recorded::Duplicate,
+        RecordOutcome::Duplicate,
         "a conflict is stored once, too"
     );
 
@@ -76,8 +82,11 @@ pub async fn holds_other_content_under_a_taken_key_beside_the_first(inbox: &impl
 
 pub async fn keeps_one_row_of_a_notification_that_was_pushed_and_pulled(inbox: &impl Inbox) {
     let (pushed, pulled) = (hmrc("n1", "[1]"), hmrc_pulled("n1", "[1]"));
-    assert_eq!(inbox.record(&pulled).await.unwrap(), Recorded::First);
-    assert_eq!(inbox.record(&pushed).await.unwrap(), Recorded::Duplicate);
+    assert_eq!(inbox.record(&pulled).await.unwrap(), RecordOutcome::First);
+    assert_eq!(
+        inbox.record(&pushed).await.unwrap(),
+        RecordOutcome::Duplicate
+    );
     let row = row(inbox, &pulled.key).await;
     assert_eq!(row.proven_body().unwrap(), &pulled.body, "as it was pulled");
     assert_eq!(
@@ -104,9 +113,9 @@ pub async fn keeps_one_row_of_a_signed_request_in_any_spelling(inbox: &impl Inbo
     ] {
         let copies = spellings(&text);
         let first = &copies[0];
-        assert_eq!(inbox.record(first).await.unwrap(), Recorded::First);
+        assert_eq!(inbox.record(first).await.unwrap(), RecordOutcome::First);
         for copy in &copies[1..] {
-            assert_eq!(inbox.record(copy).await.unwrap(), Recorded::Duplicate);
+            assert_eq!(inbox.record(copy).await.unwrap(), RecordOutcome::Duplicate);
             assert_eq!(copy.key, first.key);
             assert_ne!(copy.digest, first.digest);
         }
@@ -134,12 +143,12 @@ pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
         let entry = entry(SenderKind::GOVUK_PAY, "pay", noise(length));
         assert_eq!(
             inbox.record(&entry).await.unwrap(),
-            Recorded::First,
+            RecordOutcome::First,
             "{length}"
         );
         assert_eq!(
             inbox.record(&entry).await.unwrap(),
-            Recorded::Duplicate,
+            RecordOutcome::Duplicate,
             "{length}"
         );
         let row = row(inbox, &entry.key).await;
@@ -161,14 +170,14 @@ pub async fn records_one_of_many_concurrent_copies_as_the_first(inbox: &impl Inb
     assert_eq!(
         outcomes
             .iter()
-            .filter(|outcome| **outcome == Recorded::First)
+            .filter(|outcome| **outcome == RecordOutcome::First)
             .count(),
         1
     );
     assert_eq!(
         outcomes
             .iter()
-            .filter(|outcome| **outcome == Recorded::Duplicate)
+            .filter(|outcome| **outcome == RecordOutcome::Duplicate)
             .count(),
         63
     );
@@ -186,7 +195,7 @@ pub async fn changes_nothing_when_a_duplicate_is_recorded(inbox: &impl Inbox) {
 
     assert_eq!(
         inbox.record(&paid("m1")).await.unwrap(),
-        Recorded::Duplicate
+        RecordOutcome::Duplicate
     );
     assert_eq!(
         format!("{:?}", row(inbox, &key).await),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{claimed, dead, expiry, later, paid, recorded, row};
 use crate::{
     domain::{HeldReason, State, Timestamp},
-    inbox::{Inbox, Mark, Marked, Replayed, SourceFilter},
+    inbox::{Inbox, Mark, MarkOutcome, ReplayOutcome, SourceFilter},
     senders::{
         SenderKind,
         example::{NOW, entry, pay},
@@ -19,15 +19,18 @@ pub async fn has_an_open_row_attempted_at_once_on_request_but_not_during_an_atte
     let fence = claimed(inbox, &key, NOW, 1).await;
     assert!(matches!(
         inbox.replay(&key, later(1)).await.unwrap(),
-        Replayed::Refused(_)
+        ReplayOutcome::Refused(_)
     ));
     let retry = Mark::Retry {
         due_at: later(3000),
         error: "503".into(),
     };
-    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), Marked::Done);
+    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), MarkOutcome::Done);
 
-    assert_eq!(inbox.replay(&key, later(2)).await.unwrap(), Replayed::Done);
+    assert_eq!(
+        inbox.replay(&key, later(2)).await.unwrap(),
+        ReplayOutcome::Done
+    );
     let row = row(inbox, &key).await;
     assert_eq!(
         (row.state, row.attempts, row.due_at, row.budget_from),
@@ -61,7 +64,10 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
     inbox.record(&stale).await.unwrap();
 
     for key in [&dead_key, &done, &stale.key] {
-        assert_eq!(inbox.replay(key, later(500)).await.unwrap(), Replayed::Done);
+        assert_eq!(
+            inbox.replay(key, later(500)).await.unwrap(),
+            ReplayOutcome::Done
+        );
         let row = row(inbox, key).await;
         assert_eq!(
             (row.state, row.reason, row.attempts, row.lease),
@@ -76,10 +82,10 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
     inbox.record(&unreadable).await.unwrap();
     assert!(matches!(
         inbox.replay(&unreadable.key, NOW).await.unwrap(),
-        Replayed::Refused(_)
+        ReplayOutcome::Refused(_)
     ));
     assert_eq!(
         inbox.replay(&paid("nobody").key, NOW).await.unwrap(),
-        Replayed::Absent
+        ReplayOutcome::Absent
     );
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     domain::{Key, State, Timestamp},
     inbox::{
-        Claim, Fence, InboxError, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, Row, body::StoredBody,
+        Claim, Fence, InboxError, MAX_AHEAD, MAX_BACKOFF, Mark, MarkOutcome, Row, body::StoredBody,
         is_due,
     },
 };
@@ -135,15 +135,15 @@ pub(super) async fn mark(
     inbox: &DynamoInbox,
     fence: &Fence,
     mark: &Mark,
-) -> Result<Marked, InboxError> {
+) -> Result<MarkOutcome, InboxError> {
     let end = FinalState::of(mark);
     match end.update(inbox, fence).send(inbox).await? {
         ConditionalWrite::ConditionFailed(stored) if !end.is_stored_in(&stored, fence) => {
             let is_discarded = item::text_of(&stored, "state") == Some(State::Discarded.as_str());
             return Ok(if is_discarded {
-                Marked::Discarded
+                MarkOutcome::Discarded
             } else {
-                Marked::Lost
+                MarkOutcome::Lost
             });
         }
         ConditionalWrite::Written(_) | ConditionalWrite::ConditionFailed(_) => {}
@@ -155,7 +155,7 @@ pub(super) async fn mark(
     {
         let _ = intents::close(inbox, &fence.key, parts).await;
     }
-    Ok(Marked::Done)
+    Ok(MarkOutcome::Done)
 }
 
 /// The state of a row after a mark.

@@ -12,10 +12,10 @@ use super::{
     parts,
     record::stored_row,
 };
-use crate::inbox::{BodyParts, Imported, InboxError, ROW_VERSION, Row, body::StoredBody};
+use crate::inbox::{BodyParts, ImportOutcome, InboxError, ROW_VERSION, Row, body::StoredBody};
 
 /// Stores the row, if its key is free.
-pub(super) async fn import(inbox: &DynamoInbox, row: &Row) -> Result<Imported, InboxError> {
+pub(super) async fn import(inbox: &DynamoInbox, row: &Row) -> Result<ImportOutcome, InboxError> {
     let body = row.body.as_ref().map(StoredBody::pack);
     let is_long = |body: &&StoredBody| body.bytes.len() > parts::MAX_INLINE_BYTES;
     let Some(long) = body.as_ref().filter(is_long) else {
@@ -35,7 +35,7 @@ pub(super) async fn import(inbox: &DynamoInbox, row: &Row) -> Result<Imported, I
         deflated: long.deflated,
     };
     let imported = put_row(inbox, row, Some(&location)).await?;
-    if imported == Imported::Stored {
+    if imported == ImportOutcome::Stored {
         settle(inbox, row, &parts).await?;
     }
     Ok(imported)
@@ -54,19 +54,19 @@ async fn put_row(
     inbox: &DynamoInbox,
     row: &Row,
     body: Option<&BodyLocation<'_>>,
-) -> Result<Imported, InboxError> {
+) -> Result<ImportOutcome, InboxError> {
     let put = inbox
         .put(item_of(row, body, inbox.settings.shards))
         .condition_expression("attribute_not_exists(pk)")
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
     Ok(match inbox.send_put(put).await? {
-        ConditionalWrite::Written(_) => Imported::Stored,
+        ConditionalWrite::Written(_) => ImportOutcome::Stored,
         ConditionalWrite::ConditionFailed(stored) => outcome(row, &stored),
     })
 }
 
-fn outcome(row: &Row, stored: &TableItem) -> Imported {
-    Imported::of_stored(item::digest_of(stored, "content_digest"), row)
+fn outcome(row: &Row, stored: &TableItem) -> ImportOutcome {
+    ImportOutcome::of_stored(item::digest_of(stored, "content_digest"), row)
 }
 
 fn item_of(row: &Row, body: Option<&BodyLocation<'_>>, shards: u32) -> TableItem {

@@ -38,11 +38,11 @@ use aws_sdk_dynamodb::Client;
 use aws_types::SdkConfig;
 
 use super::{
-    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest, Discarded,
-    EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey, LedgerEntry, Mark,
-    Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-    ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage, SourceFilter, SummaryRequest,
-    SweepStatus,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
+    DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
+    LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+    ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter, RowPage,
+    SourceFilter, SummaryRequest, SweepStatus,
 };
 use crate::{
     domain::{Key, SourceName, Timestamp},
@@ -149,7 +149,7 @@ impl DynamoInbox {
 }
 
 impl ReceiveInbox for DynamoInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         record::record(self, entry).await
     }
 
@@ -182,7 +182,7 @@ impl DeliveryInbox for DynamoInbox {
         ledger::claim_event(self, event, key, expires_at).await
     }
 
-    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         claim::mark(self, fence, mark).await
     }
 
@@ -271,15 +271,19 @@ impl ReadInbox for DynamoInbox {
 }
 
 impl OperatorInbox for DynamoInbox {
-    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<ReplayOutcome, InboxError> {
         operator::replay(self, key, now).await
     }
 
-    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        request: &DiscardRequest,
+    ) -> Result<DiscardOutcome, InboxError> {
         operator::discard(self, key, request).await
     }
 
-    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, row: &Row) -> Result<ImportOutcome, InboxError> {
         import::import(self, row).await
     }
 

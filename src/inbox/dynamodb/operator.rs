@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Key, State, Timestamp},
-    inbox::{BodyCopy, DiscardRequest, Discarded, InboxError, Replayed},
+    inbox::{BodyCopy, DiscardOutcome, DiscardRequest, InboxError, ReplayOutcome},
 };
 
 /// Sets a row back to recorded: due now, new budget.
@@ -21,12 +21,12 @@ pub(super) async fn replay(
     inbox: &DynamoInbox,
     key: &Key,
     now: Timestamp,
-) -> Result<Replayed, InboxError> {
+) -> Result<ReplayOutcome, InboxError> {
     let Some(read) = read_row(inbox, key).await? else {
-        return Ok(Replayed::Absent);
+        return Ok(ReplayOutcome::Absent);
     };
     if let Err(why) = read.row.replayable(now) {
-        return Ok(Replayed::Refused(why));
+        return Ok(ReplayOutcome::Refused(why));
     }
     if let (Some(parts), Some(_)) = (&read.parts, read.row.expires_at) {
         intents::open(inbox, key, parts, now).await?;
@@ -49,14 +49,16 @@ pub(super) async fn replay(
         .remove("lease")
         .remove("expires_at");
     Ok(match update.send(inbox).await? {
-        ConditionalWrite::Written(_) => Replayed::Done,
+        ConditionalWrite::Written(_) => ReplayOutcome::Done,
         // The reply was lost, or another replay was written at the same time.
         ConditionalWrite::ConditionFailed(stored)
             if item::instant_of(&stored, "budget_from") == Some(now) =>
         {
-            Replayed::Done
+            ReplayOutcome::Done
         }
-        ConditionalWrite::ConditionFailed(_) => Replayed::Refused("it just changed: look again"),
+        ConditionalWrite::ConditionFailed(_) => {
+            ReplayOutcome::Refused("it just changed: look again")
+        }
     })
 }
 
@@ -65,12 +67,12 @@ pub(super) async fn discard(
     inbox: &DynamoInbox,
     key: &Key,
     request: &DiscardRequest,
-) -> Result<Discarded, InboxError> {
+) -> Result<DiscardOutcome, InboxError> {
     let Some(read) = read_row(inbox, key).await? else {
-        return Ok(Discarded::Absent);
+        return Ok(DiscardOutcome::Absent);
     };
     if let Err(why) = read.row.discardable(request.erase, request.now) {
-        return Ok(Discarded::Refused(why));
+        return Ok(DiscardOutcome::Refused(why));
     }
     if let Some(parts) = &read.parts {
         intents::open(inbox, key, parts, request.now).await?;
@@ -79,7 +81,7 @@ pub(super) async fn discard(
         discarded(inbox, &read, request).send(inbox).await?
         && !is_discarded(&stored, request.erase)
     {
-        return Ok(Discarded::Refused("it just changed: look again"));
+        return Ok(DiscardOutcome::Refused("it just changed: look again"));
     }
     if let Some(parts) = &read.parts {
         if request.erase {
@@ -94,7 +96,7 @@ pub(super) async fn discard(
             intents::erase_orphan(inbox, &intent, request.now).await?;
         }
     }
-    Ok(Discarded::Done)
+    Ok(DiscardOutcome::Done)
 }
 
 /// The update that discards a row. An erased row names no parts any more.

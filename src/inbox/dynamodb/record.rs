@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Key, State},
-    inbox::{InboxError, ROW_VERSION, Recorded, body::StoredBody},
+    inbox::{InboxError, ROW_VERSION, RecordOutcome, body::StoredBody},
     senders::Entry,
 };
 
@@ -21,20 +21,23 @@ use crate::{
 ///
 /// After a lost reply the condition fails, and the stored row has the same content: a duplicate,
 /// which it is.
-pub(super) async fn record(inbox: &DynamoInbox, entry: &Entry) -> Result<Recorded, InboxError> {
+pub(super) async fn record(
+    inbox: &DynamoInbox,
+    entry: &Entry,
+) -> Result<RecordOutcome, InboxError> {
     let body = StoredBody::pack(&entry.body);
     let ConditionalWrite::ConditionFailed(stored) = put(inbox, entry, &body).await? else {
-        return Ok(Recorded::First);
+        return Ok(RecordOutcome::First);
     };
     if has_content_of(entry, &stored)? {
-        return Ok(Recorded::Duplicate);
+        return Ok(RecordOutcome::Duplicate);
     }
     let conflict = entry.as_conflict();
     let ConditionalWrite::ConditionFailed(stored) = put(inbox, &conflict, &body).await? else {
-        return Ok(Recorded::Conflict(conflict.key));
+        return Ok(RecordOutcome::Conflict(conflict.key));
     };
     if has_content_of(&conflict, &stored)? {
-        return Ok(Recorded::Duplicate);
+        return Ok(RecordOutcome::Duplicate);
     }
     Err(InboxError::ConflictTaken { key: conflict.key })
 }

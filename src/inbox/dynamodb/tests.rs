@@ -28,7 +28,7 @@ use super::{
     *,
 };
 use crate::{
-    aws::{Aws, AwsService},
+    aws::{AwsConfig, AwsService},
     domain::State,
     inbox::{Lease, LeaseId},
     secrets::{FetchedSecrets, SecretSources},
@@ -37,9 +37,9 @@ use crate::{
         example::{NOW, entry, entry as entry_of, pay},
     },
 };
-use dynamodb::{EMULATOR, Emulator};
+use dynamodb::{DynamoEmulator, EMULATOR};
 
-fn sdk(emulator: &Emulator) -> SdkConfig {
+fn sdk(emulator: &DynamoEmulator) -> SdkConfig {
     let env = |name: &str| {
         let value = match name {
             "AWS_REGION" => "eu-west-2",
@@ -54,7 +54,7 @@ fn sdk(emulator: &Emulator) -> SdkConfig {
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         vault: FetchedSecrets::NOTHING,
     };
-    Aws::from_variables(&outside)
+    AwsConfig::from_variables(&outside)
         .unwrap()
         .config(AwsService::DynamoDb)
 }
@@ -64,7 +64,7 @@ async fn fresh() -> Box<DynamoInbox> {
     fresh_in(&EMULATOR).await
 }
 
-async fn fresh_in(emulator: &Emulator) -> Box<DynamoInbox> {
+async fn fresh_in(emulator: &DynamoEmulator) -> Box<DynamoInbox> {
     static TABLES: AtomicU32 = AtomicU32::new(0);
     let table = format!(
         "inbox-{}-{}",
@@ -320,7 +320,7 @@ async fn a_refused_copy_leaves_no_bytes_and_opens_no_intent() {
     let before = items(&inbox).await.len();
     assert_eq!(
         inbox.record(&variant(&entry)).await.unwrap(),
-        Recorded::Duplicate
+        RecordOutcome::Duplicate
     );
     assert_eq!(items(&inbox).await.len(), before);
     assert_eq!(before, 4, "a row, two parts and their intent");
@@ -344,7 +344,7 @@ async fn parts_without_a_row_are_erased_within_a_day_and_those_of_a_row_are_kept
         assert_eq!(row.body.as_ref(), Some(&entry.body));
     }
 
-    assert_eq!(inbox.record(&orphan).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&orphan).await.unwrap(), RecordOutcome::First);
     let row = inbox.get(&orphan.key).await.unwrap().unwrap();
     assert_eq!(
         row.body,
@@ -373,7 +373,7 @@ async fn a_writer_that_comes_back_keeps_the_parts_it_wrote_again() {
         assert!(!erased.unwrap());
     }
     assert_eq!(copies(&inbox).await.len(), 2);
-    assert_eq!(inbox.record(&again).await.unwrap(), Recorded::First);
+    assert_eq!(inbox.record(&again).await.unwrap(), RecordOutcome::First);
     let row = inbox.get(&again.key).await.unwrap().unwrap();
     assert_eq!(row.body, Some(again.body));
 }
@@ -432,11 +432,11 @@ async fn erasing_finds_the_bytes_of_copies_whose_row_was_refused() {
     };
     assert_eq!(
         inbox.discard(&entry.key, &request).await.unwrap(),
-        Discarded::Done
+        DiscardOutcome::Done
     );
     assert_eq!(copies(&inbox).await, [""; 0]);
     for copy in [&entry, &variant(&entry)] {
-        assert_eq!(inbox.record(copy).await.unwrap(), Recorded::Duplicate);
+        assert_eq!(inbox.record(copy).await.unwrap(), RecordOutcome::Duplicate);
     }
     assert_eq!(copies(&inbox).await, [""; 0]);
 }
@@ -528,7 +528,7 @@ async fn each_step_writes_no_more_than_it_must() {
 async fn the_bytes_of_the_dead_outlive_every_expiry() {
     // Another emulator, since this removes what has expired in every table, and by the machine's
     // clock the other tests are long ago.
-    let emulator = Emulator::start();
+    let emulator = DynamoEmulator::start();
     let inbox = fresh_in(&emulator).await;
     let (lost, kept, done) = (
         long_paid("m1"),
@@ -579,7 +579,10 @@ async fn a_claim_and_a_mark_whose_answers_were_lost_are_recognised() {
         expires_at: days_after(NOW, 90),
     };
     for _ in 0..2 {
-        assert_eq!(inbox.mark(&fence, &delivered).await.unwrap(), Marked::Done);
+        assert_eq!(
+            inbox.mark(&fence, &delivered).await.unwrap(),
+            MarkOutcome::Done
+        );
     }
 }
 

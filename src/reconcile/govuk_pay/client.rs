@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{PayAccess, PayError, error, judge::StateChange};
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     http_client::{self, ClientResponse, OutboundNetwork, RequestError},
     inbox::ReconcileInbox,
     reconcile::{
@@ -80,7 +80,7 @@ struct HalLink {
 /// A refund as a search for refunds shows it.
 pub(super) struct FoundRefund {
     /// The payment.
-    pub(super) payment: Id,
+    pub(super) payment: NotificationId,
     /// Whether it failed, and changed nothing.
     pub(super) has_failed: bool,
 }
@@ -155,7 +155,7 @@ impl<'a> PayClient<'a> {
         let refund = |json: &[u8]| {
             let refund: RefundResult = serde_json::from_slice(json).ok()?;
             Some(FoundRefund {
-                payment: Id::new(&refund.payment_id)?,
+                payment: NotificationId::new(&refund.payment_id)?,
                 has_failed: refund.status == "error",
             })
         };
@@ -187,7 +187,7 @@ impl<'a> PayClient<'a> {
     pub(super) async fn payment(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
-        id: &Id,
+        id: &NotificationId,
     ) -> Result<Option<(Payment, Pulled)>, RunEnd> {
         let Some(body) = self.about(run, id, &[]).await? else {
             return Ok(None);
@@ -201,7 +201,7 @@ impl<'a> PayClient<'a> {
     pub(super) async fn history(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
-        id: &Id,
+        id: &NotificationId,
     ) -> Result<Vec<StateChange>, RunEnd> {
         let Some(body) = self.about(run, id, &["events"]).await? else {
             return Ok(Vec::new());
@@ -213,7 +213,7 @@ impl<'a> PayClient<'a> {
     pub(super) async fn refunds(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
-        id: &Id,
+        id: &NotificationId,
     ) -> Result<usize, RunEnd> {
         let Some(body) = self.about(run, id, &["refunds"]).await? else {
             return Ok(0);
@@ -224,7 +224,7 @@ impl<'a> PayClient<'a> {
     async fn about(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
-        id: &Id,
+        id: &NotificationId,
         more: &[&str],
     ) -> Result<Option<Bytes>, RunEnd> {
         let url = self.payments(&[&[id.as_str()], more].concat());
@@ -287,7 +287,11 @@ impl<'a> PayClient<'a> {
 
     /// What Pay says about one payment, or a part of it, for a person; `None` if Pay does not know
     /// it.
-    async fn ask_about(&self, id: &Id, more: &[&str]) -> Result<Option<Bytes>, PayError> {
+    async fn ask_about(
+        &self,
+        id: &NotificationId,
+        more: &[&str],
+    ) -> Result<Option<Bytes>, PayError> {
         let answer = self
             .ask(&self.payments(&[&[id.as_str()], more].concat()))
             .await?;
@@ -312,7 +316,10 @@ impl<'a> PayClient<'a> {
     }
 
     /// The payment as it is now, its history and its refunds, for a person.
-    pub(super) async fn ask_whole(&self, id: &Id) -> Result<Option<WholePayment>, PayError> {
+    pub(super) async fn ask_whole(
+        &self,
+        id: &NotificationId,
+    ) -> Result<Option<WholePayment>, PayError> {
         let Some(body) = self.ask_about(id, &[]).await? else {
             return Ok(None);
         };

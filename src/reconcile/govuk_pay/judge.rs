@@ -236,7 +236,7 @@ pub(super) fn pushed_since(payment: &Payment, history: &[StateChange]) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::Id, senders::example::NOW};
+    use crate::{domain::NotificationId, senders::example::NOW};
 
     const ALL: WebhookExpectation<'_> = WebhookExpectation {
         events: &[
@@ -251,7 +251,7 @@ mod tests {
 
     fn payment(status: &str, code: &str) -> Payment {
         Payment {
-            id: Id::new("p1").unwrap(),
+            id: NotificationId::new("p1").unwrap(),
             created_at: NOW.minus(Duration::from_secs(24 * 60 * 60)),
             status: status.to_owned(),
             code: (!code.is_empty()).then(|| code.to_owned()),

@@ -11,7 +11,7 @@ use super::{
     judge::{ReceivedEvents, WebhookExpectation, pushed_since},
 };
 use crate::{
-    domain::{Id, SourceName, Timestamp},
+    domain::{NotificationId, SourceName, Timestamp},
     inbox::{InboxError, ReconcileInbox},
 };
 
@@ -40,7 +40,7 @@ pub struct PaymentAtPay {
 pub async fn payments_by_reference(
     access: &PayAccess,
     reference: &str,
-) -> Result<Vec<Id>, PayError> {
+) -> Result<Vec<NotificationId>, PayError> {
     let payments = PayClient::new(access)?.ask_by_reference(reference).await?;
     Ok(payments.into_iter().map(|payment| payment.id).collect())
 }
@@ -53,7 +53,7 @@ pub async fn payments_by_reference(
 pub async fn payment_at_pay(
     access: &PayAccess,
     inbox: &impl ReconcileInbox,
-    (source, id): (&SourceName, &Id),
+    (source, id): (&SourceName, &NotificationId),
     now: Timestamp,
 ) -> Result<Result<Option<PaymentAtPay>, PayError>, InboxError> {
     let asked = async { PayClient::new(access)?.ask_whole(id).await };
@@ -148,7 +148,7 @@ mod tests {
             let at = NOW.minus(Duration::from_secs(hours * 60 * 60));
             let whole = WholePayment {
                 payment: Payment {
-                    id: Id::new("p1").unwrap(),
+                    id: NotificationId::new("p1").unwrap(),
                     created_at: at,
                     status: "success".to_owned(),
                     code: None,

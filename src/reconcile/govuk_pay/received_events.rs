@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use super::judge::ReceivedEvents;
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     inbox::{PendingEvent, ReconcileInbox},
     reconcile::{LockedRun, RunEnd},
     senders::Payment,
@@ -43,7 +43,7 @@ pub(super) struct ReceivedEventsReader {
 
 impl ReceivedEventsReader {
     /// A reader for `payments`. Nothing is read yet.
-    pub(super) fn of<'p>(payments: impl Iterator<Item = &'p Id>) -> Self {
+    pub(super) fn of<'p>(payments: impl Iterator<Item = &'p NotificationId>) -> Self {
         let subjects = payments.map(|id| id.as_str().to_owned()).collect();
         Self {
             subjects,
@@ -57,7 +57,7 @@ impl ReceivedEventsReader {
     pub(super) async fn received_events(
         &mut self,
         run: &LockedRun<'_, impl ReconcileInbox>,
-        payment: &Id,
+        payment: &NotificationId,
     ) -> Result<ReceivedEvents, RunEnd> {
         let now = run.now();
         if self

@@ -2,7 +2,7 @@
 
 use super::ExpectedEvent;
 use crate::{
-    domain::{Id, Key, Timestamp},
+    domain::{Key, NotificationId, Timestamp},
     reconcile::ReconcileStats,
 };
 
@@ -25,7 +25,7 @@ pub struct PaymentsReport {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingEvent {
     /// The payment of the event.
-    pub payment: Id,
+    pub payment: NotificationId,
     /// The event.
     pub what: ExpectedEvent,
     /// The latest time at which the event happened.

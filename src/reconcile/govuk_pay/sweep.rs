@@ -13,8 +13,8 @@ use super::{
     window::{SweepCheckpoint, SweepPosition},
 };
 use crate::{
-    domain::{Id, Key, Timestamp},
-    inbox::{InboxError, ReconcileInbox, Recorded},
+    domain::{Key, NotificationId, Timestamp},
+    inbox::{InboxError, ReconcileInbox, RecordOutcome},
     reconcile::{LockedRun, ProgressEvent, RunEnd, checkpoint::Checkpoint},
     senders::{Entry, Payment, Pulled, read},
 };
@@ -27,7 +27,7 @@ pub(super) struct PaymentSweep<'a> {
     checkpoint: Checkpoint,
     kept: SweepCheckpoint,
     /// The refunded payments among those that were checked, whose refunds need no second look.
-    refunded: BTreeSet<Id>,
+    refunded: BTreeSet<NotificationId>,
 }
 
 impl<'a> PaymentSweep<'a> {
@@ -141,7 +141,7 @@ impl<'a> PaymentSweep<'a> {
     }
 
     /// The results of the page under way that come after the last payment that was checked.
-    fn left<'p, T>(&self, page: &'p [T], id: impl Fn(&T) -> &Id) -> &'p [T] {
+    fn left<'p, T>(&self, page: &'p [T], id: impl Fn(&T) -> &NotificationId) -> &'p [T] {
         let after = self.position.after.as_deref();
         let passed = page.iter().position(|one| Some(id(one).as_str()) == after);
         &page[passed.map_or(0, |index| index + 1)..]
@@ -224,7 +224,8 @@ impl<'a> PaymentSweep<'a> {
         reader: &mut ReceivedEventsReader,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
-        let Some(key) = Id::new(&payment.observation_id()).map(|id| Key::new(run.source, &id))
+        let Some(key) =
+            NotificationId::new(&payment.observation_id()).map(|id| Key::new(run.source, &id))
         else {
             report.unreadable += 1;
             return Ok(());
@@ -245,7 +246,7 @@ impl<'a> PaymentSweep<'a> {
     async fn record_current(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
-        payment: &Id,
+        payment: &NotificationId,
         received: &ReceivedEvents,
         report: &mut PaymentsReport,
     ) -> Result<(), RunEnd> {
@@ -340,7 +341,7 @@ impl<'a> PaymentSweep<'a> {
 /// Records a payment as it is, in place of its missing events, and reports those.
 async fn record_observation(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
-    payment: &Id,
+    payment: &NotificationId,
     pulled: Pulled,
     missing: Vec<(ExpectedEvent, Timestamp)>,
     report: &mut PaymentsReport,
@@ -370,8 +371,8 @@ async fn record(
         return Ok(ObservationStatus::No);
     }
     Ok(match run.inbox().record(entry).await? {
-        Recorded::Duplicate => ObservationStatus::Before,
-        Recorded::First | Recorded::Conflict(_) => {
+        RecordOutcome::Duplicate => ObservationStatus::Before,
+        RecordOutcome::First | RecordOutcome::Conflict(_) => {
             run.context
                 .reporter
                 .on_event(ProgressEvent::Recorded(&entry.key));

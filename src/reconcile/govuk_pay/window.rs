@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PayAccess;
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     reconcile::{RunEnd, RunOptions},
 };
 
@@ -90,7 +90,7 @@ impl SweepPosition {
     }
 
     /// Notes that a payment of the page was checked.
-    pub(super) fn mark_checked(&mut self, payment: &Id) {
+    pub(super) fn mark_checked(&mut self, payment: &NotificationId) {
         self.after = Some(payment.as_str().to_owned());
     }
 }
@@ -160,7 +160,7 @@ impl SweepCheckpoint {
     /// days later, which is when its webhook goes.
     pub(super) fn refunds_seen(
         &mut self,
-        payment: &Id,
+        payment: &NotificationId,
         succeeded: usize,
         received: usize,
         now: Timestamp,
@@ -241,7 +241,7 @@ mod tests {
              &display_size=500"
         );
         position.next_page("page=2".to_owned());
-        position.mark_checked(&Id::new("p7").unwrap());
+        position.mark_checked(&NotificationId::new("p7").unwrap());
         let mut kept = ended(NOW);
         kept.set_under_way(&position);
         let text = serde_json::to_string(&kept).unwrap();
@@ -278,7 +278,10 @@ mod tests {
 
     #[test]
     fn a_refund_is_dated_when_it_was_first_seen() {
-        let (mut kept, payment) = (SweepCheckpoint::default(), Id::new("p1").unwrap());
+        let (mut kept, payment) = (
+            SweepCheckpoint::default(),
+            NotificationId::new("p1").unwrap(),
+        );
         let later = NOW.plus(minutes(60));
         for (succeeded, received, now, seen) in [
             (1, 0, NOW, vec![NOW]),
@@ -296,7 +299,7 @@ mod tests {
         assert_eq!(kept.refunds_seen(&payment, 3, 2, NOW), vec![later; 3]);
 
         for n in 0..2 * MAX_FOLLOWED {
-            kept.refunds_seen(&Id::new(&format!("q{n}")).unwrap(), 1, 0, NOW);
+            kept.refunds_seen(&NotificationId::new(&format!("q{n}")).unwrap(), 1, 0, NOW);
         }
         assert_eq!(kept.refunds.len(), MAX_FOLLOWED);
     }

@@ -19,12 +19,12 @@ use crate::{
 const LIST_INTERVAL: Duration = Duration::from_millis(10_250);
 
 /// A box and the rate limiter of its lists.
-pub(super) struct Mailbox {
+pub(super) struct RateLimitedBox {
     pub(super) state: BoxState,
     limiter: RateLimiter,
 }
 
-impl Mailbox {
+impl RateLimitedBox {
     /// The box `id`, from what was created since `since` on.
     pub(super) fn new(id: &str, since: Option<Timestamp>) -> Self {
         Self {

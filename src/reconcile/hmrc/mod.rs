@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{domain::Timestamp, inbox::ReconcileInbox, secrets::Secret};
 use client::HmrcClient;
-use mailbox::Mailbox;
+use mailbox::RateLimitedBox;
 
 pub use error::HmrcError;
 #[cfg(any(test, feature = "test-support"))]
@@ -84,10 +84,10 @@ pub(super) async fn empty_boxes(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     access: &HmrcAccess,
 ) -> RunOutcome {
-    let mut boxes: VecDeque<Mailbox> = access
+    let mut boxes: VecDeque<RateLimitedBox> = access
         .boxes
         .iter()
-        .map(|id| Mailbox::new(id, run.options.since))
+        .map(|id| RateLimitedBox::new(id, run.options.since))
         .collect();
     let emptied = empty(run, access, &mut boxes).await;
     let report_of = |id| {
@@ -111,7 +111,7 @@ pub(super) async fn empty_boxes(
 async fn empty(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     access: &HmrcAccess,
-    boxes: &mut VecDeque<Mailbox>,
+    boxes: &mut VecDeque<RateLimitedBox>,
 ) -> Result<(), RunEnd> {
     if !run.options.by_hand
         && let Some(every) = access.every
@@ -151,7 +151,7 @@ async fn next_run(
 async fn serve_boxes(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     client: &mut HmrcClient<'_>,
-    boxes: &mut VecDeque<Mailbox>,
+    boxes: &mut VecDeque<RateLimitedBox>,
 ) -> Result<(), RunEnd> {
     loop {
         run.step().await?;
@@ -182,7 +182,7 @@ async fn serve_boxes(
 }
 
 /// Restores the positions of an earlier run.
-fn resume(boxes: &mut VecDeque<Mailbox>, positions: BoxPositions) {
+fn resume(boxes: &mut VecDeque<RateLimitedBox>, positions: BoxPositions) {
     for saved in positions.boxes.into_iter().rev() {
         if let Some(index) = boxes
             .iter()
@@ -198,7 +198,7 @@ fn resume(boxes: &mut VecDeque<Mailbox>, positions: BoxPositions) {
     }
 }
 
-fn checkpoint_of(boxes: &VecDeque<Mailbox>) -> BoxPositions {
+fn checkpoint_of(boxes: &VecDeque<RateLimitedBox>) -> BoxPositions {
     let open = boxes.iter().filter(|mailbox| !mailbox.state.is_done());
     let saved = open.map(|mailbox| {
         let BoxPosition { status, from } = mailbox.state.position();

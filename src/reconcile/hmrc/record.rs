@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::page::{AcknowledgeableId, ListedNotification};
 use crate::{
     domain::{Key, Timestamp},
-    inbox::{InboxError, ReconcileInbox, Recorded},
+    inbox::{InboxError, ReconcileInbox, RecordOutcome},
     reconcile::{LockedRun, ProgressEvent, RunEnd},
     senders::read,
 };
@@ -93,9 +93,9 @@ async fn one(
         });
     }
     let how = match run.inbox().record(&entry).await {
-        Ok(Recorded::Duplicate) => RecordedAs::Duplicate,
-        Ok(Recorded::First) if entry.held.is_none() => RecordedAs::First,
-        Ok(Recorded::First | Recorded::Conflict(_)) => RecordedAs::Held,
+        Ok(RecordOutcome::Duplicate) => RecordedAs::Duplicate,
+        Ok(RecordOutcome::First) if entry.held.is_none() => RecordedAs::First,
+        Ok(RecordOutcome::First | RecordOutcome::Conflict(_)) => RecordedAs::Held,
         Err(error @ InboxError::Unavailable(_)) => return Err(error),
         Err(error) => RecordedAs::Refused(error),
     };

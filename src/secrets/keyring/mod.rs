@@ -267,7 +267,7 @@ fn abs_difference(one: Timestamp, other: Timestamp) -> Duration {
 mod tests {
     use super::*;
     use crate::{
-        domain::{ConfigLocation, Located, SystemClock},
+        domain::{ConfigLocation, LocatedValue, SystemClock},
         secrets::Secret,
         senders::SenderKind,
     };
@@ -295,7 +295,7 @@ mod tests {
                 name: SourceName::new("pay").unwrap(),
                 kind: SenderKind::GOVUK_PAY,
                 live: false,
-                references: vec![Located {
+                references: vec![LocatedValue {
                     value: reference,
                     place: ConfigLocation::named("secrets[0]"),
                 }],

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{OBSERVED_EVENT_TYPE, REFUNDED_EVENT_TYPE, facts, payment};
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     senders::{
         EnvelopeFormat, EventData, EventFacts, UNKNOWN_EVENT_TYPE,
         json::{self, UnreadableError},
@@ -116,13 +116,13 @@ fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     ];
     Ok(EnvelopeFields {
         id: json::text(envelope.webhook_message_id)
-            .and_then(|id| Id::new(&id))
+            .and_then(|id| NotificationId::new(&id))
             .ok_or(UnreadableError::Id)?,
         event_at,
         event_type: event_type
             .filter(|name| is_event_type(name))
             .unwrap_or_else(|| UNKNOWN_EVENT_TYPE.to_owned()),
-        subject: payment.filter(|id| Id::new(id).is_some()),
+        subject: payment.filter(|id| NotificationId::new(id).is_some()),
         content_digest: content_digest("govuk-pay", &content),
     })
 }
@@ -139,5 +139,5 @@ fn data(body: &[u8]) -> Option<EventData> {
 
 /// Any printable name is an event type, except the reserved ones.
 fn is_event_type(name: &str) -> bool {
-    Id::new(name).is_some() && !RESERVED_EVENT_TYPES.contains(&name)
+    NotificationId::new(name).is_some() && !RESERVED_EVENT_TYPES.contains(&name)
 }

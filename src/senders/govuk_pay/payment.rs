@@ -6,7 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::OBSERVED_EVENT_TYPE;
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     senders::{
         EventData,
         json::{self, UnreadableError},
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
     /// Pay's id of the payment.
-    pub id: Id,
+    pub id: NotificationId,
     /// When the payment was created.
     pub created_at: Timestamp,
     /// `created`, `started`, `submitted`, `capturable`, `success`, `failed`, `cancelled`, `error`.
@@ -111,7 +111,7 @@ fn read(json: &[u8]) -> Result<Payment, UnreadableError> {
     let settlement = answer.settlement_summary.unwrap_or_default();
     let day = |day: String| Timestamp::parse(&format!("{day}T00:00:00Z"));
     Ok(Payment {
-        id: Id::new(&answer.payment_id).ok_or(UnreadableError::Id)?,
+        id: NotificationId::new(&answer.payment_id).ok_or(UnreadableError::Id)?,
         created_at: Timestamp::parse(&answer.created_date).ok_or(UnreadableError::Date)?,
         status: answer.state.status,
         code: answer.state.code,
@@ -143,7 +143,7 @@ pub(super) fn observed(
 ) -> Result<EnvelopeFields, UnreadableError> {
     let payment = read(body)?;
     Ok(EnvelopeFields {
-        id: Id::new(&payment.observation_id()).ok_or(UnreadableError::Id)?,
+        id: NotificationId::new(&payment.observation_id()).ok_or(UnreadableError::Id)?,
         event_type: OBSERVED_EVENT_TYPE.to_owned(),
         subject: Some(payment.id.as_str().to_owned()),
         event_at: asked_at,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     senders::{
         EnvelopeFormat, EventData,
         json::{self, UnreadableError},
@@ -61,13 +61,13 @@ fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     ];
     Ok(EnvelopeFields {
         id: json::text(envelope.notification_id)
-            .and_then(|id| Id::new(&id))
+            .and_then(|id| NotificationId::new(&id))
             .ok_or(UnreadableError::Id)?,
         event_at: json::text(envelope.created_date_time)
             .and_then(|date| Timestamp::parse(&date))
             .ok_or(UnreadableError::Date)?,
         event_type: EVENT_TYPE.to_owned(),
-        subject: box_id.filter(|id| Id::new(id).is_some()),
+        subject: box_id.filter(|id| NotificationId::new(id).is_some()),
         content_digest: content_digest("hmrc", &content),
     })
 }
@@ -88,8 +88,8 @@ fn data(body: &[u8]) -> Option<EventData> {
         });
     }
     // XML, and JSON that is none, travel as the string HMRC sent, escapes and all.
-    let fallback =
-        content_type.filter(|name| name != "application/json" && Id::new(name).is_some());
+    let fallback = content_type
+        .filter(|name| name != "application/json" && NotificationId::new(name).is_some());
     Some(EventData {
         content_type: fallback.unwrap_or_else(|| "text/plain".to_owned()),
         json: raw.get().to_owned(),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    domain::{Id, Timestamp},
+    domain::{NotificationId, Timestamp},
     senders::{
         EnvelopeFormat, EventData,
         json::{self, UnreadableError},
@@ -40,7 +40,7 @@ fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     let envelope: TimestampedEnvelope = json::object(body)?;
     let content = [&envelope.at, &envelope.event_type, &envelope.about];
     Ok(EnvelopeFields {
-        id: Id::new(&envelope.id).ok_or(UnreadableError::Id)?,
+        id: NotificationId::new(&envelope.id).ok_or(UnreadableError::Id)?,
         event_at: Timestamp::parse(&envelope.at).ok_or(UnreadableError::Date)?,
         content_digest: content_digest("timestamped", &content.map(|part| Some(part.clone()))),
         event_type: envelope.event_type,

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 use test_support::{
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
-    fronts::{Front, batch},
-    function::{Deployed, post},
+    fronts::{LambdaFront, batch},
+    function::{DeployedFunction, post},
     message::{Source, hmrc, noise, pay},
     repository,
     server::{NOW, RecordingDestination},
@@ -57,7 +57,7 @@ async fn units(source: &Source, length: usize) -> (u32, u32) {
     variables.push(("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.clone()));
     let inbox = table::inbox_at(&variables, &table::unique("costs"));
     inbox.init().await.unwrap();
-    let deployed = Deployed::over(
+    let deployed = DeployedFunction::over(
         inbox,
         Role::All,
         RecordingDestination::default(),
@@ -66,7 +66,7 @@ async fn units(source: &Source, length: usize) -> (u32, u32) {
     for id in ["first", "second"] {
         proxy.take_writes();
         let asked = post(source, body(source, id, length));
-        assert_eq!(deployed.ask(Front::HttpApi, &asked).await.status, 200);
+        assert_eq!(deployed.ask(LambdaFront::HttpApi, &asked).await.status, 200);
         let key = format!("{}:{id}", source.name);
         deployed
             .invoke(&batch(&[(&key, "recorded")]))

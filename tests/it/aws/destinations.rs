@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Duration, Instant};
 
 use test_support::{
-    cloud::{Call, Cloud, CloudReply},
+    cloud::{AwsCall, CloudReply, SimulatedAws},
     handed_on::{AT, captured, long},
 };
 
@@ -18,11 +18,11 @@ const QUEUE: &str = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger";
 /// No error may repeat what was sent, nor what AWS says of it.
 const CANARY: &str = "canary";
 
-fn sqs(cloud: &Cloud, url: &str) -> SqsDestination {
+fn sqs(cloud: &SimulatedAws, url: &str) -> SqsDestination {
     SqsDestination::new(&cloud.aws(), SqsQueue::parse(url).unwrap())
 }
 
-fn bus(cloud: &Cloud) -> EventBridgeDestination {
+fn bus(cloud: &SimulatedAws) -> EventBridgeDestination {
     EventBridgeDestination::new(&cloud.aws(), EventBus::parse("ledger").unwrap())
 }
 
@@ -31,7 +31,7 @@ fn sent() -> CloudReply {
 }
 
 /// The bus is there, and each event ends so.
-fn putting(reply: CloudReply) -> impl Fn(&Call) -> CloudReply {
+fn putting(reply: CloudReply) -> impl Fn(&AwsCall) -> CloudReply {
     move |call| {
         if call.target == "DescribeEventBus" {
             CloudReply::Done(json!({"Name": "ledger"}))
@@ -74,7 +74,7 @@ fn outcome(delivered: Result<(), DeliveryError>) -> &'static str {
 
 #[tokio::test]
 async fn a_standard_queue_gets_the_event_and_its_key_and_nothing_else() {
-    let cloud = Cloud::answering(|_| sent()).await;
+    let cloud = SimulatedAws::answering(|_| sent()).await;
     let (key, event) = captured("pay:m1", Some("p1"));
     sqs(&cloud, QUEUE).deliver(&key, &event).await.unwrap();
     let body = std::str::from_utf8(event.json()).unwrap();
@@ -92,7 +92,7 @@ async fn a_standard_queue_gets_the_event_and_its_key_and_nothing_else() {
 
 #[tokio::test]
 async fn a_fifo_queue_keeps_a_payment_s_events_in_order_and_swallows_copies() {
-    let cloud = Cloud::answering(|_| sent()).await;
+    let cloud = SimulatedAws::answering(|_| sent()).await;
     let queue = sqs(&cloud, &format!("{QUEUE}.fifo"));
     let hashed = |text: &str| hex::encode(Sha256::digest(text));
     let long_key = format!("pay:{}", "m".repeat(200));
@@ -120,7 +120,7 @@ async fn a_fifo_queue_keeps_a_payment_s_events_in_order_and_swallows_copies() {
 
 #[tokio::test]
 async fn a_bus_gets_the_same_object_with_who_what_and_when() {
-    let cloud = Cloud::answering(putting(put())).await;
+    let cloud = SimulatedAws::answering(putting(put())).await;
     let (key, event) = captured("pay:m1", Some("p1"));
     bus(&cloud).deliver(&key, &event).await.unwrap();
     let calls = cloud.calls("PutEvents");
@@ -146,7 +146,7 @@ async fn a_bus_gets_the_same_object_with_who_what_and_when() {
 
 #[tokio::test]
 async fn an_event_that_is_too_large_has_a_reference_instead_of_its_data() {
-    let cloud = Cloud::answering(|call| {
+    let cloud = SimulatedAws::answering(|call| {
         if call.target == "SendMessage" {
             sent()
         } else {
@@ -180,7 +180,7 @@ async fn an_event_that_is_too_large_has_a_reference_instead_of_its_data() {
 #[tokio::test]
 async fn each_attempt_sends_the_same_bytes() {
     let times = AtomicUsize::new(0);
-    let faults = move |call: &Call| match (
+    let faults = move |call: &AwsCall| match (
         call.target.as_str(),
         times.fetch_add(1, Ordering::SeqCst) % 5,
     ) {
@@ -197,7 +197,7 @@ async fn each_attempt_sends_the_same_bytes() {
             }
         }
     };
-    let cloud = Cloud::answering(faults).await;
+    let cloud = SimulatedAws::answering(faults).await;
     let (key, event) = captured("pay:m1", Some("p1"));
     let (queue, bus) = (sqs(&cloud, &format!("{QUEUE}.fifo")), bus(&cloud));
     while queue.deliver(&key, &event).await.is_err() {}
@@ -277,7 +277,7 @@ async fn of_sqs_only_what_is_wrong_with_the_message_is_a_refusal() {
         (CloudReply::Drop, "again"),
     ] {
         let answer = reply.clone();
-        let cloud = Cloud::answering(move |_| answer.clone()).await;
+        let cloud = SimulatedAws::answering(move |_| answer.clone()).await;
         let (key, event) = captured("pay:m1", Some("p1"));
         assert_eq!(
             outcome(sqs(&cloud, QUEUE).deliver(&key, &event).await),
@@ -349,7 +349,7 @@ async fn eventbridge_refuses_only_invalid_events_and_a_200_alone_proves_nothing(
         ),
         (CloudReply::Drop, "again"),
     ] {
-        let cloud = Cloud::answering(putting(reply.clone())).await;
+        let cloud = SimulatedAws::answering(putting(reply.clone())).await;
         let (key, event) = captured("pay:m1", Some("p1"));
         assert_eq!(
             outcome(bus(&cloud).deliver(&key, &event).await),
@@ -377,7 +377,7 @@ async fn a_bus_that_is_not_there_gets_nothing_since_it_would_be_dropped() {
         (CloudReply::Done(json!({"Name": "ledger"})), "arrived", 2),
     ] {
         let answer = look.clone();
-        let cloud = Cloud::answering(move |call| {
+        let cloud = SimulatedAws::answering(move |call| {
             if call.target == "PutEvents" {
                 put()
             } else {
@@ -413,7 +413,7 @@ async fn a_bus_that_is_not_there_gets_nothing_since_it_would_be_dropped() {
 /// In time that passes as fast as nothing happens.
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_hangs_ends_its_attempt_long_before_the_processor_does() {
-    let cloud = Cloud::answering(|_| CloudReply::Silence).await;
+    let cloud = SimulatedAws::answering(|_| CloudReply::Silence).await;
     let (key, event) = captured("pay:m1", Some("p1"));
     for delivered in [sqs(&cloud, QUEUE).deliver(&key, &event).await, {
         let began = Instant::now();

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, error::Elapsed, sleep, timeout};
 
 use test_support::{
-    cloud::{Cloud, CloudReply},
+    cloud::{CloudReply, SimulatedAws},
     handed_on::AT,
     log_buffer::listen_with,
     manual_clock::ManualClock,
@@ -42,9 +42,9 @@ const IN_TIME: Duration = Duration::from_millis(2_500);
 
 /// The log lines about secrets that cannot be used.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct SecretLog(Arc<Mutex<Vec<u8>>>);
 
-impl Log {
+impl SecretLog {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let lines = LogLayer::direct(log.clone(), LogFormat::Json, Arc::new(FixedClock));
@@ -64,7 +64,7 @@ impl Log {
     }
 }
 
-impl Write for Log {
+impl Write for SecretLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -77,7 +77,7 @@ impl Write for Log {
 
 /// A receiver whose source `pay` has its secrets in Secrets Manager, and whose `hmrc` has not.
 struct RotatingReceiver {
-    cloud: Cloud,
+    cloud: SimulatedAws,
     held: Arc<Mutex<CloudReply>>,
     keyring: Arc<Keyring>,
     inbox: Arc<SqliteInbox>,
@@ -101,7 +101,7 @@ impl RotatingReceiver {
     async fn cold(held: CloudReply) -> Self {
         let held = Arc::new(Mutex::new(held));
         let answer = Arc::clone(&held);
-        let cloud = Cloud::answering(move |_| answer.lock().unwrap().clone()).await;
+        let cloud = SimulatedAws::answering(move |_| answer.lock().unwrap().clone()).await;
         let clock = ManualClock::new();
         let document = format!(
             "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"secretsmanager:{ARN}#current\"]\n\
@@ -268,7 +268,7 @@ async fn a_withdrawn_key_ends_after_five_minutes() {
 async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine_request() {
     let held = Arc::new(Mutex::new(holding(OLD)));
     let answer = Arc::clone(&held);
-    let cloud = Cloud::answering(move |_| answer.lock().unwrap().clone()).await;
+    let cloud = SimulatedAws::answering(move |_| answer.lock().unwrap().clone()).await;
     let document = format!(
         "[sources.other]\nkind = \"govuk-pay\"\nsecrets = [\"env:OTHER\"]\n\
          [sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"secretsmanager:{ARN}#current\"]\n"
@@ -293,7 +293,7 @@ async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine
     *held.lock().unwrap() = holding(NEW);
     clock.turn(31_000);
     let keys = keyring.renewed(&keyring.keys()).await;
-    let (log, _logging) = Log::start();
+    let (log, _logging) = SecretLog::start();
     log_unusable_secrets(&keyring.take_unusable());
     let logged = log.take();
     assert_eq!(logged.len(), 1, "{logged:?}");
@@ -308,7 +308,7 @@ async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine
 #[tokio::test]
 async fn an_old_copy_stands_while_it_can_not_be_read_again() {
     let receiver = RotatingReceiver::warm().await;
-    let (log, _logging) = Log::start();
+    let (log, _logging) = SecretLog::start();
     for (away, seconds) in [
         (CloudReply::Fault(400, "AccessDeniedException", ""), 300),
         (CloudReply::Silence, 30),
@@ -450,7 +450,7 @@ async fn a_source_whose_secrets_are_elsewhere_never_causes_a_call() {
 
 #[tokio::test]
 async fn a_process_without_such_secrets_never_calls_aws() {
-    let cloud = Cloud::answering(|_| panic!("nobody calls")).await;
+    let cloud = SimulatedAws::answering(|_| panic!("nobody calls")).await;
     let config = Config::read(
         "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n",
         "p",
@@ -479,7 +479,7 @@ async fn a_process_without_such_secrets_never_calls_aws() {
 #[tokio::test]
 async fn an_unusable_key_is_ignored_logged_once_and_never_shown() {
     let receiver = RotatingReceiver::warm().await;
-    let (log, _logging) = Log::start();
+    let (log, _logging) = SecretLog::start();
     receiver.hold(holding("webhook_test_canary\n"));
     receiver.pass(31);
     let received = receiver.pay("m1", FORGED).await;
@@ -510,7 +510,7 @@ async fn secrets_that_cannot_be_used_are_counted_in_the_line_that_reports_them()
         (holding(NEW), None),
     ] {
         let receiver = RotatingReceiver::cold(reply).await;
-        let log = Log::default();
+        let log = SecretLog::default();
         let lines = LogLayer::direct(log.clone(), LogFormat::Json, Arc::new(FixedClock))
             .with_metrics(FunctionMetrics::all("pillarbox-Receive-1"));
         let _logging = listen_with(lines);

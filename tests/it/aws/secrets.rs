@@ -12,7 +12,7 @@ use pillarbox::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use test_support::cloud::{Cloud, CloudReply};
+use test_support::cloud::{CloudReply, SimulatedAws};
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pay-AbCdEf";
 /// Nothing that is ever shown may hold this.
@@ -28,7 +28,7 @@ fn config() -> Config {
 
 /// How many keys the source has once `reply` was heard, and what is said of those it lacks.
 async fn read(reply: CloudReply) -> (usize, Vec<(SecretError, String)>) {
-    let cloud = Cloud::answering(move |_| reply.clone()).await;
+    let cloud = SimulatedAws::answering(move |_| reply.clone()).await;
     let began = Instant::now();
     let vault = SecretsManager::new(&cloud.aws())
         .read(&arns(config().sender_references()), SecretsCaller::Sender)
@@ -197,7 +197,7 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
 
 #[tokio::test]
 async fn each_secret_is_asked_for_once_and_all_at_once() {
-    let cloud = Cloud::answering(|_| {
+    let cloud = SimulatedAws::answering(|_| {
         CloudReply::Late(
             std::time::Duration::from_millis(300),
             json!({"SecretString": "{}"}),

@@ -5,13 +5,13 @@
 use pillarbox::{
     delivery::sweep::GAUGE_ROWS,
     domain::{Clock, Key, SystemClock},
-    inbox::{DeliveryInbox, InboxError, ReadInbox, ReceiveInbox, Recorded},
+    inbox::{DeliveryInbox, InboxError, ReadInbox, ReceiveInbox, RecordOutcome},
 };
 use sender_simulator::Sender;
 use serde_json::{Value, json};
 
 use test_support::{
-    cloud::{Call, Cloud, CloudReply, variables},
+    cloud::{AwsCall, CloudReply, SimulatedAws, variables},
     table,
 };
 
@@ -36,11 +36,11 @@ async fn a_stored_item_is_believed_only_with_a_request_id() {
         ),
     ] {
         let answer = reply.clone();
-        let cloud = Cloud::answering(move |_| answer.clone()).await;
+        let cloud = SimulatedAws::answering(move |_| answer.clone()).await;
         let inbox = table::inbox_at(&variables(&cloud.url()), "inbox");
         let recorded = inbox.record(&entry).await;
         assert_eq!(
-            matches!(recorded, Ok(Recorded::First)),
+            matches!(recorded, Ok(RecordOutcome::First)),
             is_stored,
             "{reply:?}: {recorded:?}"
         );
@@ -59,7 +59,7 @@ async fn a_stored_item_is_believed_only_with_a_request_id() {
 #[tokio::test]
 async fn what_is_stuck_is_measured_with_a_bounded_number_of_queries_of_the_index_and_no_scan() {
     let now = SystemClock.now();
-    let waiting = move |call: &Call| {
+    let waiting = move |call: &AwsCall| {
         let query = &call.body;
         let limit = usize::try_from(query["Limit"].as_u64().unwrap()).unwrap();
         let row = |number: usize| {
@@ -74,10 +74,10 @@ async fn what_is_stuck_is_measured_with_a_bounded_number_of_queries_of_the_index
         let more = json!({"Items": rows, "Count": limit, "LastEvaluatedKey": row(limit)});
         CloudReply::Done(more)
     };
-    let empty = |_: &Call| CloudReply::Done(json!({"Items": [], "Count": 0}));
+    let empty = |_: &AwsCall| CloudReply::Done(json!({"Items": [], "Count": 0}));
     let (busy, idle) = (
-        Cloud::answering(waiting).await,
-        Cloud::answering(empty).await,
+        SimulatedAws::answering(waiting).await,
+        SimulatedAws::answering(empty).await,
     );
     for (cloud, rows) in [(&busy, 16 * GAUGE_ROWS as u64), (&idle, 0)] {
         let inbox = table::inbox_at(&variables(&cloud.url()), "inbox");

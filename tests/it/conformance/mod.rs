@@ -19,14 +19,14 @@ use signatures::{
 };
 use test_support::{
     client::CheckedResponse,
-    fronts::{Front, FrontRequest},
-    function::Deployed,
-    request::Request,
+    fronts::{FrontRequest, LambdaFront},
+    function::DeployedFunction,
+    request::RawRequest,
     server::{NOW, RecordingDestination, Server},
 };
 
 /// A request, its answer, and the row that it leaves.
-struct Case {
+struct ConformanceCase {
     name: String,
     request: FrontRequest,
     status: u16,
@@ -44,7 +44,7 @@ struct StoredRow {
     key_label: Option<&'static str>,
 }
 
-impl Case {
+impl ConformanceCase {
     fn refused(name: impl Into<String>, request: FrontRequest, status: u16, code: &str) -> Self {
         Self {
             name: name.into(),
@@ -113,13 +113,15 @@ impl Case {
 /// A way in, with an inbox that belongs to it.
 enum WayIn {
     Serve(Server),
-    Lambda(Front, Box<Deployed<RecordingDestination>>),
+    Lambda(LambdaFront, Box<DeployedFunction<RecordingDestination>>),
 }
 
 impl WayIn {
     async fn all() -> Vec<Self> {
         let mut all = vec![Self::Serve(Server::start().await)];
-        all.extend(Front::ALL.map(|front| Self::Lambda(front, Box::new(Deployed::new()))));
+        all.extend(
+            LambdaFront::ALL.map(|front| Self::Lambda(front, Box::new(DeployedFunction::new()))),
+        );
         all
     }
 
@@ -154,7 +156,7 @@ impl WayIn {
     }
 
     /// Sends the whole table, and checks each answer, each row, and that there are no other rows.
-    async fn conforms(&self, cases: &[Case]) {
+    async fn conforms(&self, cases: &[ConformanceCase]) {
         let mut keys = BTreeSet::new();
         for case in cases {
             let what = format!("{}: {}", self.name(), case.name);
@@ -208,7 +210,7 @@ fn bytes(request: &FrontRequest) -> Vec<u8> {
         "" => request.path.clone(),
         query => format!("{}?{query}", request.path),
     };
-    let request_line = Request::new(&request.method, &target).body(&request.body);
+    let request_line = RawRequest::new(&request.method, &target).body(&request.body);
     let with_headers = request
         .headers
         .iter()
@@ -218,7 +220,7 @@ fn bytes(request: &FrontRequest) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_request_gets_one_answer_and_leaves_one_row_whatever_carries_it() {
-    let cases: Vec<Case> = [
+    let cases: Vec<ConformanceCase> = [
         probes(),
         paths(),
         methods(),

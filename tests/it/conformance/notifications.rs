@@ -10,29 +10,35 @@ use test_support::{
     server::{NOW, WINDOW},
 };
 
-use super::Case;
+use super::ConformanceCase;
 
 /// What is stored, under which key, and in which state.
-pub(super) fn genuine_notifications() -> Vec<Case> {
+pub(super) fn genuine_notifications() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both() {
         let name = &source.name;
         let key = |id: &str| format!("{name}:{id}");
         let text = source.message("stored", NOW);
-        cases.push(Case::stored(
+        cases.push(ConformanceCase::stored(
             "stored",
             post(&source, &text),
             "recorded",
             key("stored"),
         ));
-        cases.push(Case::duplicate("the same again", post(&source, &text)));
-        cases.push(Case::duplicate("in base64", post(&source, &text).base64()));
+        cases.push(ConformanceCase::duplicate(
+            "the same again",
+            post(&source, &text),
+        ));
+        cases.push(ConformanceCase::duplicate(
+            "in base64",
+            post(&source, &text).base64(),
+        ));
 
         let query = FrontRequest {
             query: "team=7".to_owned(),
             ..post(&source, source.message("with-query", NOW))
         };
-        cases.push(Case::stored(
+        cases.push(ConformanceCase::stored(
             "a query",
             query,
             "recorded",
@@ -50,20 +56,28 @@ pub(super) fn genuine_notifications() -> Vec<Case> {
             let id = format!("header-{at}");
             let body = source.message(&id, NOW);
             let request = unsigned(&source, &body).header(header, source.sign(&body));
-            cases.push(Case::stored(header, request, "recorded", key(&id)));
+            cases.push(ConformanceCase::stored(
+                header,
+                request,
+                "recorded",
+                key(&id),
+            ));
         }
         let body = source.message("city", NOW);
         let city = post(&source, &body).header("X-City", "Llanfairpwllgwyngyll – café");
-        cases.push(Case::stored(
+        cases.push(ConformanceCase::stored(
             "not ASCII",
             city.clone(),
             "recorded",
             key("city"),
         ));
-        cases.push(Case::duplicate("not ASCII, in base64", city.base64()));
+        cases.push(ConformanceCase::duplicate(
+            "not ASCII, in base64",
+            city.base64(),
+        ));
 
         let at_the_edge = source.message("edge", NOW.minus(WINDOW));
-        cases.push(Case::stored(
+        cases.push(ConformanceCase::stored(
             "as old as may be",
             post(&source, at_the_edge),
             "recorded",
@@ -71,14 +85,14 @@ pub(super) fn genuine_notifications() -> Vec<Case> {
         ));
         let day = std::time::Duration::from_secs(24 * 60 * 60);
         let stale = source.message("stale", NOW.minus(WINDOW + day));
-        cases.push(Case::stored(
+        cases.push(ConformanceCase::stored(
             "too old",
             post(&source, stale),
             "held stale",
             key("stale"),
         ));
         for bytes in ["", "{}", "null", "\u{feff}{}", "é😀\u{2028}\0\u{7f}"] {
-            cases.push(Case::stored(
+            cases.push(ConformanceCase::stored(
                 format!("unreadable: {bytes:?}"),
                 post(&source, bytes),
                 "held unreadable",
@@ -94,12 +108,12 @@ pub(super) fn genuine_notifications() -> Vec<Case> {
         let body = hmrc().message(id, NOW);
         let signature = signature(Sender::Hmrc, secret, &body);
         let request = unsigned(&hmrc(), &body).header("X-Hub-Signature", signature);
-        let case = Case::stored(id, request, "recorded", format!("hmrc:{id}"));
+        let case = ConformanceCase::stored(id, request, "recorded", format!("hmrc:{id}"));
         cases.push(case.matched_by(label));
     }
     // The second box of the same application has the same secret, and a row apart.
     let too = post(&hmrc_too(), hmrc_too().message("stored", NOW));
-    cases.push(Case::stored(
+    cases.push(ConformanceCase::stored(
         "the other box",
         too,
         "recorded",
@@ -109,7 +123,7 @@ pub(super) fn genuine_notifications() -> Vec<Case> {
 }
 
 /// HMRC signs a string and sends it escaped, so those two forms count and no other.
-pub(super) fn characters_beyond_the_basic_plane() -> Vec<Case> {
+pub(super) fn characters_beyond_the_basic_plane() -> Vec<ConformanceCase> {
     let body = |id: &str, name: &str| {
         let text = format!(r#"\"n\":\"{name}\""#);
         with(&hmrc().message(id, NOW), r#"\"n\":1"#, &text)
@@ -128,13 +142,16 @@ pub(super) fn characters_beyond_the_basic_plane() -> Vec<Case> {
         ("both", r"\\ud83d\\ude00 \uD83D\uDE00", r"\\ud83d\\ude00 😀"),
     ] {
         let case = request(id, sent, signed);
-        cases.push(Case::stored(
+        cases.push(ConformanceCase::stored(
             id,
             case.clone(),
             "recorded",
             format!("hmrc:{id}"),
         ));
-        cases.push(Case::duplicate(format!("{id} in base64"), case.base64()));
+        cases.push(ConformanceCase::duplicate(
+            format!("{id} in base64"),
+            case.base64(),
+        ));
     }
     for (id, sent, signed) in [
         ("text-rewritten", r"\\ud83d\\ude00", "😀"),
@@ -146,7 +163,7 @@ pub(super) fn characters_beyond_the_basic_plane() -> Vec<Case> {
         ("in-the-bmp", r"\u00e9", "é"),
         ("other-way-round", "😀", r"\uD83D\uDE00"),
     ] {
-        cases.push(Case::refused(
+        cases.push(ConformanceCase::refused(
             id,
             request(id, sent, signed),
             401,
@@ -159,6 +176,11 @@ pub(super) fn characters_beyond_the_basic_plane() -> Vec<Case> {
     };
     let signature = pay().sign(pays("😀"));
     let request = unsigned(&pay(), pays(r"\uD83D\uDE00")).header("Pay-Signature", signature);
-    cases.push(Case::refused("Pay has one form", request, 401, "signature"));
+    cases.push(ConformanceCase::refused(
+        "Pay has one form",
+        request,
+        401,
+        "signature",
+    ));
     cases
 }

@@ -7,10 +7,10 @@ use test_support::{
     server::NOW,
 };
 
-use super::Case;
+use super::ConformanceCase;
 
 /// No other spelling of a path is a source's, and none is redirected.
-pub(super) fn paths() -> Vec<Case> {
+pub(super) fn paths() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both() {
         let name = &source.name;
@@ -53,7 +53,7 @@ pub(super) fn paths() -> Vec<Case> {
                     query,
                     ..genuine.clone()
                 };
-                cases.push(Case::refused(
+                cases.push(ConformanceCase::refused(
                     format!("{method} {target}"),
                     request,
                     404,
@@ -66,11 +66,11 @@ pub(super) fn paths() -> Vec<Case> {
 }
 
 /// Monitors have two paths, which take GET alone and no other spelling.
-pub(super) fn probes() -> Vec<Case> {
+pub(super) fn probes() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for path in ["/-/healthz", "/-/readyz"] {
         for target in [path.to_owned(), format!("{path}?challenge=abc")] {
-            cases.push(Case {
+            cases.push(ConformanceCase {
                 name: target.clone(),
                 request: FrontRequest::new("GET", &target),
                 status: 200,
@@ -81,7 +81,7 @@ pub(super) fn probes() -> Vec<Case> {
         for method in ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "get", "BREW"] {
             let request = FrontRequest::new(method, path);
             let name = format!("{method} {path}");
-            cases.push(Case::refused(name, request, 405, "method"));
+            cases.push(ConformanceCase::refused(name, request, 405, "method"));
         }
         for target in [
             format!("{path}/"),
@@ -97,14 +97,14 @@ pub(super) fn probes() -> Vec<Case> {
             for method in ["GET", "POST", "HEAD"] {
                 let request = FrontRequest::new(method, &target);
                 let name = format!("{method} {target}");
-                cases.push(Case::refused(name, request, 404, "not_found"));
+                cases.push(ConformanceCase::refused(name, request, 404, "not_found"));
             }
         }
     }
     cases
 }
 
-pub(super) fn methods() -> Vec<Case> {
+pub(super) fn methods() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both().iter().chain(&without_secret()) {
         for method in [
@@ -112,7 +112,7 @@ pub(super) fn methods() -> Vec<Case> {
         ] {
             let target = format!("{}?challenge=abc", source.path());
             let request = FrontRequest::new(method, &target);
-            cases.push(Case::refused(
+            cases.push(ConformanceCase::refused(
                 format!("{method} {target}"),
                 request,
                 405,
@@ -124,7 +124,7 @@ pub(super) fn methods() -> Vec<Case> {
 }
 
 /// HMRC's challenge, with or without a secret, and no other sender's.
-pub(super) fn challenges() -> Vec<Case> {
+pub(super) fn challenges() -> Vec<ConformanceCase> {
     let longest = "a".repeat(128);
     let longer = format!("challenge={longest}a");
     let mut cases = Vec::new();
@@ -139,13 +139,13 @@ pub(super) fn challenges() -> Vec<Case> {
             ("challenge=%31ab", "1ab"),
             (&format!("challenge={longest}"), &longest),
         ] {
-            cases.push(Case::challenge(query, get(query), value));
+            cases.push(ConformanceCase::challenge(query, get(query), value));
         }
         for query in NO_CHALLENGES
             .into_iter()
             .chain([longer.as_str(), "challenge[]=a"])
         {
-            let case = Case::refused(query, get(query), 400, "challenge");
+            let case = ConformanceCase::refused(query, get(query), 400, "challenge");
             let is_uri = query
                 .chars()
                 .all(|c| c.is_ascii_graphic() && !"<>\"".contains(c));
@@ -154,7 +154,7 @@ pub(super) fn challenges() -> Vec<Case> {
     }
     for source in [&pay(), &without_secret()[1]] {
         let request = FrontRequest::new("GET", &format!("{}?challenge=abc", source.path()));
-        cases.push(Case::refused(
+        cases.push(ConformanceCase::refused(
             "a challenge that Pay never sends",
             request,
             400,

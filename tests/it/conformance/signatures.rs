@@ -11,9 +11,9 @@ use test_support::{
     server::NOW,
 };
 
-use super::Case;
+use super::ConformanceCase;
 
-pub(super) fn sources_without_a_secret() -> Vec<Case> {
+pub(super) fn sources_without_a_secret() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for (source, signer) in without_secret().iter().zip(both()) {
         let signed = FrontRequest {
@@ -21,14 +21,19 @@ pub(super) fn sources_without_a_secret() -> Vec<Case> {
             ..post(&signer, signer.message("n1", NOW))
         };
         for request in [signed, unsigned(source, "x"), unsigned(source, "")] {
-            cases.push(Case::refused("no secret yet", request, 503, "no_secret"));
+            cases.push(ConformanceCase::refused(
+                "no secret yet",
+                request,
+                503,
+                "no_secret",
+            ));
         }
     }
     cases
 }
 
 /// The accept set of a signature is one string.
-pub(super) fn signature_forms() -> Vec<Case> {
+pub(super) fn signature_forms() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both() {
         let body = source.message("n1", NOW);
@@ -93,7 +98,7 @@ pub(super) fn signature_forms() -> Vec<Case> {
         let header = signature_header(source.sender);
         for form in forms {
             let request = unsigned(&source, &body).header(header, &form);
-            cases.push(Case::refused(
+            cases.push(ConformanceCase::refused(
                 format!("{header}: {form:?}"),
                 request,
                 401,
@@ -101,12 +106,17 @@ pub(super) fn signature_forms() -> Vec<Case> {
             ));
         }
         let request = unsigned(&source, &body);
-        cases.push(Case::refused("no signature", request, 401, "signature"));
+        cases.push(ConformanceCase::refused(
+            "no signature",
+            request,
+            401,
+            "signature",
+        ));
         let query = FrontRequest {
             query: format!("{header}={good}"),
             ..unsigned(&source, &body)
         };
-        cases.push(Case::refused(
+        cases.push(ConformanceCase::refused(
             "a signature in the query",
             query,
             401,
@@ -117,7 +127,7 @@ pub(super) fn signature_forms() -> Vec<Case> {
 }
 
 /// Two signatures are refused, even if both are right.
-pub(super) fn signatures_twice() -> Vec<Case> {
+pub(super) fn signatures_twice() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both() {
         let body = source.message("n1", NOW);
@@ -135,7 +145,7 @@ pub(super) fn signatures_twice() -> Vec<Case> {
                     .header(name, one)
                     .header(&other_name, two);
                 let case = format!("{name}: {one:?}, {other_name}: {two:?}");
-                cases.push(Case::refused(case, request, 401, "signature"));
+                cases.push(ConformanceCase::refused(case, request, 401, "signature"));
             }
             for joint in [",", ", ", ";", " "] {
                 // Behind a space, an empty part leaves the other part alone.
@@ -144,7 +154,7 @@ pub(super) fn signatures_twice() -> Vec<Case> {
                 }
                 let joined = [one.as_str(), two].join(joint);
                 let request = unsigned(&source, &body).header(name, &joined);
-                cases.push(Case::refused(
+                cases.push(ConformanceCase::refused(
                     format!("{name}: {joined}"),
                     request,
                     401,
@@ -157,11 +167,11 @@ pub(super) fn signatures_twice() -> Vec<Case> {
 }
 
 /// A signature counts only under the header, the algorithm and the key of its source.
-pub(super) fn signatures_of_others() -> Vec<Case> {
+pub(super) fn signatures_of_others() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     let mut refuse = |source: &Source, header: &str, value: String| {
         let request = unsigned(source, source.message("n1", NOW)).header(header, &value);
-        cases.push(Case::refused(
+        cases.push(ConformanceCase::refused(
             format!("{header}: {value}"),
             request,
             401,
@@ -214,7 +224,7 @@ pub(super) fn signatures_of_others() -> Vec<Case> {
 }
 
 /// Only the signed bytes count, not what is like them.
-pub(super) fn bodies_that_were_not_signed() -> Vec<Case> {
+pub(super) fn bodies_that_were_not_signed() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both() {
         let text = with(
@@ -243,7 +253,7 @@ pub(super) fn bodies_that_were_not_signed() -> Vec<Case> {
         ] {
             let header = signature_header(source.sender);
             let request = unsigned(&source, sent).header(header, source.sign(body));
-            cases.push(Case::refused(what, request, 401, "signature"));
+            cases.push(ConformanceCase::refused(what, request, 401, "signature"));
         }
     }
     cases

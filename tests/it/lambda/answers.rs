@@ -3,16 +3,16 @@
 use serde_json::json;
 
 use test_support::{
-    fronts::{Front, FrontRequest},
-    function::{Deployed, post},
+    fronts::{FrontRequest, LambdaFront},
+    function::{DeployedFunction, post},
     message::{both, hmrc, pay, without_secret},
     server::NOW,
 };
 
 #[tokio::test]
 async fn no_path_that_only_an_event_can_hold_belongs_to_a_source() {
-    let deployed = Deployed::new();
-    for (front, source) in Front::ALL
+    let deployed = DeployedFunction::new();
+    for (front, source) in LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {
@@ -41,10 +41,11 @@ async fn no_path_that_only_an_event_can_hold_belongs_to_a_source() {
 
 #[tokio::test]
 async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let source = pay();
-    let event =
-        |front: Front, id: &str| front.invocation(&post(&source, source.message(id, NOW)), NOW);
+    let event = |front: LambdaFront, id: &str| {
+        front.invocation(&post(&source, source.message(id, NOW)), NOW)
+    };
 
     for (index, (stage, path, status)) in [
         ("prod", "/prod/pay", 200),
@@ -62,7 +63,7 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
     .into_iter()
     .enumerate()
     {
-        let mut event = event(Front::HttpApi, &format!("s{index}"));
+        let mut event = event(LambdaFront::HttpApi, &format!("s{index}"));
         event["rawPath"] = json!(path);
         event["requestContext"]["stage"] = json!(stage);
         assert_eq!(
@@ -95,7 +96,7 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
     .into_iter()
     .enumerate()
     {
-        let mut event = event(Front::Rest, &format!("m{index}"));
+        let mut event = event(LambdaFront::Rest, &format!("m{index}"));
         (event["resource"], event["pathParameters"], event["path"]) =
             (json!(resource), parameters, json!(path));
         assert_eq!(
@@ -108,8 +109,8 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
 
 #[tokio::test]
 async fn a_method_or_a_challenge_that_no_request_line_can_carry_is_refused() {
-    let deployed = Deployed::new();
-    for front in Front::ALL {
+    let deployed = DeployedFunction::new();
+    for front in LambdaFront::ALL {
         for source in both().iter().chain(&without_secret()) {
             let request = FrontRequest::new("", &format!("{}?challenge=a", source.path()));
             let answer = deployed.ask(front, &request).await;

@@ -8,8 +8,8 @@ use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json, value::RawValue};
 
 use test_support::{
-    fronts::{Front, batch},
-    function::{Deployed, post},
+    fronts::{LambdaFront, batch},
+    function::{DeployedFunction, post},
     message::{both, pay},
     server::{NOW, RecordingDestination},
 };
@@ -111,13 +111,15 @@ fn places(value: &Value, at: &str, all: &mut Vec<String>) {
 }
 
 fn genuine() -> Vec<Value> {
-    let mut events: Vec<Value> = Front::ALL
+    let mut events: Vec<Value> = LambdaFront::ALL
         .into_iter()
         .flat_map(|front| {
             both().map(|source| front.invocation(&post(&source, source.message("n1", NOW)), NOW))
         })
         .collect();
-    events.push(Front::HttpApi.invocation(&post(&pay(), pay().message("n2", NOW)).base64(), NOW));
+    events.push(
+        LambdaFront::HttpApi.invocation(&post(&pay(), pay().message("n2", NOW)).base64(), NOW),
+    );
     events.push(batch(&[("pay:n1", "recorded"), ("hmrc:n1", "recorded")]));
     events.push(json!({"role": "sweep"}));
     events
@@ -140,7 +142,7 @@ fn on_a_runtime<T>(work: impl Future<Output = T>) -> T {
 }
 
 thread_local! {
-    static DEPLOYED: Deployed<RecordingDestination> = Deployed::new();
+    static DEPLOYED: DeployedFunction<RecordingDestination> = DeployedFunction::new();
 }
 
 proptest! {
@@ -166,8 +168,11 @@ proptest! {
     }
 
     #[test]
-    fn no_name_and_value_of_a_header_panics(front in prop::sample::select(Front::ALL.to_vec()),
-        name in word(), value in word()) {
+    fn no_name_and_value_of_a_header_panics(
+        front in prop::sample::select(LambdaFront::ALL.to_vec()),
+        name in word(),
+        value in word(),
+    ) {
         let mut event = front.invocation(&post(&pay(), pay().message("n1", NOW)), NOW);
         event["headers"][&name] = json!(value);
         if event["multiValueHeaders"].is_object() {

@@ -10,8 +10,8 @@ use pillarbox::{
 use serde_json::{Value, json};
 
 use test_support::{
-    fronts::{Front, batch, record, sequence},
-    function::{Deployed, post},
+    fronts::{LambdaFront, batch, record, sequence},
+    function::{DeployedFunction, post},
     message::{both, hmrc, pay},
     server::{NOW, RecordingDestination},
 };
@@ -19,13 +19,13 @@ use test_support::{
 #[tokio::test]
 async fn a_batch_delivers_a_received_notification_once() {
     let remembers = RecordingDestination::default();
-    let deployed = Deployed::with(Role::All, remembers.clone());
+    let deployed = DeployedFunction::with(Role::All, remembers.clone());
     let mut changes = Vec::new();
     for source in both() {
         let key = format!("{}:n1", source.name);
         deployed
             .keeps(
-                Front::HttpApi,
+                LambdaFront::HttpApi,
                 &post(&source, source.message("n1", NOW)),
                 "recorded",
                 &key,
@@ -55,12 +55,12 @@ async fn a_batch_delivers_a_received_notification_once() {
 #[tokio::test]
 async fn the_sweep_delivers_what_no_batch_delivered() {
     let remembers = RecordingDestination::default();
-    let deployed = Deployed::with(Role::All, remembers.clone());
+    let deployed = DeployedFunction::with(Role::All, remembers.clone());
     for n in 0..5 {
         let (id, source) = (format!("n{n}"), hmrc());
         deployed
             .keeps(
-                Front::Rest,
+                LambdaFront::Rest,
                 &post(&source, source.message(&id, NOW)),
                 "recorded",
                 &format!("hmrc:{id}"),
@@ -78,11 +78,11 @@ async fn the_sweep_delivers_what_no_batch_delivered() {
 
 #[tokio::test]
 async fn a_batch_with_a_record_that_can_not_be_read_is_not_begun() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let source = pay();
     deployed
         .keeps(
-            Front::HttpApi,
+            LambdaFront::HttpApi,
             &post(&source, source.message("n1", NOW)),
             "recorded",
             "pay:n1",
@@ -127,9 +127,9 @@ fn merge(value: &mut Value, other: &Value) {
 
 /// A destination with a bug that one event meets.
 #[derive(Default)]
-struct Stumbles(Mutex<Vec<String>>);
+struct FaultyDestination(Mutex<Vec<String>>);
 
-impl Destination for Stumbles {
+impl Destination for FaultyDestination {
     async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
         assert!(key.as_str() != "hmrc:n1", "canary");
         self.0.lock().unwrap().push(key.to_string());
@@ -139,14 +139,14 @@ impl Destination for Stumbles {
 
 #[tokio::test]
 async fn a_panic_on_one_row_is_logged_and_the_others_are_delivered() {
-    let deployed = Deployed::with(Role::All, Stumbles::default());
+    let deployed = DeployedFunction::with(Role::All, FaultyDestination::default());
     let source = hmrc();
     let keys = ["hmrc:n0", "hmrc:n1", "hmrc:n2"];
     for key in keys {
         let id = key.trim_start_matches("hmrc:");
         deployed
             .keeps(
-                Front::HttpApi,
+                LambdaFront::HttpApi,
                 &post(&source, source.message(id, NOW)),
                 "recorded",
                 key,

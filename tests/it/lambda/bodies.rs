@@ -5,16 +5,16 @@ use pillarbox::receive::MAX_BODY_BYTES;
 use serde_json::json;
 
 use test_support::{
-    fronts::Front,
-    function::{Deployed, post, unsigned},
+    fronts::LambdaFront,
+    function::{DeployedFunction, post, unsigned},
     message::{both, noise, pay, with, without_secret},
     server::NOW,
 };
 
 #[tokio::test]
 async fn bodies_come_back_whole_as_text_and_in_base64() {
-    let deployed = Deployed::new();
-    for (front, source) in Front::ALL
+    let deployed = DeployedFunction::new();
+    for (front, source) in LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {
@@ -60,12 +60,12 @@ async fn bodies_come_back_whole_as_text_and_in_base64() {
 
 #[tokio::test]
 async fn long_bodies_fit_and_longer_ones_are_refused_before_anything_else_is_looked_at() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let source = pay();
     let fits = noise(1_000_000);
     deployed
         .keeps(
-            Front::HttpApi,
+            LambdaFront::HttpApi,
             &post(&source, &fits),
             "held unreadable",
             &source.unreadable_key(&fits),
@@ -77,7 +77,12 @@ async fn long_bodies_fit_and_longer_ones_are_refused_before_anything_else_is_loo
         &format!("{{\"x\":\"{}\",", "é\\\\".repeat(500_000)),
     );
     deployed
-        .keeps(Front::Rest, &post(&source, &text), "recorded", "pay:n1")
+        .keeps(
+            LambdaFront::Rest,
+            &post(&source, &text),
+            "recorded",
+            "pay:n1",
+        )
         .await;
     let long = noise(MAX_BODY_BYTES + 1);
     for asked in [
@@ -85,14 +90,14 @@ async fn long_bodies_fit_and_longer_ones_are_refused_before_anything_else_is_loo
         unsigned(&source, &long),
         unsigned(&without_secret()[1], &long),
     ] {
-        assert_eq!(deployed.ask(Front::Rest, &asked).await.status, 413);
+        assert_eq!(deployed.ask(LambdaFront::Rest, &asked).await.status, 413);
     }
 }
 
 #[tokio::test]
 async fn a_body_that_claims_to_be_base64_and_is_not_is_refused() {
-    let deployed = Deployed::new();
-    for (front, source) in Front::ALL
+    let deployed = DeployedFunction::new();
+    for (front, source) in LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {
@@ -135,8 +140,8 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_refused() {
 
 #[tokio::test]
 async fn an_encoding_of_the_senders_own_is_left_alone() {
-    let deployed = Deployed::new();
-    for front in Front::ALL {
+    let deployed = DeployedFunction::new();
+    for front in LambdaFront::ALL {
         let packed = [&b"\x1f\x8b\x08"[..], front.as_str().as_bytes()].concat();
         let asked = post(&pay(), &packed).header("Content-Encoding", "gzip");
         deployed

@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 
 use test_support::{
-    fronts::Front,
-    function::{Deployed, post},
+    fronts::LambdaFront,
+    function::{DeployedFunction, post},
     message::pay,
     server::NOW,
 };
 
-fn genuine(front: Front) -> Value {
+fn genuine(front: LambdaFront) -> Value {
     front.invocation(&post(&pay(), pay().message("n1", NOW)), NOW)
 }
 
@@ -30,8 +30,8 @@ fn set(event: &mut Value, name: &str, value: &str) {
 
 #[tokio::test]
 async fn an_invalid_host_is_refused_and_a_forwarded_protocol_never_is() {
-    let deployed = Deployed::new();
-    for front in Front::ALL {
+    let deployed = DeployedFunction::new();
+    for front in LambdaFront::ALL {
         for host in [
             "%zz",
             "a b",
@@ -125,8 +125,8 @@ async fn an_invalid_host_is_refused_and_a_forwarded_protocol_never_is() {
 
 #[tokio::test]
 async fn a_query_that_is_none_is_refused() {
-    let deployed = Deployed::new();
-    for front in [Front::HttpApi, Front::FunctionUrl] {
+    let deployed = DeployedFunction::new();
+    for front in [LambdaFront::HttpApi, LambdaFront::FunctionUrl] {
         for query in [
             "<",
             "a\"b",
@@ -154,7 +154,7 @@ async fn a_query_that_is_none_is_refused() {
         }
     }
     for (name, value, status) in [("<", "\" \r\n\0é😀", 200), ("a", &"b".repeat(70_000), 400)] {
-        let mut event = genuine(Front::Rest);
+        let mut event = genuine(LambdaFront::Rest);
         event["queryStringParameters"] = json!({name: value});
         event["multiValueQueryStringParameters"] = json!({name: [value, value]});
         assert_eq!(deployed.answer(&event).await.status, status, "{name}");
@@ -163,8 +163,8 @@ async fn a_query_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn a_header_that_can_not_have_been_sent_is_refused() {
-    let deployed = Deployed::new();
-    for front in Front::ALL {
+    let deployed = DeployedFunction::new();
+    for front in LambdaFront::ALL {
         for (name, value, status) in [
             ("X-Other", "a\r\nSet-Cookie: b", 400),
             ("X-Other", "\0", 400),
@@ -200,8 +200,8 @@ async fn a_header_that_can_not_have_been_sent_is_refused() {
 
 #[tokio::test]
 async fn fields_of_another_kind_are_refused() {
-    let deployed = Deployed::new();
-    for front in Front::ALL {
+    let deployed = DeployedFunction::new();
+    for front in LambdaFront::ALL {
         for (pointer, value) in [
             ("/headers", json!([])),
             ("/headers", json!({"host": 7})),
@@ -228,7 +228,7 @@ async fn fields_of_another_kind_are_refused() {
             );
         }
         let (path, times) = match front {
-            Front::Rest => ("/path", "/requestContext/requestTimeEpoch"),
+            LambdaFront::Rest => ("/path", "/requestContext/requestTimeEpoch"),
             _ => ("/rawPath", "/requestContext/timeEpoch"),
         };
         for value in [json!(7), json!([]), json!({})] {
@@ -257,8 +257,8 @@ async fn fields_of_another_kind_are_refused() {
 /// A JSON string with half a surrogate pair, which a Rust string cannot contain.
 #[tokio::test]
 async fn half_a_surrogate_pair_in_an_invocation_is_refused() {
-    let deployed = Deployed::new();
-    for front in Front::ALL {
+    let deployed = DeployedFunction::new();
+    for front in LambdaFront::ALL {
         let text = genuine(front).to_string().replace("192.0.2.10", r"\ud800");
         let raw: Box<serde_json::value::RawValue> = serde_json::from_str(&text).unwrap();
         let invocation = pillarbox::lambda::Invocation {

@@ -13,11 +13,11 @@ use pillarbox::{
 use serde_json::{Value, json};
 
 use test_support::{
-    fronts::{Front, FrontRequest, batch},
-    function::{Deployed, post, unsigned},
+    fronts::{FrontRequest, LambdaFront, batch},
+    function::{DeployedFunction, post, unsigned},
     log_buffer::{LogBuffer, listen_with},
     message::{both, hmrc, pay, with, without_secret},
-    server::{Away, FixedClock, NOW, RecordingDestination},
+    server::{FixedClock, NOW, RecordingDestination, RefusingDestination},
 };
 
 fn listen() -> (LogBuffer, tracing::subscriber::DefaultGuard) {
@@ -52,27 +52,29 @@ fn the_line(kept: &LogBuffer) -> Value {
 
 #[tokio::test]
 async fn one_line_reports_the_outcome_of_a_request() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let (kept, _listening) = listen();
     let source = pay();
     let body = source.message("n1", NOW);
     let bytes = body.len();
 
-    deployed.ask(Front::HttpApi, &post(&source, &body)).await;
+    deployed
+        .ask(LambdaFront::HttpApi, &post(&source, &body))
+        .await;
     let recorded = json!({"level": "INFO", "role": "all", "source": "pay", "kind": "govuk-pay",
         "key": "pay:n1",
         "outcome": "recorded", "status": 200, "key_label": "1:env:TEST", "body_bytes": bytes,
             "cold_start": true});
     assert_eq!(the_line(&kept), recorded);
 
-    deployed.ask(Front::Rest, &post(&source, &body)).await;
+    deployed.ask(LambdaFront::Rest, &post(&source, &body)).await;
     let mut duplicate = recorded;
     (duplicate["outcome"], duplicate["cold_start"]) = (json!("duplicate"), json!(false));
     assert_eq!(the_line(&kept), duplicate);
 
     deployed
         .ask(
-            Front::HttpApi,
+            LambdaFront::HttpApi,
             &post(
                 &source,
                 with(&body, "5000", "1").replace("captured", "failed"),
@@ -86,7 +88,7 @@ async fn one_line_reports_the_outcome_of_a_request() {
     );
 
     deployed
-        .ask(Front::FunctionUrl, &unsigned(&source, "x"))
+        .ask(LambdaFront::FunctionUrl, &unsigned(&source, "x"))
         .await;
     assert_eq!(
         the_line(&kept),
@@ -98,7 +100,7 @@ async fn one_line_reports_the_outcome_of_a_request() {
 
     deployed
         .ask(
-            Front::HttpApi,
+            LambdaFront::HttpApi,
             &FrontRequest::new("GET", "/hmrc?challenge=abc"),
         )
         .await;
@@ -125,7 +127,7 @@ fn metrics_of(kept: &LogBuffer) -> (Value, Vec<String>) {
 
 #[tokio::test]
 async fn the_line_of_an_invocation_holds_its_metrics() {
-    let mut deployed = Deployed::new();
+    let mut deployed = DeployedFunction::new();
     deployed.function = deployed
         .function
         .with_metrics(FunctionMetrics::all("pillarbox"), Vec::new());
@@ -137,7 +139,7 @@ async fn the_line_of_an_invocation_holds_its_metrics() {
         (unsigned(&pay(), "x"), "InvalidSignature"),
         (unsigned(&without_secret()[0], "x"), "NoSecret"),
     ] {
-        deployed.ask(Front::HttpApi, &request).await;
+        deployed.ask(LambdaFront::HttpApi, &request).await;
         let (dimensions, names) = metrics_of(&kept);
         assert_eq!(names, ["Received", outcome, "AnswerTime"]);
         assert_eq!(dimensions, by_source);
@@ -166,7 +168,7 @@ fn all_metrics(kept: &LogBuffer) -> Vec<(String, String, u64)> {
 #[tokio::test]
 async fn a_sweep_measures_what_is_stuck_and_how_long_each_source_is_silent() {
     let hour = Duration::from_secs(3600);
-    let mut deployed = Deployed::with(Role::All, Away);
+    let mut deployed = DeployedFunction::with(Role::All, RefusingDestination);
     let [hmrc_name, pay_name] = ["hmrc", "pay"].map(|name| SourceName::new(name).unwrap());
     let named = FunctionMetrics::all("pillarbox");
     deployed.function = deployed
@@ -189,10 +191,14 @@ async fn a_sweep_measures_what_is_stuck_and_how_long_each_source_is_silent() {
     );
     deployed.inbox.record(&old).await.unwrap();
     for body in ["{}".to_owned(), pay().message("n1", NOW)] {
-        deployed.ask(Front::HttpApi, &post(&pay(), body)).await;
+        deployed
+            .ask(LambdaFront::HttpApi, &post(&pay(), body))
+            .await;
     }
     let other = with(&pay().message("n1", NOW), "5000", "1").replace("captured", "failed");
-    deployed.ask(Front::HttpApi, &post(&pay(), other)).await;
+    deployed
+        .ask(LambdaFront::HttpApi, &post(&pay(), other))
+        .await;
 
     let (kept, _listening) = listen();
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
@@ -214,7 +220,7 @@ async fn a_sweep_measures_what_is_stuck_and_how_long_each_source_is_silent() {
 
 #[tokio::test]
 async fn a_last_notification_that_is_dated_in_the_future_is_reported_and_measures_no_silence() {
-    let mut deployed = Deployed::new();
+    let mut deployed = DeployedFunction::new();
     let pay = SourceName::new("pay").unwrap();
     let named = FunctionMetrics::all("pillarbox");
     deployed.function = deployed.function.with_metrics(named, vec![pay.clone()]);
@@ -238,7 +244,7 @@ async fn a_last_notification_that_is_dated_in_the_future_is_reported_and_measure
 
 #[tokio::test]
 async fn a_sweep_with_the_minimal_metrics_counts_only_that_it_ran() {
-    let mut deployed = Deployed::new();
+    let mut deployed = DeployedFunction::new();
     let named = FunctionMetrics {
         set: MetricSet::Minimal,
         ..FunctionMetrics::all("pillarbox")
@@ -246,9 +252,14 @@ async fn a_sweep_with_the_minimal_metrics_counts_only_that_it_ran() {
     let sources = vec![SourceName::new("pay").unwrap()];
     deployed.function = deployed.function.with_metrics(named, sources);
     let (kept, _listening) = listen();
-    deployed.ask(Front::HttpApi, &post(&pay(), "{}")).await;
     deployed
-        .ask(Front::HttpApi, &post(&pay(), pay().message("n1", NOW)))
+        .ask(LambdaFront::HttpApi, &post(&pay(), "{}"))
+        .await;
+    deployed
+        .ask(
+            LambdaFront::HttpApi,
+            &post(&pay(), pay().message("n1", NOW)),
+        )
         .await;
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
     let names: Vec<_> = all_metrics(&kept)
@@ -260,10 +271,13 @@ async fn a_sweep_with_the_minimal_metrics_counts_only_that_it_ran() {
 
 #[tokio::test]
 async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     for source in both() {
         deployed
-            .ask(Front::HttpApi, &post(&source, source.message("n1", NOW)))
+            .ask(
+                LambdaFront::HttpApi,
+                &post(&source, source.message("n1", NOW)),
+            )
             .await;
     }
     let (kept, _listening) = listen();
@@ -305,9 +319,12 @@ async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
 
 #[tokio::test]
 async fn a_failed_attempt_has_a_separate_line() {
-    let deployed = Deployed::with(Role::All, Away);
+    let deployed = DeployedFunction::with(Role::All, RefusingDestination);
     deployed
-        .ask(Front::HttpApi, &post(&hmrc(), hmrc().message("n1", NOW)))
+        .ask(
+            LambdaFront::HttpApi,
+            &post(&hmrc(), hmrc().message("n1", NOW)),
+        )
         .await;
     let (kept, _listening) = listen();
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
@@ -334,7 +351,7 @@ async fn a_failed_attempt_has_a_separate_line() {
 
 #[tokio::test]
 async fn one_line_reports_why_an_invocation_failed() {
-    let deployed = Deployed::with(Role::Process, RecordingDestination::default());
+    let deployed = DeployedFunction::with(Role::Process, RecordingDestination::default());
     let (kept, _listening) = listen();
     for (event, reason) in [
         (
@@ -364,10 +381,10 @@ async fn one_line_reports_why_an_invocation_failed() {
 
 #[tokio::test]
 async fn nothing_that_was_sent_is_said() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let (kept, _listening) = listen();
     let canary = "canary-8d1f";
-    for (front, source) in Front::ALL
+    for (front, source) in LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {

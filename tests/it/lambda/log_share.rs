@@ -12,8 +12,8 @@ use pillarbox::telemetry::{FunctionMetrics, LogFormat, LogLayer};
 use serde_json::Value;
 
 use test_support::{
-    fronts::{Front, batch},
-    function::{Deployed, post},
+    fronts::{LambdaFront, batch},
+    function::{DeployedFunction, post},
     log_buffer::{LogBuffer, listen_with},
     message::{hmrc, pay},
     repository,
@@ -54,7 +54,7 @@ fn share(bytes: usize, price: f64) -> f64 {
 
 #[tokio::test]
 async fn a_notification_writes_two_lines_of_a_bounded_length() {
-    let mut deployed = Deployed::new();
+    let mut deployed = DeployedFunction::new();
     let metrics = FunctionMetrics::all(FUNCTION);
     deployed.function = deployed.function.with_metrics(metrics, Vec::new());
     let kept = LogBuffer::default();
@@ -63,7 +63,10 @@ async fn a_notification_writes_two_lines_of_a_bounded_length() {
     for source in [hmrc(), pay()] {
         let id = "50dca3fc-c37c-4f03-b719-63571333624c";
         deployed
-            .ask(Front::HttpApi, &post(&source, source.message(id, NOW)))
+            .ask(
+                LambdaFront::HttpApi,
+                &post(&source, source.message(id, NOW)),
+            )
             .await;
         let key = format!("{}:{id}", source.name);
         let records = batch(&[(key.as_str(), "recorded")]);

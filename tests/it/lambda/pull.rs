@@ -8,10 +8,10 @@ use pillarbox::{
     domain::Clock,
     inbox::{Inbox, PageRequest, ReadInbox, Row, RowFilter, dynamodb::DynamoInbox},
     lambda::{Invocation, InvocationError, LambdaFunction, Reconciler, ReconcilerDeps, Role},
-    reconcile::Sleeper,
+    reconcile::RunSleeper,
     telemetry::{FunctionMetrics, LogFormat, LogLayer, MetricsWriter},
 };
-use sender_simulator::apis::{PayApi, Ppns};
+use sender_simulator::apis::{PayApi, PpnsApi};
 use serde_json::{Value, json, value::RawValue};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, prelude::*};
@@ -44,7 +44,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// A source that pulls from `ppns`, with the secret that `secret` names.
-pub(crate) fn hmrc(name: &str, ppns: &Ppns, box_id: &str, secret: &str) -> String {
+pub(crate) fn hmrc(name: &str, ppns: &PpnsApi, box_id: &str, secret: &str) -> String {
     format!(
         "[sources.{name}]\nkind = \"hmrc\"\nsecrets = []\n[sources.{name}.pull]\nbase_url \
          = \"{}\"\n\
@@ -63,23 +63,23 @@ pub(crate) fn pay(api: &PayApi, key: &str) -> String {
 }
 
 /// Waits by letting the clock pass.
-struct Passing(Arc<ManualClock>);
+struct ClockSleeper(Arc<ManualClock>);
 
-impl Sleeper for Passing {
+impl RunSleeper for ClockSleeper {
     fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
         self.0.sleep(time)
     }
 }
 
 /// A function that reconciles, over a new inbox.
-pub(crate) struct Reconciling<I = DynamoInbox> {
+pub(crate) struct ReconcilingFunction<I = DynamoInbox> {
     function: LambdaFunction<I, RecordingDestination>,
     pub(crate) inbox: Arc<I>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) metrics: LogBuffer,
 }
 
-impl Reconciling {
+impl ReconcilingFunction {
     pub(crate) async fn of(name: &str, clock: &Arc<ManualClock>, document: &str) -> Self {
         Self::over(table::fresh(name).await, Role::Reconcile, clock, document)
     }
@@ -93,7 +93,7 @@ impl Reconciling {
     }
 }
 
-impl<I: Inbox> Reconciling<I> {
+impl<I: Inbox> ReconcilingFunction<I> {
     pub(crate) fn over(inbox: I, role: Role, clock: &Arc<ManualClock>, document: &str) -> Self {
         let (inbox, metrics) = (Arc::new(inbox), LogBuffer::default());
         let config = Config::read(document, "p").unwrap();
@@ -101,7 +101,7 @@ impl<I: Inbox> Reconciling<I> {
             env: variable,
             manager: None,
             clock: Arc::clone(clock) as Arc<dyn Clock>,
-            sleeper: Box::new(Passing(Arc::clone(clock))),
+            sleeper: Box::new(ClockSleeper(Arc::clone(clock))),
             holder: Box::new("a test"),
             reporter: Box::new(()),
             metrics: Some(MetricsWriter::new(

@@ -14,12 +14,12 @@ use sender_simulator::apis::{
 };
 use serde_json::{Value, json};
 
-use super::pull::{API_KEY, Reconciling, TIMEOUT, hmrc, listen, pay};
+use super::pull::{API_KEY, ReconcilingFunction, TIMEOUT, hmrc, listen, pay};
 use test_support::{
-    fronts::{Front, FrontRequest, batch},
+    fronts::{FrontRequest, LambdaFront, batch},
     hmrc_box::{BOX, CLIENT, SECRET, fill, left, ppns},
     manual_clock::{ManualClock, sender_time},
-    silent::Silent,
+    silent::SilentInbox,
     table,
 };
 
@@ -74,7 +74,7 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
     let id = payment.id().to_owned();
     api.with(|accounts| accounts.add(API_KEY, [payment]));
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "KEY");
-    let reconciling = Reconciling::of("pulled", &clock, &document).await;
+    let reconciling = ReconcilingFunction::of("pulled", &clock, &document).await;
     let heard = clock.now().minus(HOUR);
     reconciling
         .inbox
@@ -159,7 +159,7 @@ async fn no_personal_data_and_no_secret_is_logged_by_reconcile() {
     let reference = payment.reference().to_owned();
     api.with(|accounts| accounts.add(API_KEY, [payment]));
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "KEY");
-    let reconciling = Reconciling::of("unsaid", &clock, &document).await;
+    let reconciling = ReconcilingFunction::of("unsaid", &clock, &document).await;
     let (said, _listening) = listen(&clock);
     reconciling.invoke().await.unwrap();
     let said = said.text() + &reconciling.metrics.text();
@@ -177,7 +177,8 @@ async fn credentials_that_are_refused_fail_the_invocation_with_what_to_do() {
     let clock = ManualClock::new();
     let ppns = ppns(clock.clone()).await;
     fill(&ppns, &*clock, 3);
-    let reconciling = Reconciling::of("refused", &clock, &hmrc("hmrc", &ppns, BOX, "WRONG")).await;
+    let reconciling =
+        ReconcilingFunction::of("refused", &clock, &hmrc("hmrc", &ppns, BOX, "WRONG")).await;
     let (said, _listening) = listen(&clock);
     let failure = reconciling.invoke().await.unwrap_err();
     assert_eq!(failure.name(), "Reconcile");
@@ -206,7 +207,7 @@ async fn a_source_without_secrets_is_logged_and_the_others_are_reconciled() {
     let (ppns, api) = (ppns(clock.clone()).await, pay_api(&clock).await);
     fill(&ppns, &*clock, 3);
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "NOWHERE");
-    let reconciling = Reconciling::of("unset", &clock, &document).await;
+    let reconciling = ReconcilingFunction::of("unset", &clock, &document).await;
     let (said, _listening) = listen(&clock);
     let expected = json!({"recorded": 3, "acknowledged": 3, "missing": 0,
         "ended": {"hmrc": "completed", "pay": "no_credentials"}});
@@ -240,7 +241,7 @@ async fn a_box_that_is_not_there_is_named_with_what_to_do() {
     let ppns = ppns(clock.clone()).await;
     let unknown = "00000000-0000-4000-8000-000000000000";
     let reconciling =
-        Reconciling::of("unknown", &clock, &hmrc("hmrc", &ppns, unknown, "SECRET")).await;
+        ReconcilingFunction::of("unknown", &clock, &hmrc("hmrc", &ppns, unknown, "SECRET")).await;
     let (said, _listening) = listen(&clock);
     reconciling.invoke().await.unwrap();
     let lines = said.lines();
@@ -265,7 +266,8 @@ async fn of_two_invocations_at_once_one_works_and_the_other_reports_that_it_did_
     let clock = ManualClock::new();
     let ppns = ppns(clock.clone()).await;
     fill(&ppns, &*clock, 250);
-    let reconciling = Reconciling::of("twice", &clock, &hmrc("hmrc", &ppns, BOX, "SECRET")).await;
+    let reconciling =
+        ReconcilingFunction::of("twice", &clock, &hmrc("hmrc", &ppns, BOX, "SECRET")).await;
     let (one, other) = tokio::join!(reconciling.invoke(), reconciling.invoke());
     let ended = [one.unwrap(), other.unwrap()]
         .map(|reply| reply["ended"]["hmrc"].as_str().unwrap().to_owned());
@@ -281,7 +283,8 @@ async fn a_backlog_takes_several_invocations_and_each_ends_before_it_is_stopped(
     let clock = ManualClock::new();
     let ppns = ppns(clock.clone()).await;
     fill(&ppns, &*clock, 700);
-    let reconciling = Reconciling::of("backlog", &clock, &hmrc("hmrc", &ppns, BOX, "SECRET")).await;
+    let reconciling =
+        ReconcilingFunction::of("backlog", &clock, &hmrc("hmrc", &ppns, BOX, "SECRET")).await;
     let time = Duration::from_secs(45);
     let mut runs = 0;
     loop {
@@ -316,7 +319,7 @@ async fn an_inbox_that_can_not_be_reached_fails_the_invocation() {
     let ppns = ppns(clock.clone()).await;
     fill(&ppns, &*clock, 1);
     let nowhere = table::inbox_in("no-such-table");
-    let reconciling = Reconciling::over(
+    let reconciling = ReconcilingFunction::over(
         nowhere,
         Role::Reconcile,
         &clock,
@@ -339,8 +342,8 @@ async fn an_inbox_that_can_not_be_reached_fails_the_invocation() {
 async fn what_hangs_is_cut_off_in_time_for_an_answer() {
     let clock = ManualClock::new();
     let ppns = ppns(clock.clone()).await;
-    let reconciling = Reconciling::over(
-        Silent,
+    let reconciling = ReconcilingFunction::over(
+        SilentInbox,
         Role::Reconcile,
         &clock,
         &hmrc("hmrc", &ppns, BOX, "SECRET"),
@@ -360,14 +363,15 @@ async fn what_hangs_is_cut_off_in_time_for_an_answer() {
 async fn any_other_event_is_an_error() {
     let clock = ManualClock::new();
     let ppns = ppns(clock.clone()).await;
-    let reconciling = Reconciling::of("foreign", &clock, &hmrc("hmrc", &ppns, BOX, "SECRET")).await;
+    let reconciling =
+        ReconcilingFunction::of("foreign", &clock, &hmrc("hmrc", &ppns, BOX, "SECRET")).await;
     for event in [
         json!({"role": "sweep"}),
         json!({"role": "process"}),
         json!({"role": "Reconcile"}),
         json!({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}),
         batch(&[("hmrc:n1", "recorded")]),
-        Front::HttpApi.invocation(
+        LambdaFront::HttpApi.invocation(
             &FrontRequest::new("GET", "/hmrc?challenge=abc"),
             clock.now(),
         ),
@@ -400,7 +404,7 @@ async fn only_the_role_and_the_one_that_plays_all_take_the_schedule() {
         Role::All,
     ] {
         let inbox = table::fresh("schedule").await;
-        let done = Reconciling::over(inbox, role, &clock, &document)
+        let done = ReconcilingFunction::over(inbox, role, &clock, &document)
             .invoke()
             .await;
         match role {

@@ -5,8 +5,8 @@ use pillarbox::lambda::{InvocationError, Role};
 use serde_json::{Value, json};
 
 use test_support::{
-    fronts::{Front, FrontRequest, batch},
-    function::Deployed,
+    fronts::{FrontRequest, LambdaFront, batch},
+    function::DeployedFunction,
     server::{NOW, RecordingDestination},
 };
 
@@ -21,7 +21,7 @@ const ROLES: [Role; 5] = [
 #[tokio::test]
 async fn each_role_takes_its_own_events_and_no_others() {
     let challenge = FrontRequest::new("GET", "/hmrc?challenge=abc");
-    let mut events: Vec<(Role, Value)> = Front::ALL
+    let mut events: Vec<(Role, Value)> = LambdaFront::ALL
         .map(|front| (Role::Receive, front.invocation(&challenge, NOW)))
         .to_vec();
     events.extend([
@@ -34,7 +34,7 @@ async fn each_role_takes_its_own_events_and_no_others() {
         ),
     ]);
     for role in ROLES {
-        let deployed = Deployed::with(role, RecordingDestination::default());
+        let deployed = DeployedFunction::with(role, RecordingDestination::default());
         for (own, event) in &events {
             let done = deployed.invoke(event).await;
             match (role == *own || role == Role::All, own) {
@@ -63,7 +63,7 @@ async fn what_is_no_event_of_ours_is_an_error_in_every_role_that_repeats_nothing
             "isBase64Encoded": false,
     });
     for role in ROLES {
-        let deployed = Deployed::with(role, RecordingDestination::default());
+        let deployed = DeployedFunction::with(role, RecordingDestination::default());
         for event in [
             json!(null),
             json!([]),

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use test_support::{
     client::CheckedResponse,
-    fronts::{Front, FrontRequest},
-    function::{Deployed, post, unsigned},
+    fronts::{FrontRequest, LambdaFront},
+    function::{DeployedFunction, post, unsigned},
     message::{Source, both, pay},
     request::signature_header,
     server::NOW,
@@ -19,8 +19,8 @@ fn refused(answer: &CheckedResponse, why: impl std::fmt::Debug) {
     );
 }
 
-fn everywhere() -> impl Iterator<Item = (Front, Source)> {
-    Front::ALL
+fn everywhere() -> impl Iterator<Item = (LambdaFront, Source)> {
+    LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
 }
@@ -28,14 +28,14 @@ fn everywhere() -> impl Iterator<Item = (Front, Source)> {
 /// Of both signature headers, whatever else an invocation holds.
 #[tokio::test]
 async fn a_signature_outside_the_headers_is_none() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let source = pay();
     let body = source.message("n1", NOW);
     let query = FrontRequest {
         query: format!("Pay-Signature={}", source.sign(&body)),
         ..unsigned(&source, &body)
     };
-    for front in Front::ALL {
+    for front in LambdaFront::ALL {
         refused(&deployed.ask(front, &query).await, front);
         let mut event = front.invocation(&unsigned(&source, &body), NOW);
         event["Pay-Signature"] = json!(source.sign(&body));
@@ -46,7 +46,7 @@ async fn a_signature_outside_the_headers_is_none() {
 
 #[tokio::test]
 async fn a_newline_behind_a_signature_is_malformed() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     for (front, source) in everywhere() {
         let body = source.message("n1", NOW);
         let signature = format!("{}\n", source.sign(&body));
@@ -58,10 +58,10 @@ async fn a_newline_behind_a_signature_is_malformed() {
 /// Two spellings of one name in `headers` are two headers, with or without `multiValueHeaders`.
 #[tokio::test]
 async fn two_spellings_of_a_signature_header_are_refused() {
-    let deployed = Deployed::new();
+    let deployed = DeployedFunction::new();
     let source = pay();
     let body = source.message("n1", NOW);
-    let mut event = Front::Rest.invocation(&post(&source, &body), NOW);
+    let mut event = LambdaFront::Rest.invocation(&post(&source, &body), NOW);
     event["headers"]["pay-signature"] = json!(source.sign("another body"));
     event["multiValueHeaders"] = json!(null);
     refused(&deployed.answer(&event).await, "two spellings of one name");

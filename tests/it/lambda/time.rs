@@ -7,22 +7,27 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use test_support::{
-    fronts::Front,
-    function::{Deployed, answer_of, post, unsigned},
+    fronts::LambdaFront,
+    function::{DeployedFunction, answer_of, post, unsigned},
     message::{both, hmrc},
-    server::{Away, NOW},
-    silent::Silent,
+    server::{NOW, RefusingDestination},
+    silent::SilentInbox,
 };
 
-fn silent(role: Role) -> Deployed<Away, Silent> {
-    Deployed::over(Silent, role, Away, TempDir::new().unwrap())
+fn silent(role: Role) -> DeployedFunction<RefusingDestination, SilentInbox> {
+    DeployedFunction::over(
+        SilentInbox,
+        role,
+        RefusingDestination,
+        TempDir::new().unwrap(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions() {
     let ms = |ms: i64| Timestamp::from_millis(NOW.as_millis() + ms);
     let deployed = silent(Role::Receive);
-    for (front, source) in Front::ALL
+    for (front, source) in LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {
@@ -61,7 +66,7 @@ async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions()
 async fn a_panic_is_an_error_without_content_of_the_event() {
     let deployed = silent(Role::Receive);
     let source = hmrc();
-    for front in Front::ALL {
+    for front in LambdaFront::ALL {
         let event = front.invocation(&post(&source, source.message("bug", NOW)), NOW);
         let failure = deployed.invoke(&event).await.unwrap_err();
         assert_eq!(failure.name(), "Panic");
@@ -80,7 +85,7 @@ async fn a_panic_is_an_error_without_content_of_the_event() {
 #[tokio::test(start_paused = true)]
 async fn what_is_refused_waits_for_nothing() {
     let deployed = silent(Role::Receive);
-    for (front, source) in Front::ALL
+    for (front, source) in LambdaFront::ALL
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {

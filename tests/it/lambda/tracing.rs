@@ -15,10 +15,10 @@ use pillarbox::{
 use serde_json::{Value, json};
 
 use test_support::{
-    cloud::{Cloud, CloudReply},
-    endpoint::{Endpoint, EndpointReply},
-    fronts::{Front, batch},
-    function::{Deployed, REQUEST_ID, TRACE_HEADER, post},
+    cloud::{CloudReply, SimulatedAws},
+    endpoint::{ConsumerEndpoint, EndpointReply},
+    fronts::{LambdaFront, batch},
+    function::{DeployedFunction, REQUEST_ID, TRACE_HEADER, post},
     log_buffer::{LogBuffer, listen_with},
     message::pay,
     process::WHSEC,
@@ -26,7 +26,7 @@ use test_support::{
 };
 
 /// A function that delivers to `endpoint`, with these notifications recorded.
-async fn function(endpoint: &Endpoint, ids: &[&str]) -> Deployed<HttpsDestination> {
+async fn function(endpoint: &ConsumerEndpoint, ids: &[&str]) -> DeployedFunction<HttpsDestination> {
     let secret = WebhookSecret::new(&Secret::new(WHSEC.to_owned())).unwrap();
     let settings = HttpsSettings {
         url: endpoint.url().parse().unwrap(),
@@ -42,17 +42,17 @@ async fn function(endpoint: &Endpoint, ids: &[&str]) -> Deployed<HttpsDestinatio
     };
     let endpoint = settings.endpoint(false, &sources, Arc::new(FixedClock));
     let https = HttpsDestination::new(endpoint.unwrap(), vec![secret], Arc::new(FixedClock));
-    let deployed = Deployed::with(Role::All, https);
+    let deployed = DeployedFunction::with(Role::All, https);
     for id in ids {
         let posted = post(&pay(), pay().message(id, NOW));
-        deployed.ask(Front::HttpApi, &posted).await;
+        deployed.ask(LambdaFront::HttpApi, &posted).await;
     }
     deployed
 }
 
 #[tokio::test]
 async fn every_line_about_a_notification_has_its_key_and_the_request_id_as_the_endpoint_gets() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     let kept = LogBuffer::default();
     let layer = LogLayer::direct(kept.clone(), LogFormat::Json, Arc::new(FixedClock));
     let _listening = listen_with(layer);
@@ -101,7 +101,7 @@ async fn every_line_about_a_notification_has_its_key_and_the_request_id_as_the_e
 
 #[tokio::test]
 async fn an_attempt_that_failed_says_which_invocation_made_it_in_a_batch_and_in_a_sweep() {
-    let endpoint = Endpoint::opened();
+    let endpoint = ConsumerEndpoint::opened();
     for (status, outcome, level) in [(503, "retry", "WARN"), (422, "dead", "ERROR")] {
         endpoint.answers(move |_, _| EndpointReply::Status(status));
         let deployed = function(&endpoint, &["a", "b"]).await;
@@ -126,7 +126,7 @@ async fn an_attempt_that_failed_says_which_invocation_made_it_in_a_batch_and_in_
 /// Both services document a header for the trace beside the message, so the message stays the same.
 #[tokio::test]
 async fn a_queue_and_a_bus_get_the_trace_beside_an_unchanged_message() {
-    let cloud = Cloud::answering(|call| {
+    let cloud = SimulatedAws::answering(|call| {
         CloudReply::Done(match call.target.as_str() {
             "SendMessage" => json!({"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"}),
             _ => json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}], "Name": "ledger"}),
@@ -136,8 +136,8 @@ async fn a_queue_and_a_bus_get_the_trace_beside_an_unchanged_message() {
     let queue = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger";
     let queue = SqsDestination::new(&cloud.aws(), SqsQueue::parse(queue).unwrap());
     let bus = EventBridgeDestination::new(&cloud.aws(), EventBus::parse("ledger").unwrap());
-    deliver_one(Deployed::with(Role::All, queue)).await;
-    deliver_one(Deployed::with(Role::All, bus)).await;
+    deliver_one(DeployedFunction::with(Role::All, queue)).await;
+    deliver_one(DeployedFunction::with(Role::All, bus)).await;
     assert_eq!(
         cloud.calls("SendMessage")[0].body["MessageSystemAttributes"],
         json!({"AWSTraceHeader": {"DataType": "String", "StringValue": TRACE_HEADER}})
@@ -147,8 +147,8 @@ async fn a_queue_and_a_bus_get_the_trace_beside_an_unchanged_message() {
     assert!(!put["Detail"].as_str().unwrap().contains("5759e988"));
 }
 
-async fn deliver_one<D: pillarbox::Destination>(deployed: Deployed<D>) {
+async fn deliver_one<D: pillarbox::Destination>(deployed: DeployedFunction<D>) {
     let posted = post(&pay(), pay().message("a", NOW));
-    deployed.ask(Front::HttpApi, &posted).await;
+    deployed.ask(LambdaFront::HttpApi, &posted).await;
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
 }

@@ -2,7 +2,7 @@
 
 use test_support::{
     message::both,
-    request::Request,
+    request::RawRequest,
     server::{NOW, Server},
 };
 
@@ -16,7 +16,7 @@ async fn a_query_and_an_absolute_target_do_not_change_the_path() {
             .enumerate()
         {
             let body = source.message(&format!("n{index}"), NOW);
-            let request = Request::post(&source, &body).line(&format!("POST {target} HTTP/1.1"));
+            let request = RawRequest::post(&source, &body).line(&format!("POST {target} HTTP/1.1"));
             assert_eq!(
                 server.ask(&request.bytes()).await.body,
                 r#"{"status":"recorded"}"#,
@@ -33,7 +33,7 @@ async fn a_query_and_an_absolute_target_do_not_change_the_path() {
 async fn a_challenge_is_neither_cached_nor_sniffed_and_a_line_end_in_it_is_refused() {
     let server = Server::start().await;
     let answer = server
-        .ask(&Request::new("GET", "/hmrc?challenge=abc").bytes())
+        .ask(&RawRequest::new("GET", "/hmrc?challenge=abc").bytes())
         .await;
     assert_eq!(answer.body, r#"{"challenge":"abc"}"#);
     assert_eq!(answer.header("content-type"), Some("application/json"));

@@ -8,7 +8,7 @@ use url::Url;
 use test_support::{
     manual_clock::ManualClock,
     message::{Source, both, hmrc, noise, pay, with, without_secret},
-    request::{Request, signature_header},
+    request::{RawRequest, signature_header},
     server::{NOW, Server},
 };
 
@@ -105,9 +105,9 @@ async fn a_body_over_the_limit_is_refused_for_every_sender_and_the_refusal_is_re
     let server = Server::start().await;
     for length in [MAX_BODY_BYTES + 1, MAX_BODY_BYTES + 4_000_000] {
         let body = noise(length);
-        let forged = Request::unsigned(&hmrc(), &body).header("X-Hub-Signature", "0".repeat(40));
-        let not_ready = Request::unsigned(&without_secret()[1], &body);
-        for request in [Request::post(&pay(), &body), forged, not_ready] {
+        let forged = RawRequest::unsigned(&hmrc(), &body).header("X-Hub-Signature", "0".repeat(40));
+        let not_ready = RawRequest::unsigned(&without_secret()[1], &body);
+        for request in [RawRequest::post(&pay(), &body), forged, not_ready] {
             for bytes in [request.bytes(), request.chunked(64 * 1024)] {
                 let mut client = server.client().await;
                 let answer = if length == MAX_BODY_BYTES + 1 {
@@ -125,7 +125,7 @@ async fn a_body_over_the_limit_is_refused_for_every_sender_and_the_refusal_is_re
     // What is refused before it is sent needs no body at all to be refused.
     let mut client = server.client().await;
     client
-        .send(Request::unsigned(&pay(), "").head("Content-Length: 99999999999\r\n"))
+        .send(RawRequest::unsigned(&pay(), "").head("Content-Length: 99999999999\r\n"))
         .await;
     client.finish().await;
     assert_eq!(client.answer().await.unwrap().status, 413);
@@ -377,7 +377,7 @@ async fn a_content_encoding_or_type_changes_nothing() {
                 format!("{}:n{index}", source.name),
             );
             let answer = server
-                .ask(&Request::post(&source, &body).header(name, value).bytes())
+                .ask(&RawRequest::post(&source, &body).header(name, value).bytes())
                 .await;
             assert_eq!(
                 (answer.status, answer.body.as_str()),
@@ -389,7 +389,7 @@ async fn a_content_encoding_or_type_changes_nothing() {
         // Nothing is ever inflated: what is really compressed is signed as it is, or not at all.
         let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\
             \x02\x00\x00\x00";
-        let request = Request::post(&source, gzip).header("Content-Encoding", "gzip");
+        let request = RawRequest::post(&source, gzip).header("Content-Encoding", "gzip");
         assert_eq!(
             server.ask(&request.bytes()).await.body,
             r#"{"status":"held"}"#
@@ -402,7 +402,7 @@ async fn a_content_encoding_or_type_changes_nothing() {
                 &source.unreadable_key(gzip),
             )
             .await;
-        let request = Request::unsigned(&source, gzip)
+        let request = RawRequest::unsigned(&source, gzip)
             .header(signature_header(source.sender), source.sign("{}"));
         assert_eq!(
             server

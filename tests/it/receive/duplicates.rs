@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 use test_support::{
     client::DEADLINE,
     message::{both, hmrc, hmrc_too, pay, pay_too, payment, with},
-    request::Request,
+    request::RawRequest,
     server::{NOW, RecordingDestination, Server},
 };
 
@@ -92,7 +92,7 @@ async fn a_thousand_identical_posts_at_once_are_one_row() {
     let server = Server::start().await;
     for source in both() {
         let body = source.message("n1", NOW);
-        let bytes = Request::post(&source, &body).bytes();
+        let bytes = RawRequest::post(&source, &body).bytes();
         let start = Arc::new(Barrier::new(CONNECTIONS));
         let posts = (0..CONNECTIONS).map(async |_| {
             let mut client = server.client().await;

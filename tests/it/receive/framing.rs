@@ -2,18 +2,18 @@
 //! one.
 
 use test_support::{
-    client::Client,
+    client::HttpConnection,
     message::{both, hmrc, pay},
-    request::{Request, signature_header},
+    request::{RawRequest, signature_header},
     server::{NOW, Server},
 };
 
 const RECORDED: &str = r#"{"status":"recorded"}"#;
 
 /// A genuine body in one chunk, with this in place of what says so.
-fn framed(framing: &str) -> (Request, Vec<u8>, usize) {
+fn framed(framing: &str) -> (RawRequest, Vec<u8>, usize) {
     let body = pay().message("n1", NOW);
-    let request = Request::post(&pay(), &body);
+    let request = RawRequest::post(&pay(), &body);
     let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let head = request.head(&framing.replace("LENGTH", &body.len().to_string()));
     (request, [head, chunks.into_bytes()].concat(), body.len())
@@ -71,7 +71,7 @@ async fn a_body_whose_end_is_said_twice_is_refused() {
 #[tokio::test]
 async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() {
     let server = Server::start().await;
-    let first = Request::new("GET", "/hmrc?challenge=abc").bytes();
+    let first = RawRequest::new("GET", "/hmrc?challenge=abc").bytes();
     // The same length twice is unambiguous, and is refused only if it is seen.
     for framing in AMBIGUOUS
         .into_iter()
@@ -116,7 +116,7 @@ async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() 
 async fn the_same_bytes_get_the_same_verdict_however_they_are_framed() {
     let server = Server::start().await;
     for source in both() {
-        let forms: [fn(&Request, &str) -> Vec<u8>; 7] = [
+        let forms: [fn(&RawRequest, &str) -> Vec<u8>; 7] = [
             |request, _| request.bytes(),
             |request, _| request.chunked(1),
             |request, _| request.chunked(7),
@@ -143,8 +143,8 @@ async fn the_same_bytes_get_the_same_verdict_however_they_are_framed() {
         for (index, form) in forms.iter().enumerate() {
             let (id, path) = (format!("n{index}"), source.path());
             let body = source.message(&id, NOW);
-            let genuine = Request::post(&source, &body);
-            let forged = Request::unsigned(&source, &body)
+            let genuine = RawRequest::post(&source, &body);
+            let forged = RawRequest::unsigned(&source, &body)
                 .header(signature_header(source.sender), source.sign("another body"));
             assert_eq!(
                 server.ask(&form(&forged, &path)).await.status,
@@ -169,7 +169,7 @@ async fn a_request_may_come_byte_by_byte() {
     for source in both() {
         for (id, chunked) in [("n1", false), ("n2", true)] {
             let body = source.message(id, NOW);
-            let request = Request::post(&source, &body);
+            let request = RawRequest::post(&source, &body);
             let mut client = server.client().await;
             for byte in if chunked {
                 request.chunked(50)
@@ -191,7 +191,7 @@ async fn a_request_may_come_byte_by_byte() {
 async fn a_chunked_body_of_another_form_is_refused() {
     let server = Server::start().await;
     let body = pay().message("n1", NOW);
-    let head = Request::post(&pay(), &body).head("Transfer-Encoding: chunked\r\n");
+    let head = RawRequest::post(&pay(), &body).head("Transfer-Encoding: chunked\r\n");
     let size = format!("{:x}", body.len());
     for chunks in [
         format!("-{size}\r\n{body}\r\n0\r\n\r\n"),
@@ -213,7 +213,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
             &chunks[..20]
         );
     }
-    let old = Request::post(&pay(), &body).line("POST /pay HTTP/1.0");
+    let old = RawRequest::post(&pay(), &body).line("POST /pay HTTP/1.0");
     assert_eq!(
         server.ask(&old.chunked(100)).await.status,
         400,
@@ -229,7 +229,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
     );
 
     // A signature behind the body is none.
-    let unsigned = Request::unsigned(&pay(), &body)
+    let unsigned = RawRequest::unsigned(&pay(), &body)
         .header("Trailer", "Pay-Signature")
         .chunked(100);
     let trailer = format!("Pay-Signature: {}\r\n\r\n", pay().sign(&body)).into_bytes();
@@ -242,7 +242,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
 async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
     let server = Server::start().await;
     let body = pay().message("n1", NOW);
-    let request = Request::post(&pay(), &body);
+    let request = RawRequest::post(&pay(), &body);
     let chunked = request.chunked(body.len());
     for (what, bytes) in [
         (
@@ -296,7 +296,7 @@ async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
 async fn a_head_of_another_form_is_refused() {
     let server = Server::start().await;
     let body = pay().message("n1", NOW);
-    let request = Request::post(&pay(), &body);
+    let request = RawRequest::post(&pay(), &body);
     let length = format!("Content-Length: {}\r\n", body.len());
     for header in [
         "X: a\x00b",
@@ -348,7 +348,7 @@ async fn a_head_of_another_form_is_refused() {
 async fn a_head_may_be_ten_kilobytes_long_and_no_longer() {
     let server = Server::start().await;
     let body = pay().message("n1", NOW);
-    let request = Request::post(&pay(), &body);
+    let request = RawRequest::post(&pay(), &body);
     let length = format!("Content-Length: {}\r\n", body.len());
     let padded = |total: usize| {
         let room = total - request.head(&length).len() - "X: \r\n".len();
@@ -399,19 +399,22 @@ async fn one_connection_carries_request_after_request() {
         for source in both() {
             let body = source.message(&format!("n{round}"), NOW);
             assert_eq!(
-                client.ask(Request::post(&source, &body).bytes()).await.body,
+                client
+                    .ask(RawRequest::post(&source, &body).bytes())
+                    .await
+                    .body,
                 RECORDED
             );
             assert_eq!(
                 client
-                    .ask(Request::post(&source, &body).chunked(40))
+                    .ask(RawRequest::post(&source, &body).chunked(40))
                     .await
                     .status,
                 200
             );
             assert_eq!(
                 client
-                    .ask(Request::unsigned(&source, &body).bytes())
+                    .ask(RawRequest::unsigned(&source, &body).bytes())
                     .await
                     .status,
                 401
@@ -419,7 +422,7 @@ async fn one_connection_carries_request_after_request() {
             assert_eq!(
                 client
                     .ask(
-                        Request::unsigned(&source, &body)
+                        RawRequest::unsigned(&source, &body)
                             .line("POST /no HTTP/1.1")
                             .bytes()
                     )
@@ -429,19 +432,19 @@ async fn one_connection_carries_request_after_request() {
             );
             assert_eq!(
                 client
-                    .ask(Request::new("GET", &source.path()).bytes())
+                    .ask(RawRequest::new("GET", &source.path()).bytes())
                     .await
                     .status,
                 400
             );
             assert_eq!(
                 client
-                    .ask(Request::new("HEAD", &source.path()).bytes())
+                    .ask(RawRequest::new("HEAD", &source.path()).bytes())
                     .await
                     .status,
                 405
             );
-            let challenge = Request::new("GET", "/hmrc?challenge=abc")
+            let challenge = RawRequest::new("GET", "/hmrc?challenge=abc")
                 .body("with a body, which says nothing")
                 .bytes();
             assert_eq!(client.ask(challenge).await.body, r#"{"challenge":"abc"}"#);
@@ -449,11 +452,11 @@ async fn one_connection_carries_request_after_request() {
     }
     // Several at once are answered in their order.
     let posts: Vec<Vec<u8>> = (0..20)
-        .map(|n| Request::post(&hmrc(), hmrc().message(&format!("p{n}"), NOW)).bytes())
+        .map(|n| RawRequest::post(&hmrc(), hmrc().message(&format!("p{n}"), NOW)).bytes())
         .collect();
     client.send(posts.concat()).await;
     client
-        .send(Request::new("GET", "/hmrc?challenge=last").bytes())
+        .send(RawRequest::new("GET", "/hmrc?challenge=last").bytes())
         .await;
     for _ in &posts {
         assert_eq!(client.answer().await.unwrap().body, RECORDED);
@@ -464,7 +467,7 @@ async fn one_connection_carries_request_after_request() {
     );
     assert_eq!(server.keys().await.len(), 6 + 20);
 
-    let closing = Request::new("GET", "/hmrc?challenge=abc")
+    let closing = RawRequest::new("GET", "/hmrc?challenge=abc")
         .header("Connection", "close")
         .bytes();
     assert_eq!(client.ask(closing).await.status, 200);
@@ -483,7 +486,7 @@ async fn bytes_that_are_not_http_get_at_most_a_refusal() {
         b"",
         b"GET",
     ] {
-        let mut client = Client::connect(server.address).await;
+        let mut client = HttpConnection::connect(server.address).await;
         client.send(bytes).await;
         client.finish().await;
         assert!(

@@ -5,8 +5,8 @@ use sender_simulator::Sender;
 use test_support::{
     client::CheckedResponse,
     message::{Source, both},
-    request::{Request, signature_header},
-    server::{Away, NOW, Server},
+    request::{RawRequest, signature_header},
+    server::{NOW, RefusingDestination, Server},
     vectors::{SignatureVector, vectors},
 };
 
@@ -32,7 +32,7 @@ async fn a_signature_that_is_no_text_or_is_cut_by_a_newline_is_refused() {
         let mut client = server.client().await;
         for form in forms {
             let request =
-                Request::unsigned(&source, &body).header(signature_header(source.sender), &form);
+                RawRequest::unsigned(&source, &body).header(signature_header(source.sender), &form);
             refused(
                 &client.ask(request.bytes()).await,
                 String::from_utf8_lossy(&form),
@@ -40,8 +40,8 @@ async fn a_signature_that_is_no_text_or_is_cut_by_a_newline_is_refused() {
         }
 
         // A newline ends the header, and the one behind it the head: the body is another one then.
-        let mut raw =
-            Request::unsigned(&source, &body).head(&format!("Content-Length: {}\r\n", body.len()));
+        let mut raw = RawRequest::unsigned(&source, &body)
+            .head(&format!("Content-Length: {}\r\n", body.len()));
         raw.truncate(raw.len() - 2);
         raw.extend(
             format!(
@@ -76,7 +76,7 @@ async fn spaces_around_a_header_value_are_no_part_of_it() {
         ] {
             let answer = server
                 .ask(
-                    &Request::unsigned(&source, &body)
+                    &RawRequest::unsigned(&source, &body)
                         .header(&name, value)
                         .bytes(),
                 )
@@ -101,10 +101,10 @@ async fn every_vector_is_answered_as_marked() {
         Source::new(&format!("vector-{index}"), sender, &[&vector.secret])
     };
     let sources: Vec<Source> = vectors.iter().enumerate().map(source).collect();
-    let server = Server::with(&sources, Away).await;
+    let server = Server::with(&sources, RefusingDestination).await;
     for (source, vector) in sources.iter().zip(&vectors) {
         let body = vector.body();
-        let request = Request::unsigned(source, &body)
+        let request = RawRequest::unsigned(source, &body)
             .header(signature_header(source.sender), &vector.signature);
         let answer = server.ask(&request.bytes()).await;
         assert_eq!(

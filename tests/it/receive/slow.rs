@@ -11,8 +11,8 @@ use tokio::{
 
 use test_support::{
     message::{both, pay},
-    request::Request,
-    server::{Away, NOW, Server},
+    request::RawRequest,
+    server::{NOW, RefusingDestination, Server},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ async fn a_head_that_takes_longer_than_five_seconds_is_refused() {
         .iter()
         .flat_map(|source| [1, 20, 100].map(|part| (source, part)))
     {
-        let bytes = Request::post(source, source.message("n1", NOW)).bytes();
+        let bytes = RawRequest::post(source, source.message("n1", NOW)).bytes();
         let (mut client, began) = (server.client().await, Instant::now());
         client.send(&bytes[..part]).await;
         assert_eq!(client.answer().await.unwrap().status, 408);
@@ -59,7 +59,7 @@ async fn a_body_that_takes_longer_than_ten_seconds_is_refused_and_leaves_nothing
     let server = Server::start().await;
     pause();
     for source in both() {
-        let request = Request::post(&source, source.message("n1", NOW));
+        let request = RawRequest::post(&source, source.message("n1", NOW));
         for bytes in [request.bytes(), request.chunked(50)] {
             let (mut client, began) = (server.client().await, Instant::now());
             client.send(&bytes[..bytes.len() - 10]).await;
@@ -89,7 +89,7 @@ async fn unread(server: &Server, last: &[u8]) -> TcpStream {
     socket.set_recv_buffer_size(1).unwrap(); // the system makes it the least it can
     let mut stream = socket.connect(server.address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let challenge = Request::new("GET", "/hmrc?challenge=abc").bytes();
+    let challenge = RawRequest::new("GET", "/hmrc?challenge=abc").bytes();
     for request in [challenge.as_slice(); 50].into_iter().chain([last]) {
         stream.write_all(request).await.unwrap();
         sleep(Duration::from_millis(4)).await; // so that it is answered before the next
@@ -102,16 +102,16 @@ async fn connections_whose_answers_are_never_read_are_dropped() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(1).unwrap(); // accepted connections inherit it
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let server = Server::on(socket.listen(64).unwrap(), &both(), Away).await;
+    let server = Server::on(socket.listen(64).unwrap(), &both(), RefusingDestination).await;
     for last in [
-        Request::new("GET", "/hmrc?challenge=abc").bytes(),
-        Request::unsigned(&pay(), "x").bytes(),
-        Request::new("GET", "/")
+        RawRequest::new("GET", "/hmrc?challenge=abc").bytes(),
+        RawRequest::unsigned(&pay(), "x").bytes(),
+        RawRequest::new("GET", "/")
             .header("Connection", "close")
             .bytes(),
         // Their answers close the connection.
-        Request::new("POST", "/pay").head("Content-Length: 0\r\nContent-Length: 0\r\n"),
-        Request::new("POST", "/pay").head("Content-Length: 9000000\r\n"),
+        RawRequest::new("POST", "/pay").head("Content-Length: 0\r\nContent-Length: 0\r\n"),
+        RawRequest::new("POST", "/pay").head("Content-Length: 9000000\r\n"),
     ] {
         let stream = unread(&server, &last).await;
         pause();
@@ -135,7 +135,7 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
     let source = pay();
     let mut strangers = Vec::new();
     for length in [100_000, 1_000_000, 8_000_000].repeat(20) {
-        let long = Request::unsigned(&source, "x".repeat(length)).bytes();
+        let long = RawRequest::unsigned(&source, "x".repeat(length)).bytes();
         let (mut stranger, long) = (server.client().await, long.clone());
         strangers.push(tokio::spawn(async move {
             stranger.send_some(&long[..long.len() - 1]).await; // the last byte is never sent
@@ -146,14 +146,14 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
         let pad = format!("{{\"pad\":\"{}\",", "x".repeat(120_000));
         let padded = source.message(id, NOW).replacen('{', &pad, 1);
         let began = Instant::now();
-        let long = Request::post(&source, &padded).bytes();
+        let long = RawRequest::post(&source, &padded).bytes();
         assert_eq!(server.client().await.ask(&long).await.status, 200);
         assert!(
             began.elapsed() < Duration::from_millis(2500),
             "{:?}",
             began.elapsed()
         );
-        let short = Request::post(&source, source.message(&format!("{id}s"), NOW)).bytes();
+        let short = RawRequest::post(&source, source.message(&format!("{id}s"), NOW)).bytes();
         assert_eq!(server.client().await.ask(&short).await.status, 200);
     }
     assert_eq!(server.keys().await.len(), 6);
@@ -164,7 +164,7 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
 async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
     let server = Server::start().await;
     pause();
-    let challenge = Request::new("GET", "/hmrc?challenge=abc").bytes();
+    let challenge = RawRequest::new("GET", "/hmrc?challenge=abc").bytes();
     let mut client = server.client().await;
     for _ in 0..2 {
         assert_eq!(client.ask(&challenge).await.status, 200);
@@ -185,12 +185,12 @@ async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
 async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
     let server = Server::start().await;
     let body = pay().message("n1", NOW);
-    let bytes = Request::post(&pay(), &body)
+    let bytes = RawRequest::post(&pay(), &body)
         .header("Expect", "100-continue")
         .bytes();
     let (mut idle, mut busy) = (server.client().await, server.client().await);
     assert_eq!(
-        idle.ask(Request::new("GET", "/hmrc?challenge=abc").bytes())
+        idle.ask(RawRequest::new("GET", "/hmrc?challenge=abc").bytes())
             .await
             .status,
         200

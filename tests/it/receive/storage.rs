@@ -16,10 +16,10 @@ use test_support::{
     client::CheckedResponse,
     message::both,
     posted,
-    request::Request,
+    request::RawRequest,
     server::FixedClock,
     server::{NOW, Server},
-    silent::Silent,
+    silent::SilentInbox,
 };
 
 /// The one figure that is a promise: Pay hangs up at 3 s.
@@ -44,7 +44,7 @@ async fn a_stalled_inbox_is_answered_503_in_time_and_recovers() {
         let mut client = server.client().await;
         let began = Instant::now();
         let answer = client
-            .ask(Request::post(source, source.message(&format!("n{n}"), NOW)).bytes())
+            .ask(RawRequest::post(source, source.message(&format!("n{n}"), NOW)).bytes())
             .await;
         (answer, began.elapsed())
     });
@@ -180,7 +180,7 @@ async fn an_inbox_that_never_answers_is_given_up_in_time() {
         let (body, configured) = (source.message("n1", NOW), source.configured());
         let signature = source.sign(&body);
         let name = configured.name.to_string();
-        let (inbox, keyring) = (Arc::new(Silent), Keyring::fixed([configured]));
+        let (inbox, keyring) = (Arc::new(SilentInbox), Keyring::fixed([configured]));
         let (place, clock) = ((&inbox, &keyring), Arc::new(FixedClock));
         let began = Instant::now();
         let received = posted::post(place, clock, &name, &signature, body).await;

@@ -13,11 +13,11 @@ use std::{
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-        SourceFilter, SummaryRequest,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
+        DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter,
+        RowPage, SourceFilter, SummaryRequest,
     },
     senders::{Entry, EventName},
 };
@@ -26,14 +26,14 @@ use tokio::sync::Notify;
 
 /// Counts instants, and ends everything at one of them.
 #[derive(Default)]
-pub(crate) struct Fuse {
+pub(crate) struct CrashPoint {
     burnt: AtomicUsize,
     /// After so many instants; none is never.
     length: usize,
     blown: Notify,
 }
 
-impl Fuse {
+impl CrashPoint {
     pub(crate) fn of(length: usize) -> Arc<Self> {
         Arc::new(Self {
             length,
@@ -77,25 +77,25 @@ impl Fuse {
 }
 
 /// What a run sees of an inbox, and nothing else: whatever it has no business with panics.
-pub(crate) struct Fused {
+pub(crate) struct CrashingInbox {
     pub(crate) inbox: SqliteInbox,
-    pub(crate) fuse: Arc<Fuse>,
+    pub(crate) fuse: Arc<CrashPoint>,
     /// How many more rows it takes before it refuses.
     pub(crate) room: AtomicUsize,
 }
 
-impl Fused {
+impl CrashingInbox {
     pub(crate) fn new(inbox: SqliteInbox) -> Self {
         Self {
             inbox,
-            fuse: Fuse::of(0),
+            fuse: CrashPoint::of(0),
             room: AtomicUsize::new(usize::MAX),
         }
     }
 }
 
-impl ReceiveInbox for Fused {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+impl ReceiveInbox for CrashingInbox {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let taken = self
             .room
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |room| {
@@ -112,7 +112,7 @@ impl ReceiveInbox for Fused {
     }
 }
 
-impl DeliveryInbox for Fused {
+impl DeliveryInbox for CrashingInbox {
     async fn find_due(
         &self,
         _: &SourceFilter,
@@ -135,7 +135,7 @@ impl DeliveryInbox for Fused {
         unreachable!()
     }
 
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, _: &Fence, _: &Mark) -> Result<MarkOutcome, InboxError> {
         unreachable!()
     }
 
@@ -152,7 +152,7 @@ impl DeliveryInbox for Fused {
     }
 }
 
-impl ReconcileInbox for Fused {
+impl ReconcileInbox for CrashingInbox {
     async fn ledger_entries(
         &self,
         source: &SourceName,
@@ -193,7 +193,7 @@ impl ReconcileInbox for Fused {
     }
 }
 
-impl ReadInbox for Fused {
+impl ReadInbox for CrashingInbox {
     async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
         unreachable!()
     }
@@ -207,16 +207,16 @@ impl ReadInbox for Fused {
     }
 }
 
-impl OperatorInbox for Fused {
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<Replayed, InboxError> {
+impl OperatorInbox for CrashingInbox {
+    async fn replay(&self, _: &Key, _: Timestamp) -> Result<ReplayOutcome, InboxError> {
         unreachable!()
     }
 
-    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<DiscardOutcome, InboxError> {
         unreachable!()
     }
 
-    async fn import(&self, _: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, _: &Row) -> Result<ImportOutcome, InboxError> {
         unreachable!()
     }
 
@@ -225,7 +225,7 @@ impl OperatorInbox for Fused {
     }
 }
 
-impl AuditInbox for Fused {
+impl AuditInbox for CrashingInbox {
     async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
         unreachable!()
     }

@@ -6,7 +6,7 @@ use pillarbox::{
     domain::{Origin, State},
     reconcile::{ReconcileStats, RunEnd, RunOptions, hmrc::BoxPosition},
 };
-use sender_simulator::apis::ppns::NotificationStatus;
+use sender_simulator::apis::ppns::BoxNotificationStatus;
 
 use super::{
     machine::minutes,
@@ -161,7 +161,7 @@ async fn a_pushed_notification_is_a_duplicate_and_is_acknowledged() {
             .map(|it| it.id.clone())
             .collect();
         ids.iter()
-            .for_each(|id| boxes.set_status(id, NotificationStatus::Failed));
+            .for_each(|id| boxes.set_status(id, BoxNotificationStatus::Failed));
     });
     rig.add(BOX, minutes(0));
     let outcome = rig

@@ -377,7 +377,7 @@ async fn an_inbox_that_refuses_ends_the_run_and_nothing_unstored_is_acknowledged
 
 #[tokio::test]
 async fn a_notification_that_fails_during_a_run_is_found_among_the_failed() {
-    use sender_simulator::apis::ppns::NotificationStatus::{Failed, Pending};
+    use sender_simulator::apis::ppns::BoxNotificationStatus::{Failed, Pending};
     let rig = with(250).await;
     let given_up = |boxes: &mut PpnsBoxes| {
         let pending: Vec<String> = boxes

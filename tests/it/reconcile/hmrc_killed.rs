@@ -9,14 +9,14 @@ use sender_simulator::apis::{
 };
 
 use super::{
-    fused::Fuse,
+    fused::CrashPoint,
     machine::minutes,
     ppns::{BOX, HmrcRig, SECOND_BOX},
 };
 
 /// Two boxes, both kinds of notifications, one that cannot be acknowledged, and a run that ends
 /// after so many instants.
-async fn rig(length: usize) -> (HmrcRig, Arc<Fuse>) {
+async fn rig(length: usize) -> (HmrcRig, Arc<CrashPoint>) {
     let mut rig = HmrcRig::new().await;
     for number in 0..3 {
         rig.add(BOX, minutes(number));
@@ -24,7 +24,7 @@ async fn rig(length: usize) -> (HmrcRig, Arc<Fuse>) {
         rig.add(SECOND_BOX, minutes(number));
     }
     rig.put(BOX, minutes(5), |it| it.with_defect(ListDefect::NoId));
-    let fuse = Fuse::of(length);
+    let fuse = CrashPoint::of(length);
     rig.machine.inbox.fuse = Arc::clone(&fuse);
     for endpoint in [
         PpnsEndpoint::Token,
@@ -32,7 +32,8 @@ async fn rig(length: usize) -> (HmrcRig, Arc<Fuse>) {
         PpnsEndpoint::Acknowledge,
     ] {
         // HMRC has processed the call, and the response is lost.
-        let burn = |fuse: Arc<Fuse>| ScriptedStep::then(move |_: &mut PpnsBoxes| _ = fuse.burn());
+        let burn =
+            |fuse: Arc<CrashPoint>| ScriptedStep::then(move |_: &mut PpnsBoxes| _ = fuse.burn());
         rig.ppns
             .script(endpoint, (0..9).map(|_| burn(Arc::clone(&fuse))));
     }

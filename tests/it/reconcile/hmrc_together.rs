@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use pillarbox::{
     domain::{Clock, SourceName, Timestamp},
     inbox::{KvEntry, KvKey, ReconcileInbox},
-    reconcile::{RunEnd, RunOptions, Sleeper},
+    reconcile::{RunEnd, RunOptions, RunSleeper},
 };
 use tokio::sync::Notify;
 
@@ -21,20 +21,20 @@ use test_support::manual_clock::ManualClock;
 
 /// A clock for several runs: it passes only while all of them wait, to the instant at which the
 /// first goes on. A call that is under way takes no time.
-struct Together {
+struct ConcurrentClock {
     clock: Arc<ManualClock>,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingRuns>,
     passed: Notify,
 }
 
-struct Waiting {
+struct WaitingRuns {
     runs: usize,
     until: Vec<Timestamp>,
 }
 
-impl Together {
+impl ConcurrentClock {
     fn new(clock: &Arc<ManualClock>, runs: usize) -> Self {
-        let waiting = Mutex::new(Waiting {
+        let waiting = Mutex::new(WaitingRuns {
             runs,
             until: Vec::new(),
         });
@@ -63,7 +63,7 @@ impl Together {
     }
 }
 
-impl Sleeper for Together {
+impl RunSleeper for ConcurrentClock {
     fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
         async move {
             let until = self.clock.now().plus(time);
@@ -114,7 +114,7 @@ async fn two_sources_of_one_application_keep_its_limits_together() {
     }
     let (access, options) = (rig.access(&[BOX, SECOND_BOX]), RunOptions::default());
     let other = SourceName::new("other").unwrap();
-    let together = Together::new(&rig.clock, 2);
+    let together = ConcurrentClock::new(&rig.clock, 2);
     let run = async |source| {
         let outcome = rig.outcome(&together, source, &access, &options).await;
         together.leave();

@@ -14,7 +14,7 @@ use pillarbox::{
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
     reconcile::{
         NetworkTransport, ProgressEvent, RunContext, RunOptions, RunOutcome, RunReporter,
-        SenderAccess, Sleeper, run,
+        RunSleeper, SenderAccess, run,
     },
     senders::Acceptance,
 };
@@ -22,7 +22,7 @@ use pillarbox_cli::sqlite::SqliteInbox;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::fused::Fused;
+use super::fused::CrashingInbox;
 use test_support::manual_clock::ManualClock;
 
 /// The clock of the machine: the senders' own, unless it is wrong.
@@ -58,16 +58,16 @@ impl RunReporter for ToldReporter {
     }
 }
 
-pub(crate) struct Machine {
+pub(crate) struct ReconcileMachine {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) local: Arc<SkewedClock>,
-    pub(crate) inbox: Fused,
+    pub(crate) inbox: CrashingInbox,
     pub(crate) stop: CancellationToken,
     pub(crate) told: ToldReporter,
     _folder: TempDir,
 }
 
-impl Machine {
+impl ReconcileMachine {
     pub(crate) fn new(clock: &Arc<ManualClock>) -> Self {
         let folder = TempDir::new().unwrap();
         Self {
@@ -76,7 +76,9 @@ impl Machine {
                 clock: clock.clone(),
                 wrong_by: AtomicI64::new(0),
             }),
-            inbox: Fused::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap()),
+            inbox: CrashingInbox::new(
+                SqliteInbox::create(&folder.path().join("inbox.db")).unwrap(),
+            ),
             stop: CancellationToken::new(),
             told: ToldReporter::default(),
             _folder: folder,
@@ -85,7 +87,7 @@ impl Machine {
 
     pub(crate) async fn run(
         &self,
-        sleeper: &dyn Sleeper,
+        sleeper: &dyn RunSleeper,
         source: &SourceName,
         access: &SenderAccess,
         options: &RunOptions,

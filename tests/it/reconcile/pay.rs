@@ -21,7 +21,7 @@ use sender_simulator::{
 
 use super::{
     machine::minutes,
-    pay_api::{API_KEY, Lost, PayRig, named},
+    pay_api::{API_KEY, LostEvents, PayRig, named},
 };
 use test_support::manual_clock::sender_time;
 
@@ -162,7 +162,7 @@ async fn a_lost_second_refund_is_missing_although_the_first_was_received() {
     };
     let id = payment.id().to_owned();
     rig.push(&[payment], second).await;
-    assert_eq!(named(&rig.run().await.1), Lost::new(), "just seen");
+    assert_eq!(named(&rig.run().await.1), LostEvents::new(), "just seen");
     rig.clock.pass(minutes(3 * 60));
     let (_, report) = rig.run_by_hand().await;
     assert_eq!(named(&report), [(id, ExpectedEvent::Refunded)].into());
@@ -431,5 +431,5 @@ async fn a_telephone_payment_is_never_missing_its_success() {
         .with(|accounts| accounts.add(API_KEY, [telephone.clone()]));
     rig.push(std::slice::from_ref(&telephone), |_| false).await;
     let (_, report) = rig.run().await;
-    assert_eq!(named(&report), Lost::new());
+    assert_eq!(named(&report), LostEvents::new());
 }

@@ -20,7 +20,7 @@ use sender_simulator::{
     signature,
 };
 
-use super::machine::{Machine, minutes};
+use super::machine::{ReconcileMachine, minutes};
 use test_support::manual_clock::{ManualClock, sender_time};
 
 pub(crate) const API_KEY: &str = "api_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
@@ -32,11 +32,11 @@ const DAY: Duration = minutes(24 * 60);
 const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
 
 /// A missing event, by its payment.
-pub(crate) type Lost = BTreeSet<(String, ExpectedEvent)>;
+pub(crate) type LostEvents = BTreeSet<(String, ExpectedEvent)>;
 
 pub(crate) struct PayRig {
     pub(crate) api: PayApi,
-    pub(crate) machine: Machine,
+    pub(crate) machine: ReconcileMachine,
     pub(crate) source: SourceName,
     /// What the webhook subscribes to; `None` without one.
     pub(crate) events: Option<Vec<&'static str>>,
@@ -45,9 +45,9 @@ pub(crate) struct PayRig {
 }
 
 impl Deref for PayRig {
-    type Target = Machine;
+    type Target = ReconcileMachine;
 
-    fn deref(&self) -> &Machine {
+    fn deref(&self) -> &ReconcileMachine {
         &self.machine
     }
 }
@@ -59,7 +59,7 @@ impl PayRig {
         api.with(|accounts| accounts.open(API_KEY));
         Self {
             api,
-            machine: Machine::new(&clock),
+            machine: ReconcileMachine::new(&clock),
             source: SourceName::new("pay").unwrap(),
             events: Some(SenderKind::GOVUK_PAY.config.webhook_events.to_vec()),
             runs: Mutex::default(),
@@ -102,8 +102,8 @@ impl PayRig {
         &self,
         payments: &[SimulatedPayment],
         mut loses: impl FnMut(&PaymentWebhook) -> bool,
-    ) -> Lost {
-        let (mut arriving, mut lost) = (Vec::new(), Lost::new());
+    ) -> LostEvents {
+        let (mut arriving, mut lost) = (Vec::new(), LostEvents::new());
         for payment in payments {
             for webhook in payment
                 .webhooks(&*self.clock)
@@ -286,8 +286,8 @@ impl PayRig {
 }
 
 /// What a report names.
-pub(crate) fn named(report: &PaymentsReport) -> Lost {
-    let named: Lost = report
+pub(crate) fn named(report: &PaymentsReport) -> LostEvents {
+    let named: LostEvents = report
         .missing
         .iter()
         .map(|one| (one.payment.as_str().to_owned(), one.what))

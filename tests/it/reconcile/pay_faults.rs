@@ -13,13 +13,13 @@ use sender_simulator::apis::{
 
 use super::{
     machine::minutes,
-    pay_api::{API_KEY, Lost, PayRig, named},
+    pay_api::{API_KEY, LostEvents, PayRig, named},
 };
 
 const DAY: Duration = minutes(24 * 60);
 
 /// A few payments without any webhooks.
-async fn lost(count: u32) -> (PayRig, Lost) {
+async fn lost(count: u32) -> (PayRig, LostEvents) {
     let rig = PayRig::new().await;
     let payments = rig.live(count, 9 * DAY);
     let lost = rig.push(&payments, |_| true).await;
@@ -270,7 +270,7 @@ async fn runs_that_have_little_time_get_to_the_end_between_them() {
             number % 7 == 0
         })
         .await;
-    let (mut found, mut runs) = (Lost::new(), 0);
+    let (mut found, mut runs) = (LostEvents::new(), 0);
     loop {
         runs += 1;
         let (ended, report) = rig.run_as(&rig.within(Duration::from_secs(20))).await;
@@ -341,7 +341,7 @@ async fn of_two_sweeps_at_once_the_second_ends_at_once() {
         named(&first)
             .union(&named(&second))
             .cloned()
-            .collect::<Lost>(),
+            .collect::<LostEvents>(),
         lost
     );
 }

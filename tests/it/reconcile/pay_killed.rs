@@ -9,17 +9,17 @@ use sender_simulator::apis::{
 };
 
 use super::{
-    fused::Fuse,
+    fused::CrashPoint,
     machine::minutes,
-    pay_api::{Lost, PayRig, named},
+    pay_api::{LostEvents, PayRig, named},
 };
 
 /// A payment of each kind without webhooks, and a run that ends after so many instants.
-async fn rig(length: usize) -> (PayRig, Lost, Arc<Fuse>) {
+async fn rig(length: usize) -> (PayRig, LostEvents, Arc<CrashPoint>) {
     let mut rig = PayRig::new().await;
     let payments = rig.live(15, minutes(9 * 24 * 60));
     let lost = rig.push(&payments, |_| true).await;
-    let fuse = Fuse::of(length);
+    let fuse = CrashPoint::of(length);
     rig.machine.inbox.fuse = Arc::clone(&fuse);
     for endpoint in [
         PayEndpoint::Search,
@@ -27,7 +27,8 @@ async fn rig(length: usize) -> (PayRig, Lost, Arc<Fuse>) {
         PayEndpoint::Events,
         PayEndpoint::Refunds,
     ] {
-        let burn = |fuse: Arc<Fuse>| ScriptedStep::then(move |_: &mut PayAccounts| _ = fuse.burn());
+        let burn =
+            |fuse: Arc<CrashPoint>| ScriptedStep::then(move |_: &mut PayAccounts| _ = fuse.burn());
         rig.api
             .script(endpoint, (0..30).map(|_| burn(Arc::clone(&fuse))));
     }

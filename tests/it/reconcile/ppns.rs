@@ -4,18 +4,18 @@ use std::{collections::BTreeSet, ops::Deref, time::Duration};
 
 use pillarbox::{
     domain::SourceName,
-    reconcile::{RunEnd, RunFindings, RunOptions, RunOutcome, SenderAccess, Sleeper, hmrc},
+    reconcile::{RunEnd, RunFindings, RunOptions, RunOutcome, RunSleeper, SenderAccess, hmrc},
     secrets::Secret,
 };
 use sender_simulator::{
     apis::{
-        Ppns,
-        ppns::{BoxNotification, NotificationStatus, PpnsApplication, PpnsEndpoint},
+        PpnsApi,
+        ppns::{BoxNotification, BoxNotificationStatus, PpnsApplication, PpnsEndpoint},
     },
     hmrc::HmrcMessage,
 };
 
-use super::machine::Machine;
+use super::machine::ReconcileMachine;
 use test_support::manual_clock::{ManualClock, sender_time};
 
 pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
@@ -30,15 +30,15 @@ pub(crate) const SECRET: &str = "a-client-secret-of-the-application";
 const PUSHED: Duration = Duration::from_secs(6 * 60 * 60);
 
 pub(crate) struct HmrcRig {
-    pub(crate) ppns: Ppns,
-    pub(crate) machine: Machine,
+    pub(crate) ppns: PpnsApi,
+    pub(crate) machine: ReconcileMachine,
     pub(crate) source: SourceName,
 }
 
 impl Deref for HmrcRig {
-    type Target = Machine;
+    type Target = ReconcileMachine;
 
-    fn deref(&self) -> &Machine {
+    fn deref(&self) -> &ReconcileMachine {
         &self.machine
     }
 }
@@ -46,7 +46,7 @@ impl Deref for HmrcRig {
 impl HmrcRig {
     pub(crate) async fn new() -> Self {
         let clock = ManualClock::new();
-        let ppns = Ppns::start(0, clock.clone()).await.unwrap();
+        let ppns = PpnsApi::start(0, clock.clone()).await.unwrap();
         ppns.with(|boxes| {
             boxes.register(PpnsApplication::new(CLIENT, SECRET));
             boxes.register(PpnsApplication::new("another", "secret of another"));
@@ -57,7 +57,7 @@ impl HmrcRig {
         });
         Self {
             ppns,
-            machine: Machine::new(&clock),
+            machine: ReconcileMachine::new(&clock),
             source: SourceName::new("hmrc").unwrap(),
         }
     }
@@ -85,9 +85,9 @@ impl HmrcRig {
         how: impl Fn(BoxNotification) -> BoxNotification,
     ) -> String {
         let status = if ago < PUSHED {
-            NotificationStatus::Pending
+            BoxNotificationStatus::Pending
         } else {
-            NotificationStatus::Failed
+            BoxNotificationStatus::Failed
         };
         let number = self.ppns.with(|boxes| boxes.notifications().len());
         let new = BoxNotification::new(
@@ -122,7 +122,7 @@ impl HmrcRig {
         (outcome.ended, boxes)
     }
 
-    pub(crate) async fn outcome<S: Sleeper>(
+    pub(crate) async fn outcome<S: RunSleeper>(
         &self,
         sleeper: &S,
         source: &SourceName,

@@ -6,8 +6,8 @@ use super::heard::{ApiResponse, hear};
 use reqwest::{Method, RequestBuilder};
 use sender_simulator::{
     apis::{
-        Ppns,
-        ppns::{BoxNotification, NotificationStatus, PpnsApplication, READ_SCOPE, WRITE_SCOPE},
+        PpnsApi,
+        ppns::{BoxNotification, BoxNotificationStatus, PpnsApplication, READ_SCOPE, WRITE_SCOPE},
     },
     hmrc::HmrcMessage,
 };
@@ -18,17 +18,17 @@ pub(crate) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 pub(crate) const FOREIGN_BOX: &str = "11111111-c37c-4f03-b719-63571333624c";
 pub(crate) const ACCEPT: &str = "application/vnd.hmrc.1.0+json";
 
-pub(crate) struct Hmrc {
-    pub(crate) ppns: Ppns,
+pub(crate) struct PpnsClient {
+    pub(crate) ppns: PpnsApi,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) client: reqwest::Client,
     pub(crate) token: String,
 }
 
-impl Hmrc {
+impl PpnsClient {
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::new();
-        let ppns = Ppns::start(0, clock.clone()).await.unwrap();
+        let ppns = PpnsApi::start(0, clock.clone()).await.unwrap();
         ppns.with(|boxes| {
             boxes.register(PpnsApplication::new("client-1", "secret-1"));
             boxes.register(PpnsApplication::new("client-2", "secret-2"));
@@ -104,7 +104,7 @@ impl Hmrc {
     }
 
     /// Puts a notification into the box and returns its id.
-    pub(crate) fn add(&self, status: NotificationStatus) -> String {
+    pub(crate) fn add(&self, status: BoxNotificationStatus) -> String {
         let notification =
             BoxNotification::new(BOX, HmrcMessage::json(r#"{"key":"value"}"#), &*self.clock)
                 .with_status(status);
@@ -113,7 +113,7 @@ impl Hmrc {
         id
     }
 
-    pub(crate) fn status(&self, id: &str) -> NotificationStatus {
+    pub(crate) fn status(&self, id: &str) -> BoxNotificationStatus {
         self.ppns.with(|boxes| boxes.status(id)).unwrap()
     }
 }

@@ -2,31 +2,31 @@
 
 use reqwest::Method;
 use sender_simulator::{
-    apis::ppns::{BoxNotification, NotificationStatus, PpnsEndpoint, StatusCounts},
+    apis::ppns::{BoxNotification, BoxNotificationStatus, PpnsEndpoint, StatusCounts},
     hmrc::HmrcMessage,
 };
 
-use super::hmrc::{ACCEPT, BOX, FOREIGN_BOX, Hmrc, body_of};
+use super::hmrc::{ACCEPT, BOX, FOREIGN_BOX, PpnsClient, body_of};
 
 const UNKNOWN: &str = "33333333-8096-40d1-87ef-9a2a103eeb85";
 
 #[tokio::test]
 async fn what_is_acknowledged_is_done_with_and_may_be_so_again() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let ids = [
-        NotificationStatus::Pending,
-        NotificationStatus::Failed,
-        NotificationStatus::Acknowledged,
+        BoxNotificationStatus::Pending,
+        BoxNotificationStatus::Failed,
+        BoxNotificationStatus::Acknowledged,
     ]
     .map(|status| hmrc.add(status));
-    let untouched = hmrc.add(NotificationStatus::Pending);
+    let untouched = hmrc.add(BoxNotificationStatus::Pending);
     for _ in 0..2 {
         let heard = hmrc.acknowledge(body_of(&ids)).await;
         assert_eq!((heard.status, heard.text.as_str()), (204, ""));
     }
     assert!(
         ids.iter()
-            .all(|id| hmrc.status(id) == NotificationStatus::Acknowledged)
+            .all(|id| hmrc.status(id) == BoxNotificationStatus::Acknowledged)
     );
     assert_eq!(hmrc.list("?status=PENDING").await.ids(), [untouched]);
     assert_eq!(
@@ -45,8 +45,8 @@ async fn what_is_acknowledged_is_done_with_and_may_be_so_again() {
 
 #[tokio::test]
 async fn unknown_and_foreign_ids_are_passed_over_in_silence() {
-    let hmrc = Hmrc::start().await;
-    let own = hmrc.add(NotificationStatus::Pending);
+    let hmrc = PpnsClient::start().await;
+    let own = hmrc.add(BoxNotificationStatus::Pending);
     let foreign = BoxNotification::new(FOREIGN_BOX, HmrcMessage::json("1"), &*hmrc.clock);
     let foreign_id = foreign.id.clone();
     hmrc.ppns.with(|boxes| boxes.add(foreign));
@@ -59,16 +59,16 @@ async fn unknown_and_foreign_ids_are_passed_over_in_silence() {
     assert_eq!(
         (hmrc.status(&own), hmrc.status(&foreign_id)),
         (
-            NotificationStatus::Acknowledged,
-            NotificationStatus::Pending
+            BoxNotificationStatus::Acknowledged,
+            BoxNotificationStatus::Pending
         )
     );
 }
 
 #[tokio::test]
 async fn a_body_with_anything_wrong_acknowledges_nothing() {
-    let hmrc = Hmrc::start().await;
-    let id = hmrc.add(NotificationStatus::Pending);
+    let hmrc = PpnsClient::start().await;
+    let id = hmrc.add(BoxNotificationStatus::Pending);
     let others: Vec<String> = (0..100)
         .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
         .collect();
@@ -97,7 +97,7 @@ async fn a_body_with_anything_wrong_acknowledges_nothing() {
             heard.json()["message"],
             "JSON body is invalid against expected format"
         );
-        assert_eq!(hmrc.status(&id), NotificationStatus::Pending, "{body}");
+        assert_eq!(hmrc.status(&id), BoxNotificationStatus::Pending, "{body}");
     }
     assert_eq!(hmrc.ppns.calls().acknowledged(), [""; 0]);
     assert_eq!(
@@ -105,13 +105,13 @@ async fn a_body_with_anything_wrong_acknowledges_nothing() {
         204,
         "a hundred are taken"
     );
-    assert_eq!(hmrc.status(&id), NotificationStatus::Acknowledged);
+    assert_eq!(hmrc.status(&id), BoxNotificationStatus::Acknowledged);
 }
 
 #[tokio::test]
 async fn the_request_around_the_body_must_be_right_too() {
-    let mut hmrc = Hmrc::start().await;
-    let id = hmrc.add(NotificationStatus::Pending);
+    let mut hmrc = PpnsClient::start().await;
+    let id = hmrc.add(BoxNotificationStatus::Pending);
     let body = body_of(&[&id]);
     let json = "application/json";
     let acknowledgement =
@@ -173,7 +173,7 @@ async fn the_request_around_the_body_must_be_right_too() {
             (status, code.to_owned()),
             "{name}"
         );
-        assert_eq!(hmrc.status(&id), NotificationStatus::Pending, "{name}");
+        assert_eq!(hmrc.status(&id), BoxNotificationStatus::Pending, "{name}");
     }
     hmrc.token = hmrc.token_for("read:pull-notifications").await;
     assert_eq!(
@@ -200,10 +200,10 @@ async fn the_request_around_the_body_must_be_right_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_and_acknowledgements_at_once_lose_nothing_and_never_see_half_of_one() {
     const PAIRS: usize = 40;
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     hmrc.ppns.with(|boxes| boxes.set_rate_limit(usize::MAX));
     let ids: Vec<String> = (0..2 * PAIRS)
-        .map(|_| hmrc.add(NotificationStatus::Pending))
+        .map(|_| hmrc.add(BoxNotificationStatus::Pending))
         .collect();
     let acknowledging = ids.chunks(2).map(|pair| hmrc.acknowledge(body_of(pair)));
     let listing = (0..PAIRS).map(|_| hmrc.list("?status=PENDING"));

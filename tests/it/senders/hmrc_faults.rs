@@ -5,21 +5,21 @@ use std::time::Duration;
 use reqwest::Method;
 use sender_simulator::{
     apis::{
-        ApiResponse, CallOutcome, Ppns, ScriptedStep,
-        ppns::{BoxNotification, NotificationStatus, PpnsBoxes, PpnsEndpoint, PpnsError},
+        ApiResponse, CallOutcome, PpnsApi, ScriptedStep,
+        ppns::{BoxNotification, BoxNotificationStatus, PpnsBoxes, PpnsEndpoint, PpnsError},
     },
     hmrc::HmrcMessage,
 };
 
 use super::{
     heard::hear,
-    hmrc::{BOX, Hmrc, body_of},
+    hmrc::{BOX, PpnsClient, body_of},
 };
 
 #[tokio::test]
 async fn scripted_calls_get_the_scripted_response_and_have_no_effect() {
-    let hmrc = Hmrc::start().await;
-    let id = hmrc.add(NotificationStatus::Pending);
+    let hmrc = PpnsClient::start().await;
+    let id = hmrc.add(BoxNotificationStatus::Pending);
     let faults = [
         (PpnsError::InvalidCredentials, 401),
         (PpnsError::Throttled, 429),
@@ -37,7 +37,7 @@ async fn scripted_calls_get_the_scripted_response_and_have_no_effect() {
     for (problem, status) in faults {
         let heard = hmrc.acknowledge(body_of(&[&id])).await;
         assert_eq!(heard.refusal(), (status, problem.code().to_owned()));
-        assert_eq!(hmrc.status(&id), NotificationStatus::Pending);
+        assert_eq!(hmrc.status(&id), BoxNotificationStatus::Pending);
     }
     assert_eq!(hmrc.acknowledge(body_of(&[&id])).await.status, 204);
 
@@ -58,7 +58,7 @@ async fn scripted_calls_get_the_scripted_response_and_have_no_effect() {
 
 #[tokio::test]
 async fn an_answer_can_be_anything_at_all() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let busy = ApiResponse::empty(503).with("retry-after", "7");
     let moved = ApiResponse::empty(301).with("location", "/elsewhere");
     let cut = ApiResponse::json(200, r#"[{"notificationId":"#);
@@ -110,22 +110,22 @@ async fn an_answer_can_be_anything_at_all() {
 
 #[tokio::test]
 async fn a_connection_can_close_before_the_work_or_after_it() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     for (step, status, outcome, acknowledged) in [
         (
             ScriptedStep::CloseBefore,
-            NotificationStatus::Pending,
+            BoxNotificationStatus::Pending,
             CallOutcome::Lost,
             0,
         ),
         (
             ScriptedStep::CloseAfter,
-            NotificationStatus::Acknowledged,
+            BoxNotificationStatus::Acknowledged,
             CallOutcome::Withheld(204),
             1,
         ),
     ] {
-        let id = hmrc.add(NotificationStatus::Pending);
+        let id = hmrc.add(BoxNotificationStatus::Pending);
         hmrc.ppns.script(PpnsEndpoint::Acknowledge, [step]);
         let request = hmrc
             .acknowledgement(BOX)
@@ -140,7 +140,7 @@ async fn a_connection_can_close_before_the_work_or_after_it() {
             (outcome, None, acknowledged)
         );
     }
-    let id = hmrc.add(NotificationStatus::Pending);
+    let id = hmrc.add(BoxNotificationStatus::Pending);
     assert_eq!(
         hmrc.acknowledge(body_of(&[&id])).await.status,
         204,
@@ -150,7 +150,7 @@ async fn a_connection_can_close_before_the_work_or_after_it() {
 
 #[tokio::test]
 async fn an_answer_can_stay_out() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
     let error = hear(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100)))
         .await
@@ -162,10 +162,10 @@ async fn an_answer_can_stay_out() {
 
 #[tokio::test]
 async fn statuses_flip_and_notifications_arrive_between_two_calls() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let (given_up, pushed) = (
-        hmrc.add(NotificationStatus::Pending),
-        hmrc.add(NotificationStatus::Pending),
+        hmrc.add(BoxNotificationStatus::Pending),
+        hmrc.add(BoxNotificationStatus::Pending),
     );
     let late = BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock);
     let late_id = late.id.clone();
@@ -175,8 +175,8 @@ async fn statuses_flip_and_notifications_arrive_between_two_calls() {
         [
             ScriptedStep::Usual,
             ScriptedStep::then(move |boxes: &mut PpnsBoxes| {
-                boxes.set_status(&fails, NotificationStatus::Failed);
-                boxes.set_status(&succeeds, NotificationStatus::Acknowledged);
+                boxes.set_status(&fails, BoxNotificationStatus::Failed);
+                boxes.set_status(&succeeds, BoxNotificationStatus::Acknowledged);
                 boxes.add(late);
             }),
         ],
@@ -193,7 +193,7 @@ async fn statuses_flip_and_notifications_arrive_between_two_calls() {
 
 #[tokio::test]
 async fn the_ledger_shows_every_call_in_its_order() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let id = hmrc.ppns.post(BOX, HmrcMessage::json("1"));
     hmrc.list("?status=PENDING&count=5").await;
     hmrc.acknowledge(body_of(&[&id])).await;
@@ -226,9 +226,9 @@ async fn the_ledger_shows_every_call_in_its_order() {
 
 #[tokio::test]
 async fn a_server_ends_with_its_handle_and_a_port_is_taken_once() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let url = hmrc.ppns.base_url().clone();
-    let again = Ppns::start(url.port().unwrap(), hmrc.clock.clone()).await;
+    let again = PpnsApi::start(url.port().unwrap(), hmrc.clock.clone()).await;
     let Err(taken) = again else {
         panic!("the port is taken twice");
     };

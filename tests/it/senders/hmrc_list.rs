@@ -5,13 +5,13 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use sender_simulator::{
     Clock, Timestamp,
-    apis::ppns::{BoxNotification, ListDefect, NotificationStatus, PpnsEndpoint, READ_SCOPE},
+    apis::ppns::{BoxNotification, BoxNotificationStatus, ListDefect, PpnsEndpoint, READ_SCOPE},
     hmrc::HmrcMessage,
 };
 
 use super::{
     heard::hear,
-    hmrc::{ACCEPT, BOX, FOREIGN_BOX, Hmrc},
+    hmrc::{ACCEPT, BOX, FOREIGN_BOX, PpnsClient},
 };
 
 const LIST: &str =
@@ -19,7 +19,7 @@ const LIST: &str =
 
 #[tokio::test]
 async fn a_list_is_a_bare_array_of_what_a_push_carries() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     assert_eq!(hmrc.list("").await.text, "[]");
     let created = Timestamp::parse("2026-02-10T10:20:23.160Z").unwrap();
     let notification = BoxNotification {
@@ -32,7 +32,7 @@ async fn a_list_is_a_bare_array_of_what_a_push_carries() {
     };
     let notification = notification
         .created(created)
-        .with_status(NotificationStatus::Failed);
+        .with_status(BoxNotificationStatus::Failed);
     let pushed = notification.body().wire;
     hmrc.ppns.with(|boxes| boxes.add(notification));
 
@@ -56,7 +56,7 @@ async fn a_list_is_a_bare_array_of_what_a_push_carries() {
 
 #[tokio::test]
 async fn a_request_is_refused_for_whatever_is_wrong_with_it() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let list = || hmrc.request(Method::GET, LIST);
     let accept = |value: &'static str| list().bearer_auth(&hmrc.token).header("accept", value);
     let path = |method: Method, path: &str| {
@@ -174,7 +174,7 @@ async fn a_request_is_refused_for_whatever_is_wrong_with_it() {
 
 #[tokio::test]
 async fn a_query_is_refused_for_what_the_service_does_not_read() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     for (query, code, message) in [
         (
             "?box=1",
@@ -263,12 +263,12 @@ async fn a_query_is_refused_for_what_the_service_does_not_read() {
 
 #[tokio::test]
 async fn a_status_is_asked_for_in_any_case_and_none_asks_for_all() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let ids = [
-        NotificationStatus::Acknowledged,
-        NotificationStatus::Pending,
-        NotificationStatus::Failed,
-        NotificationStatus::Pending,
+        BoxNotificationStatus::Acknowledged,
+        BoxNotificationStatus::Pending,
+        BoxNotificationStatus::Failed,
+        BoxNotificationStatus::Pending,
     ]
     .map(|status| hmrc.add(status));
     for (query, expected) in [
@@ -289,7 +289,7 @@ async fn a_status_is_asked_for_in_any_case_and_none_asks_for_all() {
 
 #[tokio::test]
 async fn dates_belong_to_what_they_bound_at_both_ends() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let ids = ["10:00:00.000", "10:00:00.001", "11:00:00.000"].map(|time| {
         let created = Timestamp::parse(&format!("2026-03-02T{time}Z")).unwrap();
         let notification =
@@ -321,7 +321,7 @@ async fn dates_belong_to_what_they_bound_at_both_ends() {
 
 #[tokio::test]
 async fn the_oldest_are_first_and_the_default_count_is_a_hundred() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let mut ids: Vec<String> = (0..250)
         .map(|n| {
             let created = hmrc.clock.now().minus(Duration::from_secs(n));
@@ -347,20 +347,20 @@ async fn the_oldest_are_first_and_the_default_count_is_a_hundred() {
 
 #[tokio::test]
 async fn acknowledged_ones_hide_newer_ones_from_a_list_without_a_status() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     for _ in 0..100 {
-        hmrc.add(NotificationStatus::Acknowledged);
+        hmrc.add(BoxNotificationStatus::Acknowledged);
     }
     hmrc.clock.pass(Duration::from_secs(1));
-    let pending = hmrc.add(NotificationStatus::Pending);
+    let pending = hmrc.add(BoxNotificationStatus::Pending);
     assert!(!hmrc.list("").await.ids().contains(&pending));
     assert_eq!(hmrc.list("?status=PENDING").await.ids(), [pending]);
 }
 
 #[tokio::test]
 async fn nothing_can_be_had_for_more_than_30_days() {
-    let mut hmrc = Hmrc::start().await;
-    let id = hmrc.add(NotificationStatus::Failed);
+    let mut hmrc = PpnsClient::start().await;
+    let id = hmrc.add(BoxNotificationStatus::Failed);
     hmrc.clock.pass(Duration::from_secs(30 * 24 * 60 * 60 - 1));
     hmrc.token = hmrc.token_for(READ_SCOPE).await; // the first has long expired
     assert_eq!(
@@ -377,7 +377,7 @@ async fn nothing_can_be_had_for_more_than_30_days() {
 
 #[tokio::test]
 async fn three_calls_a_second_are_taken_from_one_application_and_no_more() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let list = || {
         hmrc.request(Method::GET, LIST)
             .bearer_auth(&hmrc.token)
@@ -411,7 +411,7 @@ async fn three_calls_a_second_are_taken_from_one_application_and_no_more() {
 
 #[tokio::test]
 async fn an_element_that_can_not_be_read_stands_among_good_ones() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     for flaw in [
         ListDefect::NoId,
         ListDefect::BrokenDate,
@@ -421,7 +421,7 @@ async fn an_element_that_can_not_be_read_stands_among_good_ones() {
             BoxNotification::new(BOX, HmrcMessage::json("1"), &*hmrc.clock).with_defect(flaw);
         hmrc.ppns.with(|boxes| boxes.add(flawed));
     }
-    let good = hmrc.add(NotificationStatus::Pending);
+    let good = hmrc.add(BoxNotificationStatus::Pending);
     let list = hmrc.list("?status=PENDING").await.json();
     assert_eq!(list.as_array().unwrap().len(), 4);
     assert!(list[0].get("notificationId").is_none() && list[0]["boxId"] == BOX);

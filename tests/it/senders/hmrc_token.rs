@@ -8,13 +8,13 @@ use sender_simulator::apis::ppns::{
 };
 use serde_json::json;
 
-use super::{heard::hear, hmrc::Hmrc};
+use super::{heard::hear, hmrc::PpnsClient};
 
 const GOOD: &str = "client_id=client-1&client_secret=secret-1&grant_type=client_credentials";
 
 #[tokio::test]
 async fn a_token_response_has_its_lifetime_and_scopes() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     for (scope, expected) in [
         (
             "&scope=read:pull-notifications+write:notifications",
@@ -36,7 +36,7 @@ async fn a_token_response_has_its_lifetime_and_scopes() {
 
 #[tokio::test]
 async fn a_request_for_a_token_is_refused_with_an_oauth_error() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let reader = PpnsApplication {
         scopes: vec![READ_SCOPE.to_owned()],
         ..PpnsApplication::new("reader", "secret-3")
@@ -100,7 +100,7 @@ async fn a_request_for_a_token_is_refused_with_an_oauth_error() {
 
 #[tokio::test]
 async fn credentials_belong_into_a_form_in_the_body() {
-    let hmrc = Hmrc::start().await;
+    let hmrc = PpnsClient::start().await;
     let in_the_query = hmrc.request(Method::POST, &format!("/oauth/token?{GOOD}"));
     let as_json = hmrc
         .request(Method::POST, "/oauth/token")
@@ -120,7 +120,7 @@ async fn credentials_belong_into_a_form_in_the_body() {
 
 #[tokio::test]
 async fn a_token_is_good_until_its_time_is_over_or_it_is_taken_back() {
-    let mut hmrc = Hmrc::start().await;
+    let mut hmrc = PpnsClient::start().await;
     assert_eq!(hmrc.list("").await.status, 200);
     hmrc.clock.pass(TOKEN_LIFETIME - Duration::from_secs(3));
     assert_eq!(hmrc.list("").await.status, 200, "one second before");
@@ -141,7 +141,7 @@ async fn a_token_is_good_until_its_time_is_over_or_it_is_taken_back() {
 
 #[tokio::test]
 async fn a_token_is_good_for_its_own_scopes_only() {
-    let mut hmrc = Hmrc::start().await;
+    let mut hmrc = PpnsClient::start().await;
     for (scope, list, acknowledge) in [
         (READ_SCOPE, 200, 403),
         (WRITE_SCOPE, 403, 400),

@@ -18,13 +18,13 @@ use super::heard::{ApiResponse, hear};
 pub(crate) const KEY: &str = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(crate) struct Pay {
+pub(crate) struct PayApiClient {
     pub(crate) api: PayApi,
     pub(crate) clock: Arc<ManualClock>,
     client: reqwest::Client,
 }
 
-impl Pay {
+impl PayApiClient {
     pub(crate) async fn start() -> Self {
         let clock = ManualClock::new();
         let api = PayApi::start(0, clock.clone()).await.unwrap();

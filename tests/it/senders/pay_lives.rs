@@ -10,7 +10,7 @@ use sender_simulator::{
 use serde_json::Value;
 use test_support::manual_clock::ManualClock;
 
-use super::pay::{DAY, Pay};
+use super::pay::{DAY, PayApiClient};
 
 use PaymentEvent::{Captured, Expired, Failed, Refunded, Succeeded};
 
@@ -60,7 +60,7 @@ fn every_lifecycle_has_its_webhooks_and_none_that_pay_never_sends() {
 
 #[tokio::test]
 async fn the_api_shows_at_each_webhooks_time_the_state_in_the_webhook() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     for life in PaymentLifecycle::ALL {
         let payment = pay.add(life, Duration::ZERO);
         for webhook in payment.webhooks(&*pay.clock) {

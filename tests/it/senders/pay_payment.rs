@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     heard::hear,
-    pay::{DAY, KEY, Pay},
+    pay::{DAY, KEY, PayApiClient},
 };
 use test_support::loopback;
 
@@ -23,7 +23,7 @@ const SUCCESS: (&str, bool, Value) = ("success", true, Value::Null);
 
 #[tokio::test]
 async fn a_payment_has_the_states_of_the_api_and_not_those_of_a_webhook() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let failed = |code: &str| ("failed", true, json!(code));
     for (life, (status, finished, code)) in [
         (PaymentLifecycle::Created, ("created", false, Value::Null)),
@@ -92,7 +92,7 @@ async fn a_payment_has_the_states_of_the_api_and_not_those_of_a_webhook() {
 
 #[tokio::test]
 async fn a_payment_shows_its_capture_and_the_sum_of_its_refunds() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let summary = |status: &str, submitted: u32| {
         json!({"status": status,
         "amount_available": 5000 - submitted, "amount_submitted": submitted})
@@ -133,7 +133,7 @@ async fn a_payment_shows_its_capture_and_the_sum_of_its_refunds() {
 
 #[tokio::test]
 async fn the_captured_date_is_the_day_of_the_confirmation_in_the_api_and_in_webhooks() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let created = Timestamp::parse("2026-02-27T23:57:50Z").unwrap();
     let payment = SimulatedPayment::new(PaymentLifecycle::Captured, created, &*pay.clock);
     pay.api
@@ -149,7 +149,7 @@ async fn the_captured_date_is_the_day_of_the_confirmation_in_the_api_and_in_webh
 
 #[tokio::test]
 async fn a_payment_of_each_kind_has_the_fields_of_the_api_and_not_those_of_a_webhook() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     for (kind, fields) in [
         (
             PaymentKind::Card,
@@ -212,7 +212,7 @@ async fn a_payment_of_each_kind_has_the_fields_of_the_api_and_not_those_of_a_web
 
 #[tokio::test]
 async fn a_payment_changes_its_state_over_time() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let payment = pay.add(PaymentLifecycle::Refunded, Duration::ZERO);
     let target = format!("/v1/payments/{}", payment.id());
     let mut seen = Vec::new();
@@ -253,7 +253,7 @@ async fn a_payment_changes_its_state_over_time() {
 
 #[tokio::test]
 async fn events_are_the_states_a_payment_has_been_in() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     for (life, expected) in [
         (
             PaymentLifecycle::RefundedTwice,
@@ -295,7 +295,7 @@ async fn events_are_the_states_a_payment_has_been_in() {
 
 #[tokio::test]
 async fn refunds_are_listed_each_with_its_own_amount_and_status() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     for (life, ago, expected) in [
         (PaymentLifecycle::Captured, 2 * DAY, &[][..]),
         (PaymentLifecycle::Refunded, 2 * DAY, &[(1500, "success")]),
@@ -340,7 +340,7 @@ async fn refunds_are_listed_each_with_its_own_amount_and_status() {
 
 #[tokio::test]
 async fn an_unknown_payment_is_not_found_with_pays_error() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let foreign = SimulatedPayment::new(PaymentLifecycle::Captured, pay.ago(DAY), &*pay.clock);
     let later = pay.add(PaymentLifecycle::Captured, Duration::ZERO);
     pay.api
@@ -380,7 +380,7 @@ async fn an_unknown_payment_is_not_found_with_pays_error() {
 
 #[tokio::test]
 async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let payment = pay.add(PaymentLifecycle::Captured, DAY);
     let ask = || pay.request(Method::GET, "/v1/payments");
     for (name, request) in [
@@ -405,7 +405,7 @@ async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
 
 #[tokio::test]
 async fn an_account_has_a_limit_of_calls_per_second() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     pay.api.with(|accounts| accounts.set_rate_limit(5));
     let mut statuses = Vec::new();
     for _ in 0..7 {
@@ -435,7 +435,7 @@ async fn an_account_has_a_limit_of_calls_per_second() {
 
 #[tokio::test]
 async fn faults_are_scripted_for_each_endpoint() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let payment = pay.add(PaymentLifecycle::Captured, DAY);
     let target = format!("/v1/payments/{}", payment.id());
     pay.api

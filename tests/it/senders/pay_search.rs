@@ -8,13 +8,13 @@ use sender_simulator::apis::{
 };
 use serde_json::json;
 
-use super::pay::{DAY, KEY, Pay, ids_of};
+use super::pay::{DAY, KEY, PayApiClient, ids_of};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[tokio::test]
 async fn the_newest_come_first_from_a_date_on_and_up_to_another_exclusive() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let ids = [3 * HOUR, HOUR, 2 * HOUR]
         .map(|ago| pay.add(PaymentLifecycle::Captured, ago).id().to_owned());
     let at = |ago: Duration| pay.ago(ago).to_string();
@@ -50,7 +50,7 @@ async fn the_newest_come_first_from_a_date_on_and_up_to_another_exclusive() {
 
 #[tokio::test]
 async fn a_state_and_a_reference_narrow_a_search() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let lives = [
         PaymentLifecycle::Started,
         PaymentLifecycle::CancelledByService,
@@ -89,7 +89,7 @@ async fn a_state_and_a_reference_narrow_a_search() {
 
 #[tokio::test]
 async fn ten_thousand_payments_are_found_page_by_page_through_the_links() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let second = Duration::from_secs(1);
     let payments = SimulatedPayment::several(
         PaymentLifecycle::Captured,
@@ -129,7 +129,7 @@ async fn ten_thousand_payments_are_found_page_by_page_through_the_links() {
 
 #[tokio::test]
 async fn refunds_are_found_by_when_they_were_made_and_name_their_payments() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let twice = pay.add(PaymentLifecycle::RefundedTwice, 2 * DAY);
     pay.add(PaymentLifecycle::Captured, 2 * DAY);
     let page = pay.found("/v1/refunds?display_size=1").await;
@@ -161,7 +161,7 @@ async fn refunds_are_found_by_when_they_were_made_and_name_their_payments() {
 
 #[tokio::test]
 async fn pages_have_the_size_asked_for_and_end() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     for n in 0..5 {
         pay.add(PaymentLifecycle::Captured, DAY + n * HOUR);
     }
@@ -212,7 +212,7 @@ async fn pages_have_the_size_asked_for_and_end() {
 
 #[tokio::test]
 async fn bad_values_are_named_together() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let long = "r".repeat(256);
     for (query, names) in [
         ("?state=declined", "state"),
@@ -253,7 +253,7 @@ async fn bad_values_are_named_together() {
 
 #[tokio::test]
 async fn a_search_lags_behind_what_a_payment_shows_by_its_id() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     pay.api.with(|accounts| accounts.set_lag(HOUR));
     let payment = pay.add(PaymentLifecycle::Refunded, Duration::ZERO);
     let target = format!("/v1/payments/{}", payment.id());
@@ -282,7 +282,7 @@ async fn a_search_lags_behind_what_a_payment_shows_by_its_id() {
 
 #[tokio::test]
 async fn payments_change_and_appear_between_two_pages() {
-    let pay = Pay::start().await;
+    let pay = PayApiClient::start().await;
     let stuck = pay.add(PaymentLifecycle::Started, DAY);
     let other = SimulatedPayment::new(PaymentLifecycle::Captured, pay.ago(HOUR), &*pay.clock);
     let (id, added) = (stuck.id().to_owned(), other.clone());

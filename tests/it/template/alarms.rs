@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pillarbox::telemetry::{METRICS, MetricSet, NAMESPACE};
 use serde_json::{Value, json};
-use test_support::runbook::Runbook;
+use test_support::runbook::RunbookText;
 
-use super::{BOX, Stack, series, series::Series, shapes, stacks};
+use super::{BOX, TemplateStack, series, series::SeriesStatistic, shapes, stacks};
 
 /// Every alarm by the end of its name, with its severity and what missing data means.
 const ALARMS: [(&str, &str, &str); 27] = [
@@ -74,8 +74,8 @@ fn metrics(alarm: &Value) -> Vec<(Value, String, Option<String>)> {
         .collect()
 }
 
-pub(super) fn watched(alarm: &Value) -> Vec<Series> {
-    let series = |(metric, statistic, unit): (Value, String, Option<String>)| Series {
+pub(super) fn watched(alarm: &Value) -> Vec<SeriesStatistic> {
+    let series = |(metric, statistic, unit): (Value, String, Option<String>)| SeriesStatistic {
         namespace: word(&metric["Namespace"]).unwrap(),
         name: word(&metric["MetricName"]).unwrap(),
         dimensions: dimensions(&metric)
@@ -89,7 +89,7 @@ pub(super) fn watched(alarm: &Value) -> Vec<Series> {
 }
 
 /// The alarms of a stack by the end of their names.
-pub(super) fn by_name(stack: &Stack) -> BTreeMap<String, Value> {
+pub(super) fn by_name(stack: &TemplateStack) -> BTreeMap<String, Value> {
     let alarms = stack.of_type("AWS::CloudWatch::Alarm").into_values();
     alarms
         .map(|alarm| {
@@ -150,7 +150,8 @@ fn every_metric_of_ours_is_in_an_alarm_or_on_the_dashboard_or_documented_as_for_
         .flat_map(by_name)
         .flat_map(|(_, alarm)| watched(&alarm));
     let widgets = stacks.iter().flat_map(super::dashboard::shown);
-    let named: BTreeSet<Series> = alarms.chain(widgets.map(|(series, _)| series)).collect();
+    let named: BTreeSet<SeriesStatistic> =
+        alarms.chain(widgets.map(|(series, _)| series)).collect();
     for metric in METRICS {
         let is_named = named
             .iter()
@@ -199,7 +200,7 @@ fn every_alarm_says_what_failed_how_urgent_it_is_and_where_the_runbook_describes
     let run_book = "https://example.gov.uk/runbook";
     let mut met = BTreeSet::new();
     for shape in shapes() {
-        let stack = Stack::with(&[&shape[..], &[("RunBookURL", run_book)]].concat());
+        let stack = TemplateStack::with(&[&shape[..], &[("RunBookURL", run_book)]].concat());
         let given = shape
             .iter()
             .find(|(name, _)| *name == "NotificationTopicArn")
@@ -235,7 +236,7 @@ const ANSWERS: [&str; 5] = [
 
 #[test]
 fn the_runbook_has_a_section_for_each_alarm_and_none_for_another() {
-    let runbook = Runbook::read();
+    let runbook = RunbookText::read();
     let sections: Vec<_> = runbook.alarms().collect();
     let headings: BTreeSet<_> = sections.iter().map(|(name, _)| *name).collect();
     assert_eq!(headings, ALARMS.map(|(name, _, _)| name).into());
@@ -258,7 +259,10 @@ fn the_runbook_has_a_section_for_each_alarm_and_none_for_another() {
 
 #[test]
 fn without_a_page_of_the_team_the_runbook_is_the_one_in_the_repository() {
-    for alarm in Stack::with(&[]).of_type("AWS::CloudWatch::Alarm").values() {
+    for alarm in TemplateStack::with(&[])
+        .of_type("AWS::CloudWatch::Alarm")
+        .values()
+    {
         let description = alarm["Properties"]["AlarmDescription"].as_str().unwrap();
         assert!(
             description.contains("Runbook: docs/runbook.md#"),
@@ -281,7 +285,7 @@ fn alarms_go_to_an_encrypted_topic_of_the_stack_unless_one_is_given() {
         (&[given], &[]),
         (&[("CreateAlarms", "false")], &[]),
     ] {
-        let stack = Stack::with(parameters);
+        let stack = TemplateStack::with(parameters);
         assert_eq!(stack.refusals(), Vec::<String>::new(), "{parameters:?}");
         let found = stack.resources();
         let found: Vec<_> = topic
@@ -290,7 +294,7 @@ fn alarms_go_to_an_encrypted_topic_of_the_stack_unless_one_is_given() {
             .collect();
         assert_eq!(found, made, "{parameters:?}");
     }
-    let stack = Stack::with(&[("AlarmEmail", "team@example.gov.uk")]);
+    let stack = TemplateStack::with(&[("AlarmEmail", "team@example.gov.uk")]);
     assert_eq!(
         stack.properties("AlarmTopic"),
         json!({"KmsMasterKeyId": "<Key.Arn>"})
@@ -315,7 +319,7 @@ fn alarms_go_to_an_encrypted_topic_of_the_stack_unless_one_is_given() {
 #[test]
 fn alarms_can_be_reduced_to_those_that_page_or_to_none() {
     let names = |given: &[(&str, &str)]| -> BTreeSet<String> {
-        by_name(&Stack::with(given)).into_keys().collect()
+        by_name(&TemplateStack::with(given)).into_keys().collect()
     };
     let pages = ALARMS.iter().filter(|(_, severity, _)| *severity == "page");
     let pages: BTreeSet<_> = pages.map(|(name, _, _)| (*name).to_owned()).collect();
@@ -324,7 +328,7 @@ fn alarms_can_be_reduced_to_those_that_page_or_to_none() {
     assert!(names(&[]).is_superset(&pages));
     assert_eq!(names(&[]).len(), 16);
     assert!(
-        !Stack::with(&[("MinimalAlarms", "true")])
+        !TemplateStack::with(&[("MinimalAlarms", "true")])
             .resources()
             .contains_key("Dashboard")
     );
@@ -338,7 +342,7 @@ fn the_functions_write_every_metric_that_an_alarm_of_their_stack_watches() {
         (&[("MinimalAlarms", "true")], "minimal"),
         (&[("CreateAlarms", "false")], "minimal"),
     ] {
-        let stack = Stack::with(parameters);
+        let stack = TemplateStack::with(parameters);
         for (id, _) in super::FUNCTIONS.iter().take(3) {
             let variables = &stack.properties(id)["Environment"]["Variables"];
             assert_eq!(variables["PILLARBOX_METRICS"], word, "{id}");
@@ -366,7 +370,7 @@ fn silence_is_an_alarm_only_for_the_sources_whose_hours_the_team_has_chosen() {
         (&[("PaySilenceHours", "24"), ("Pay", "off")], &[]),
         (&[("PaySilenceHours", "24"), ("MinimalAlarms", "true")], &[]),
     ] {
-        let alarms = by_name(&Stack::with(parameters));
+        let alarms = by_name(&TemplateStack::with(parameters));
         let found: Vec<_> = alarms
             .iter()
             .filter(|(name, _)| name.ends_with("-silent"))
@@ -397,8 +401,8 @@ fn reconciling_is_watched_for_each_source_that_is_pulled_from() {
         ),
         (&[("Reconcile", "on"), ("MinimalAlarms", "true")], vec![]),
     ] {
-        let stack = Stack::with(parameters);
-        let base = by_name(&Stack::with(&[
+        let stack = TemplateStack::with(parameters);
+        let base = by_name(&TemplateStack::with(&[
             (
                 "MinimalAlarms",
                 if stack.condition("Ticket") {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use test_support::repository;
 
-use super::Stack;
+use super::TemplateStack;
 
 #[test]
 fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
@@ -68,7 +68,7 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
         .chain(optional.map(|name| (name, "none")))
         .map(|(n, d)| (n.to_owned(), d))
         .collect();
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let parameters = stack.template()["Parameters"].as_object().unwrap();
     let text = |value: &Value| {
         value
@@ -95,7 +95,7 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
 
 #[test]
 fn every_parameter_is_asked_for_in_a_group() {
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let groups = &stack.template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
     let grouped: Vec<_> = groups
         .as_array()
@@ -194,13 +194,17 @@ fn parameters_that_can_not_work_together_are_refused_before_anything_is_made() {
             "A function URL cannot have a DomainName.",
         ),
     ] {
-        assert_eq!(Stack::with(parameters).refusals(), [says], "{parameters:?}");
+        assert_eq!(
+            TemplateStack::with(parameters).refusals(),
+            [says],
+            "{parameters:?}"
+        );
     }
 }
 
 #[test]
 fn every_window_that_the_template_allows_is_one_that_the_functions_accept() {
-    let parameters = Stack::with(&[]).template()["Parameters"].clone();
+    let parameters = TemplateStack::with(&[]).template()["Parameters"].clone();
     let bounds = |name: &str| ["MinValue", "MaxValue"].map(|end| parameters[name][end].clone());
     assert_eq!(bounds("RetentionDays"), [39, 3650]);
     assert_eq!(bounds("AcceptanceDays"), [31, 60]);
@@ -213,7 +217,11 @@ fn every_window_that_the_template_allows_is_one_that_the_functions_accept() {
         ];
         let fits = days >= 68 || window == 31;
         assert!(!fits || window + 7 < days);
-        assert_eq!(Stack::with(&given).refusals().is_empty(), fits, "{given:?}");
+        assert_eq!(
+            TemplateStack::with(&given).refusals().is_empty(),
+            fits,
+            "{given:?}"
+        );
     }
 }
 

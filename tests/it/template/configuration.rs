@@ -6,7 +6,7 @@ use pillarbox::config::Config;
 
 use test_support::repository;
 
-use super::{BOX, PULLING, Stack, stacks};
+use super::{BOX, PULLING, TemplateStack, stacks};
 
 /// How every secret of a stack begins.
 const SECRET: &str =
@@ -16,7 +16,7 @@ const SECRET: &str =
 const VARIABLES: usize = 4096;
 
 /// The document that every function of a stack is given.
-pub(super) fn document(stack: &Stack) -> String {
+pub(super) fn document(stack: &TemplateStack) -> String {
     let documents = stack
         .of_type("AWS::Serverless::Function")
         .into_keys()
@@ -37,7 +37,7 @@ pub(super) fn document(stack: &Stack) -> String {
 
 /// What a document says, and what it should.
 fn check(parameters: &[(&str, &str)], expected: &str) {
-    let document = document(&Stack::with(parameters));
+    let document = document(&TemplateStack::with(parameters));
     let [found, expected] =
         [&document, expected].map(|text| toml::from_str::<toml::Table>(text).unwrap());
     assert_eq!(found, expected, "{document}");
@@ -81,7 +81,7 @@ fn pulls_name_their_boxes_and_their_credentials() {
         ("HmrcBoxes", boxes.as_str()),
         ("HmrcEnvironment", "production"),
     ];
-    let document: toml::Table = toml::from_str(&document(&Stack::with(&given))).unwrap();
+    let document: toml::Table = toml::from_str(&document(&TemplateStack::with(&given))).unwrap();
     let secret = |id: &str| format!("{SECRET}{id}-1ABCDEFGHIJKL-AbCdEf");
     let expected = toml::toml! {
         environment = "production"
@@ -110,7 +110,8 @@ fn pulls_name_their_boxes_and_their_credentials() {
 fn a_sender_that_is_off_is_not_in_the_document() {
     for (off, left) in [("Hmrc", "pay"), ("Pay", "hmrc")] {
         let given = [&PULLING[..], &[(off, "off")]].concat();
-        let document: toml::Table = toml::from_str(&document(&Stack::with(&given))).unwrap();
+        let document: toml::Table =
+            toml::from_str(&document(&TemplateStack::with(&given))).unwrap();
         assert_eq!(
             document["sources"]
                 .as_table()
@@ -163,7 +164,7 @@ fn each_kind_of_destination_is_given_what_it_needs() {
             ),
         ),
     ] {
-        let document: toml::Table = toml::from_str(&document(&Stack::with(given))).unwrap();
+        let document: toml::Table = toml::from_str(&document(&TemplateStack::with(given))).unwrap();
         assert_eq!(
             document["destination"].as_table().unwrap(),
             &toml::from_str::<toml::Table>(&expected).unwrap()
@@ -202,7 +203,7 @@ fn the_longest_configuration_fits_into_what_lambda_allows() {
         ("LogLevel", "ERROR"),
     ];
     // The longest name a stack can have.
-    let stack = Stack::with(&longest).named(&"n".repeat(128));
+    let stack = TemplateStack::with(&longest).named(&"n".repeat(128));
     let parameters = &stack.template()["Parameters"];
     assert_eq!(
         parameters["DestinationUrl"]["MaxLength"],

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Stack, alarms, series, series::Series, stacks};
+use super::{TemplateStack, alarms, series, series::SeriesStatistic, stacks};
 
-fn body(stack: &Stack) -> Option<Value> {
+fn body(stack: &TemplateStack) -> Option<Value> {
     let dashboard = stack
         .of_type("AWS::CloudWatch::Dashboard")
         .remove("Dashboard")?;
@@ -21,7 +21,7 @@ fn widgets(body: &Value, kind: &str) -> Vec<Value> {
 }
 
 /// The series that a stack's dashboard shows, and the values of their dimensions.
-pub(super) fn shown(stack: &Stack) -> Vec<(Series, Vec<String>)> {
+pub(super) fn shown(stack: &TemplateStack) -> Vec<(SeriesStatistic, Vec<String>)> {
     let body = body(stack).unwrap_or_else(|| serde_json::json!({"widgets": []}));
     let mut shown = Vec::new();
     for widget in widgets(&body, "metric") {
@@ -35,7 +35,7 @@ pub(super) fn shown(stack: &Stack) -> Vec<(Series, Vec<String>)> {
             let of_metric = parts.last().unwrap().get("stat").and_then(Value::as_str);
             let statistic = of_metric.or(properties["stat"].as_str()).unwrap();
             let pairs = words[2..].chunks(2);
-            let series = Series {
+            let series = SeriesStatistic {
                 namespace: words[0].clone(),
                 name: words[1].clone(),
                 dimensions: pairs.clone().map(|pair| pair[0].clone()).collect(),
@@ -62,7 +62,7 @@ fn every_widget_shows_series_that_exist_of_resources_of_the_stack() {
 fn the_dashboard_is_one_screen_whatever_is_switched_on() {
     for front in ["http-api", "rest-waf", "function-url"] {
         for off in [&[][..], &[("Pay", "off")], &[("Hmrc", "off")]] {
-            let stack = Stack::with(&[&[("FrontDoor", front)], off].concat());
+            let stack = TemplateStack::with(&[&[("FrontDoor", front)], off].concat());
             let body = body(&stack).unwrap();
             let number = |widget: &Value, name: &str| widget[name].as_u64().unwrap();
             for widget in body["widgets"].as_array().unwrap() {
@@ -104,7 +104,7 @@ fn the_dashboard_shows_every_alarm_of_its_stack_and_where_the_runbook_is() {
             "[Runbook](https://example.gov.uk/runbook)",
         ),
     ] {
-        let body = body(&Stack::with(given)).unwrap();
+        let body = body(&TemplateStack::with(given)).unwrap();
         let text = &widgets(&body, "text")[0]["properties"]["markdown"];
         assert!(text.as_str().unwrap().ends_with(expected), "{text}");
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Stack;
+use super::TemplateStack;
 
 #[test]
 fn every_exception_to_checkov_is_known_and_has_its_reason() {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (id, resource) in Stack::with(&[]).template()["Resources"]
+    for (id, resource) in TemplateStack::with(&[]).template()["Resources"]
         .as_object()
         .unwrap()
     {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Stack, shapes};
+use super::{TemplateStack, shapes};
 
 #[test]
 fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
-    let (open, domain) = (Stack::with(&[]), Stack::with(&shapes()[3]));
+    let (open, domain) = (TemplateStack::with(&[]), TemplateStack::with(&shapes()[3]));
     assert_eq!(open.properties("ApiRoute")["RouteKey"], "ANY /{source}");
     assert_eq!(
         open.properties("ApiProbeRoute")["RouteKey"],
@@ -19,7 +19,7 @@ fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
     assert_eq!(open.properties("Api")["DisableExecuteApiEndpoint"], false);
     assert_eq!(domain.properties("Api")["DisableExecuteApiEndpoint"], true);
     assert_eq!(open.of_type("AWS::ApiGatewayV2::DomainName").len(), 0);
-    let rest = Stack::with(&shapes()[4]);
+    let rest = TemplateStack::with(&shapes()[4]);
     assert_eq!(
         rest.properties("RestApi")["DisableExecuteApiEndpoint"],
         true
@@ -48,7 +48,10 @@ fn one_route_takes_any_method_and_a_domain_closes_the_other_entrance() {
 #[test]
 fn a_change_of_the_rest_api_is_deployed() {
     let rest = ("FrontDoor", "rest-waf");
-    let (open, closed) = (Stack::with(&[rest]), Stack::with(&shapes()[4]));
+    let (open, closed) = (
+        TemplateStack::with(&[rest]),
+        TemplateStack::with(&shapes()[4]),
+    );
     let resources = &open.template()["Resources"];
     let ids = [
         "RestApi",
@@ -79,7 +82,7 @@ fn the_gateway_may_invoke_receive_for_any_stage_method_and_path() {
         ("http-api", "ApiMayInvoke", "Api"),
         ("rest-waf", "RestMayInvoke", "RestApi"),
     ] {
-        let stack = Stack::with(&[("FrontDoor", front)]);
+        let stack = TemplateStack::with(&[("FrontDoor", front)]);
         let source = stack.properties(permission)["SourceArn"].clone();
         let api = stack.resolve(&json!({ "Ref": api })).unwrap();
         let expected = format!(
@@ -92,7 +95,7 @@ fn the_gateway_may_invoke_receive_for_any_stage_method_and_path() {
 
 #[test]
 fn a_monitor_reaches_receive_through_a_rest_api_too() {
-    let stack = Stack::with(&[("FrontDoor", "rest-waf")]);
+    let stack = TemplateStack::with(&[("FrontDoor", "rest-waf")]);
     let (source, probe) = (
         stack.properties("RestMethod"),
         stack.properties("RestProbeMethod"),
@@ -124,7 +127,7 @@ fn each_front_is_alone_and_throttled_far_above_what_senders_do() {
         ),
         ("function-url", &["AWS::Lambda::Url"]),
     ] {
-        let stack = Stack::with(&[("FrontDoor", front)]);
+        let stack = TemplateStack::with(&[("FrontDoor", front)]);
         let fronts = [
             "AWS::ApiGateway::RestApi",
             "AWS::ApiGatewayV2::Api",
@@ -137,12 +140,12 @@ fn each_front_is_alone_and_throttled_far_above_what_senders_do() {
             .collect();
         assert_eq!(found, kinds);
     }
-    let http = Stack::with(&[]).properties("ApiStage");
+    let http = TemplateStack::with(&[]).properties("ApiStage");
     assert_eq!(
         http["DefaultRouteSettings"],
         json!({"ThrottlingRateLimit": "500", "ThrottlingBurstLimit": "1000"})
     );
-    let rest = Stack::with(&[("FrontDoor", "rest-waf")]).properties("RestStage");
+    let rest = TemplateStack::with(&[("FrontDoor", "rest-waf")]).properties("RestStage");
     assert_eq!(rest["MethodSettings"][0]["ThrottlingRateLimit"], "500");
 }
 
@@ -152,7 +155,7 @@ fn the_access_log_is_json_with_the_field_names_of_splunk() {
         ("http-api", "ApiStage", "AccessLogSettings"),
         ("rest-waf", "RestStage", "AccessLogSetting"),
     ] {
-        let stage = Stack::with(&[("FrontDoor", front)]).properties(stage);
+        let stage = TemplateStack::with(&[("FrontDoor", front)]).properties(stage);
         let format: BTreeMap<String, String> =
             serde_json::from_str(stage[settings]["Format"].as_str().unwrap()).unwrap();
         let words: Vec<_> = format.keys().map(String::as_str).collect();
@@ -174,7 +177,7 @@ fn the_access_log_is_json_with_the_field_names_of_splunk() {
 
 #[test]
 fn the_firewall_never_answers_for_us_and_never_reads_a_body() {
-    let firewall = Stack::with(&[("FrontDoor", "rest-waf")])
+    let firewall = TemplateStack::with(&[("FrontDoor", "rest-waf")])
         .properties("Firewall")
         .to_string();
     for forbidden in ["CustomResponse", "Body", "Captcha", "Challenge"] {

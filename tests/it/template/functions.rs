@@ -6,14 +6,14 @@ use pillarbox::domain::Timestamp;
 use serde_json::{Value, json};
 use test_support::cloudwatch::{MetricAlarm, MetricStore};
 
-use super::{BOX, FUNCTIONS, PULLING, Stack, shapes};
+use super::{BOX, FUNCTIONS, PULLING, TemplateStack, shapes};
 
 /// A claim on a row lasts this long, longer than any attempt may.
 const LEASE: u64 = 150;
 
 #[test]
 fn four_functions_come_from_one_build_and_the_handler_sets_each_role() {
-    let stack = Stack::with(&PULLING);
+    let stack = TemplateStack::with(&PULLING);
     let functions = stack.of_type("AWS::Serverless::Function");
     assert_eq!(
         functions
@@ -37,14 +37,14 @@ fn four_functions_come_from_one_build_and_the_handler_sets_each_role() {
         assert_eq!(properties["CodeUri"], ".");
     }
     assert_eq!(
-        Stack::with(&[("Architecture", "x86_64")]).properties("Sweep")["Architectures"],
+        TemplateStack::with(&[("Architecture", "x86_64")]).properties("Sweep")["Architectures"],
         json!(["x86_64"])
     );
 }
 
 #[test]
 fn every_function_ends_before_a_lease_does() {
-    let stack = Stack::with(&PULLING);
+    let stack = TemplateStack::with(&PULLING);
     let timeouts = FUNCTIONS.map(|(id, _)| stack.properties(id)["Timeout"].as_u64().unwrap());
     assert_eq!(timeouts, [5, 60, 120, 120]);
     assert!(timeouts.iter().all(|timeout| *timeout < LEASE));
@@ -67,7 +67,7 @@ fn reconcile_is_there_only_if_there_is_something_to_ask() {
         ),
     ] {
         assert_eq!(
-            Stack::with(parameters)
+            TemplateStack::with(parameters)
                 .resources()
                 .contains_key("Reconciler"),
             there,
@@ -78,7 +78,7 @@ fn reconcile_is_there_only_if_there_is_something_to_ask() {
 
 #[test]
 fn the_mapping_takes_new_recorded_rows_and_can_not_block_its_shard() {
-    let mapping = &Stack::with(&[]).properties("Process")["Events"];
+    let mapping = &TemplateStack::with(&[]).properties("Process")["Events"];
     let pattern =
         json!({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"state": {"S": ["recorded"]}}}});
     let written = mapping["Stored"]["Properties"]["FilterCriteria"]["Filters"][0]["Pattern"]
@@ -103,7 +103,7 @@ fn the_mapping_takes_new_recorded_rows_and_can_not_block_its_shard() {
 
 #[test]
 fn the_schedules_repeat_nothing_before_its_time() {
-    let stack = Stack::with(&PULLING);
+    let stack = TemplateStack::with(&PULLING);
     for (id, role, event, rate) in [
         ("Sweep", "sweep", "EveryMinute", "rate(1 minute)"),
         (
@@ -136,8 +136,8 @@ fn the_schedules_repeat_nothing_before_its_time() {
 
 #[test]
 fn concurrency_is_reserved_only_with_a_parameter() {
-    let default = Stack::with(&PULLING);
-    let capped = Stack::with(&shapes()[3]);
+    let default = TemplateStack::with(&PULLING);
+    let capped = TemplateStack::with(&shapes()[3]);
     for (id, _) in FUNCTIONS {
         assert!(
             default
@@ -155,13 +155,13 @@ fn concurrency_is_reserved_only_with_a_parameter() {
 
 #[test]
 fn parameters_that_change_what_receive_does_publish_a_version_of_it() {
-    let described = |stack: &Stack| {
+    let described = |stack: &TemplateStack| {
         stack.properties("Receive")["VersionDescription"]
             .as_str()
             .unwrap()
             .to_owned()
     };
-    let default = Stack::with(&[]);
+    let default = TemplateStack::with(&[]);
     assert!(described(&default).len() <= 256);
     for change in [
         ("Hmrc", "off"),
@@ -177,7 +177,7 @@ fn parameters_that_change_what_receive_does_publish_a_version_of_it() {
         ("MinimalAlarms", "true"),
     ] {
         assert_ne!(
-            described(&Stack::with(&[change])),
+            described(&TemplateStack::with(&[change])),
             described(&default),
             "{change:?}"
         );
@@ -185,7 +185,7 @@ fn parameters_that_change_what_receive_does_publish_a_version_of_it() {
 }
 
 /// What a version of receive is made from.
-fn published(stack: &Stack) -> Value {
+fn published(stack: &TemplateStack) -> Value {
     let mut properties = stack.properties("Receive");
     for unrelated in ["VersionDescription", "DeploymentPreference"] {
         properties.as_object_mut().unwrap().remove(unrelated);
@@ -220,9 +220,9 @@ fn a_version_is_described_anew_only_if_receive_is_given_something_else() {
         &[("Reconcile", "on"), ("Hmrc", "off")],
     ];
     for base in bases {
-        let before = Stack::with(base);
+        let before = TemplateStack::with(base);
         for change in changes {
-            let after = Stack::with(&[base, &[change]].concat());
+            let after = TemplateStack::with(&[base, &[change]].concat());
             let [old, new] = [&before, &after]
                 .map(|stack| stack.properties("Receive")["VersionDescription"].clone());
             assert!(
@@ -236,7 +236,7 @@ fn a_version_is_described_anew_only_if_receive_is_given_something_else() {
 #[test]
 fn only_a_gradual_deployment_looks_at_alarms() {
     let preference = |given: &[(&str, &str)]| {
-        Stack::with(given).properties("Receive")["DeploymentPreference"].clone()
+        TemplateStack::with(given).properties("Receive")["DeploymentPreference"].clone()
     };
     assert_eq!(
         preference(&[]),
@@ -255,7 +255,7 @@ fn only_a_gradual_deployment_looks_at_alarms() {
         (&[("MinimalAlarms", "true")], &alarms),
         (&[("FrontDoor", "function-url")], &alarms),
     ] {
-        let stack = Stack::with(&[&[canary], off].concat());
+        let stack = TemplateStack::with(&[&[canary], off].concat());
         let names = expected
             .iter()
             .map(|id| stack.resolve(&json!({"Ref": id})).unwrap());
@@ -278,7 +278,7 @@ fn a_gradual_deployment_is_rolled_back_in_time_when_its_front_answers_5xx_or_ref
         ("rest-waf", "5XXError"),
         ("function-url", "Url5xxCount"),
     ] {
-        let stack = Stack::with(&[
+        let stack = TemplateStack::with(&[
             ("FrontDoor", front),
             ("LambdaDeploymentPreference", "Linear10PercentEvery1Minute"),
         ]);
@@ -314,7 +314,7 @@ fn a_gradual_deployment_is_rolled_back_in_time_when_its_front_answers_5xx_or_ref
 
 #[test]
 fn a_single_5xx_or_three_refused_signatures_in_a_minute_end_a_gradual_deployment() {
-    let stack = Stack::with(&[("LambdaDeploymentPreference", "Canary10Percent5Minutes")]);
+    let stack = TemplateStack::with(&[("LambdaDeploymentPreference", "Canary10Percent5Minutes")]);
     let alarm = MetricAlarm::read("DeploymentFailing", &stack.properties("DeploymentFailing"));
     let minute = Timestamp::from_millis(1_772_409_600_000);
     for (values, fires) in [

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Stack, list, stacks};
+use super::{TemplateStack, list, stacks};
 
 #[test]
 fn the_table_has_one_key_a_sparse_index_a_stream_and_an_expiry() {
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let expected = json!({
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [
@@ -57,7 +57,7 @@ fn the_table_its_key_and_the_logs_outlive_the_stack() {
         }
     }
     for environment in ["build", "staging", "integration", "production"] {
-        let table = Stack::with(&[("Environment", environment)]).properties("Table");
+        let table = TemplateStack::with(&[("Environment", environment)]).properties("Table");
         assert_eq!(table["DeletionProtectionEnabled"], true, "{environment}");
     }
 }

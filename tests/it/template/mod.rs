@@ -16,7 +16,7 @@ mod series;
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use test_support::cloudformation::Stack;
+use test_support::cloudformation::TemplateStack;
 
 /// A box id, as HMRC makes them.
 const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
@@ -129,8 +129,11 @@ fn shapes() -> Vec<Vec<(&'static str, &'static str)>> {
     ]
 }
 
-fn stacks() -> Vec<Stack> {
-    let stacks: Vec<_> = shapes().iter().map(|shape| Stack::with(shape)).collect();
+fn stacks() -> Vec<TemplateStack> {
+    let stacks: Vec<_> = shapes()
+        .iter()
+        .map(|shape| TemplateStack::with(shape))
+        .collect();
     for stack in &stacks {
         assert_eq!(stack.refusals(), Vec::<String>::new());
     }
@@ -143,7 +146,7 @@ fn the_shapes_between_them_make_everything_there_is() {
         .iter()
         .flat_map(|stack| stack.resources().into_keys())
         .collect();
-    let all: BTreeSet<_> = Stack::with(&[]).template()["Resources"]
+    let all: BTreeSet<_> = TemplateStack::with(&[]).template()["Resources"]
         .as_object()
         .unwrap()
         .keys()
@@ -157,7 +160,7 @@ fn the_shapes_between_them_make_everything_there_is() {
 fn the_template_is_within_the_limits_of_cloudformation() {
     let text = std::fs::read_to_string(test_support::repository("template.yaml")).unwrap();
     assert!(text.len() < 500_000, "1 MB, once SAM has written it out");
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let count = |section: &str| stack.template()[section].as_object().unwrap().len();
     assert!(count("Resources") < 400, "500, once SAM has added its own");
     assert!(count("Parameters") <= 200 && count("Outputs") <= 200);

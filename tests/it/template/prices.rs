@@ -8,10 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use pillarbox::telemetry::{METRICS, Metric, MetricFrequency, MetricSet};
+use pillarbox::telemetry::{METRICS, MetricDefinition, MetricFrequency, MetricSet};
 use test_support::repository;
 
-use super::{PULLING, Stack, alarms};
+use super::{PULLING, TemplateStack, alarms};
 
 /// USD a month in eu-west-2, for a metric that has a value in every hour.
 const METRIC: f64 = 0.30;
@@ -23,7 +23,7 @@ const UNUSUAL: f64 = 0.05;
 const SOURCES: u32 = 2;
 
 /// How many series a metric makes, of those that `frequency` describes.
-fn series(metric: &Metric, frequency: MetricFrequency) -> u32 {
+fn series(metric: &MetricDefinition, frequency: MetricFrequency) -> u32 {
     let writers = metric.writers.iter().filter(|(_, of)| *of == frequency);
     let writers = u32::try_from(writers.count()).unwrap();
     let is_by_source = metric.dimensions.contains(&"Source");
@@ -47,7 +47,7 @@ fn price_of_metrics(set: MetricSet) -> f64 {
 
 /// The metrics that the alarms of a stack read, each as often as an alarm reads it.
 fn alarm_metrics(given: &[(&str, &str)]) -> u32 {
-    let stack = Stack::with(given);
+    let stack = TemplateStack::with(given);
     let alarms = alarms::by_name(&stack).into_values();
     u32::try_from(
         alarms

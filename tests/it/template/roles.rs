@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{FUNCTIONS, PULLING, Stack, configuration::document, list, shapes, stacks};
+use super::{FUNCTIONS, PULLING, TemplateStack, configuration::document, list, shapes, stacks};
 
 /// A role's statements by their `Sid`.
-fn statements(stack: &Stack, role: &str) -> BTreeMap<String, Value> {
+fn statements(stack: &TemplateStack, role: &str) -> BTreeMap<String, Value> {
     let policies = stack.properties(role)["Policies"].clone();
     let all = policies
         .as_array()
@@ -60,8 +60,8 @@ fn no_role_may_do_everything_or_something_to_everything() {
 #[test]
 fn every_role_has_the_boundary_and_the_managed_policy_that_were_asked_for() {
     for (stack, asked) in [
-        (Stack::with(&PULLING), false),
-        (Stack::with(&shapes()[3]), true),
+        (TemplateStack::with(&PULLING), false),
+        (TemplateStack::with(&shapes()[3]), true),
     ] {
         for (id, role) in stack.of_type("AWS::IAM::Role") {
             let boundary = &role["Properties"]["PermissionsBoundary"];
@@ -85,7 +85,7 @@ fn every_role_has_the_boundary_and_the_managed_policy_that_were_asked_for() {
 
 #[test]
 fn receive_may_write_rows_and_read_one_item_that_is_none() {
-    let stack = Stack::with(&PULLING);
+    let stack = TemplateStack::with(&PULLING);
     let may = statements(&stack, "ReceiveRole");
     assert_eq!(
         may.keys().collect::<Vec<_>>(),
@@ -119,7 +119,7 @@ fn receive_and_reconcile_may_write_rows_of_the_stacks_sources_and_their_bodies_a
         (Some(("Hmrc", "off")), &["pay:*"]),
     ] {
         let given: Vec<_> = PULLING.into_iter().chain(off).collect();
-        let stack = Stack::with(&given);
+        let stack = TemplateStack::with(&given);
         let items = [sources, &["~body:*", "~parts:*"]].concat();
         let record = json!({
             "Sid": "Record", "Effect": "Allow", "Action": "dynamodb:PutItem",
@@ -143,7 +143,7 @@ fn receive_and_reconcile_may_write_rows_of_the_stacks_sources_and_their_bodies_a
 
 #[test]
 fn reconcile_may_write_rows_and_entries_and_read_ledgers_but_no_row() {
-    let may = statements(&Stack::with(&PULLING), "ReconcilerRole");
+    let may = statements(&TemplateStack::with(&PULLING), "ReconcilerRole");
     let all = [
         "Credentials",
         "Heard",
@@ -181,7 +181,7 @@ fn reconcile_may_write_rows_and_entries_and_read_ledgers_but_no_row() {
 
 #[test]
 fn process_and_sweep_may_read_and_update_rows_and_only_sweep_may_list_them() {
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let rows = ["dynamodb:GetItem", "dynamodb:UpdateItem"];
     let (process, sweep) = (
         statements(&stack, "ProcessRole"),
@@ -301,7 +301,7 @@ fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_a
             _ => "DestinationBusArn",
         };
         let given = [("DestinationKind", kind), (parameter, target), secret, key];
-        let stack = Stack::with(&[&PULLING[..], &given].concat());
+        let stack = TemplateStack::with(&[&PULLING[..], &given].concat());
         for role in FUNCTIONS.map(|(id, _)| format!("{id}Role")) {
             let may = statements(&stack, &role);
             let outward = ["Bus", "DestinationKey", "DestinationSecret", "Queue"];
@@ -324,7 +324,7 @@ fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_a
 
 #[test]
 fn people_get_one_policy_to_read_rows_and_one_to_replay_them() {
-    let stack = Stack::with(&[]);
+    let stack = TemplateStack::with(&[]);
     let policy = |id: &str| {
         let document = stack.properties(id)["PolicyDocument"].clone();
         document["Statement"].as_array().unwrap().clone()
@@ -417,10 +417,10 @@ const MORE: [(&str, &str); 5] = [
 #[test]
 fn the_sources_of_a_document_in_secrets_manager_give_each_role_what_it_needs_of_them() {
     let given: Vec<_> = PULLING.into_iter().chain(MORE).collect();
-    let stack = Stack::with(&given);
+    let stack = TemplateStack::with(&given);
     assert_eq!(stack.refusals(), Vec::<String>::new());
     assert_eq!(document(&stack), format!("secretsmanager:{}", MORE[0].1));
-    let bare = Stack::with(&PULLING);
+    let bare = TemplateStack::with(&PULLING);
     for (role, more) in [
         (
             "ReceiveRole",
@@ -461,11 +461,11 @@ fn the_sources_of_a_document_in_secrets_manager_give_each_role_what_it_needs_of_
 
 #[test]
 fn more_sources_need_their_document_and_their_names() {
-    let without_names = Stack::with(&MORE[..1]).refusals();
+    let without_names = TemplateStack::with(&MORE[..1]).refusals();
     assert_eq!(without_names.len(), 1, "{without_names:?}");
     assert!(without_names[0].contains("ConfigurationSecretArn needs SourceNames"));
     for alone in &MORE[1..] {
-        let refused = Stack::with(&[*alone]).refusals();
+        let refused = TemplateStack::with(&[*alone]).refusals();
         assert_eq!(refused.len(), 1, "{refused:?}");
         assert!(
             refused[0].ends_with("need ConfigurationSecretArn."),

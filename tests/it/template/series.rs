@@ -7,7 +7,7 @@ use pillarbox::telemetry::{METRICS, NAMESPACE};
 
 /// A series and one statistic of it. `None` for a unit that is not named.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Series {
+pub(crate) struct SeriesStatistic {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) dimensions: Vec<String>,
@@ -111,7 +111,7 @@ const OF_AWS: &[KnownSeries] = &[
 ];
 
 fn is_known(
-    series: &Series,
+    series: &SeriesStatistic,
     (namespace, name, dimensions, statistics, unit): &KnownSeries,
     unit_is_named: bool,
 ) -> bool {
@@ -135,7 +135,7 @@ fn ours() -> impl Iterator<Item = KnownSeries> {
 }
 
 /// Fails unless the series exists. A widget of a dashboard names no unit.
-pub(crate) fn assert_exists(series: &Series, unit_is_named: bool, place: &str) {
+pub(crate) fn assert_exists(series: &SeriesStatistic, unit_is_named: bool, place: &str) {
     let mut known = OF_AWS.iter().copied().chain(ours());
     assert!(
         known.any(|known| is_known(series, &known, unit_is_named)),
@@ -144,7 +144,7 @@ pub(crate) fn assert_exists(series: &Series, unit_is_named: bool, place: &str) {
 }
 
 /// Fails if a series of AWS is known here and named nowhere.
-pub(crate) fn assert_all_of_aws_are_in(named: &BTreeSet<Series>) {
+pub(crate) fn assert_all_of_aws_are_in(named: &BTreeSet<SeriesStatistic>) {
     for known in OF_AWS {
         let is_named = named.iter().any(|series| is_known(series, known, false));
         assert!(is_named, "{known:?} is named nowhere");

@@ -8,7 +8,7 @@ use super::{check, sign};
 
 /// What happens to a signature on the way in the test below.
 #[derive(Clone, Debug)]
-enum Change {
+enum SignatureChange {
     Nothing,
     Byte(Index, u8),
     Cut(Index),
@@ -17,7 +17,7 @@ enum Change {
     Other(Vec<u8>),
 }
 
-impl Change {
+impl SignatureChange {
     fn apply(self, mut header: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Nothing => {}
@@ -34,16 +34,16 @@ impl Change {
     }
 }
 
-fn change() -> impl Strategy<Value = Change> {
+fn change() -> impl Strategy<Value = SignatureChange> {
     prop_oneof![
-        4 => Just(Change::Nothing),
+        4 => Just(SignatureChange::Nothing),
         4 => (any::<Index>(), prop::sample::select(&b"0123456789abcdef"[..])).prop_map(|(at,
-            byte)| Change::Byte(at, byte)),
-        2 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Byte(at, byte)),
-        1 => any::<Index>().prop_map(Change::Cut),
-        1 => any::<u8>().prop_map(Change::Append),
-        1 => Just(Change::Upper),
-        1 => "[0-9a-f]{40}|[0-9a-f]{64}".prop_map(|text| Change::Other(text.into_bytes())),
+            byte)| SignatureChange::Byte(at, byte)),
+        2 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| SignatureChange::Byte(at, byte)),
+        1 => any::<Index>().prop_map(SignatureChange::Cut),
+        1 => any::<u8>().prop_map(SignatureChange::Append),
+        1 => Just(SignatureChange::Upper),
+        1 => "[0-9a-f]{40}|[0-9a-f]{64}".prop_map(|text| SignatureChange::Other(text.into_bytes())),
     ]
 }
 

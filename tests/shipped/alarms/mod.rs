@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use pillarbox::domain::Timestamp;
 use simulated_stack::SimulatedStack;
 use states::{STATES, StuckState};
-use test_support::{cloudformation::Stack, repository};
+use test_support::{cloudformation::TemplateStack, repository};
 
 /// How many states are caused at a time: most of them wait for a process.
 const AT_A_TIME: usize = 8;
@@ -155,7 +155,7 @@ async fn each_stuck_state_raises_its_own_alarm_and_no_other_which_clears_once_it
 
 #[test]
 fn every_alarm_of_the_template_has_a_state_that_causes_it() {
-    let template = Stack::with(&[]);
+    let template = TemplateStack::with(&[]);
     let resources = template.template()["Resources"].as_object().unwrap().iter();
     let alarms: BTreeSet<&str> = resources
         .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm")

@@ -24,20 +24,20 @@ use pillarbox::{
     },
 };
 use rustix::process::Signal;
-use sender_simulator::apis::{PayApi, Ppns, ppns::NotificationStatus};
+use sender_simulator::apis::{PayApi, PpnsApi, ppns::BoxNotificationStatus};
 use serde_json::{Value, json};
 use test_support::{
-    cloud::{Call, Cloud, CloudReply},
-    cloudformation::Stack,
+    cloud::{AwsCall, CloudReply, SimulatedAws},
+    cloudformation::TemplateStack,
     cloudwatch::{AlarmWatch, MetricAlarm, MetricSeries, MetricStore, read_line, series},
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
-    fronts::{Front, FrontRequest, batch},
+    fronts::{FrontRequest, LambdaFront, batch},
     function::post,
     hmrc_box::{CLIENT, SECRET, fill, ppns},
     message::{Source, hmrc, pay},
-    pump::{Chance, Invoked, Pump, Pumped},
-    runtime_api::{Bootstrap, RuntimeReport},
+    pump::{InvocationEnd, PumpCounts, SeededRandom, StreamPump},
+    runtime_api::{BootstrapProcess, RuntimeReport},
     table,
 };
 
@@ -52,7 +52,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One function's process.
 struct RunningFunction {
-    bootstrap: Bootstrap,
+    bootstrap: BootstrapProcess,
     /// The lines that were read.
     lines: usize,
     invocations: usize,
@@ -69,19 +69,19 @@ struct InvocationTrace {
 
 /// A stack under test.
 pub(crate) struct SimulatedStack {
-    stack: Stack,
+    stack: TemplateStack,
     pub(crate) inbox: DynamoInbox,
-    pub(crate) cloud: Cloud,
+    pub(crate) cloud: SimulatedAws,
     faults: Arc<Mutex<(&'static str, InjectedFault)>>,
     dynamodb: FaultProxy,
     functions: BTreeMap<&'static str, RunningFunction>,
-    pub(crate) ppns: Ppns,
+    pub(crate) ppns: PpnsApi,
     pub(crate) pay_api: PayApi,
     /// What stands in the functions' configuration in place of something else: the senders' APIs
     /// are on loopback.
     replaced: Vec<(String, String)>,
-    pump: Option<Pump>,
-    front: Front,
+    pump: Option<StreamPump>,
+    front: LambdaFront,
     pub(crate) metrics: MetricStore,
     pub(crate) watch: AlarmWatch,
     pub(crate) now: Timestamp,
@@ -104,7 +104,7 @@ impl SimulatedStack {
     pub(crate) async fn new(parameters: &[(&str, &str)]) -> Self {
         // One shard, because a sweep queries each.
         let parameters = [parameters, &[("Shards", "1")]].concat();
-        let stack = Stack::with(&parameters).named(&table::unique("alarms"));
+        let stack = TemplateStack::with(&parameters).named(&table::unique("alarms"));
         assert_eq!(stack.refusals(), Vec::<String>::new());
         let reference = |id: &str| name(&stack, &json!({"Ref": id}));
         let settings = TableSettings {
@@ -133,9 +133,9 @@ impl SimulatedStack {
             }
         });
         let front = match stack.condition("IsRestApi") {
-            true => Front::Rest,
-            false if stack.condition("IsFunctionUrl") => Front::FunctionUrl,
-            false => Front::HttpApi,
+            true => LambdaFront::Rest,
+            false if stack.condition("IsFunctionUrl") => LambdaFront::FunctionUrl,
+            false => LambdaFront::HttpApi,
         };
         let ppns = ppns(Arc::new(sender_simulator::SystemClock)).await;
         let pay_api = PayApi::start(0, Arc::new(sender_simulator::SystemClock))
@@ -153,9 +153,9 @@ impl SimulatedStack {
             ),
         ];
         Self {
-            cloud: Cloud::answering(well).await,
+            cloud: SimulatedAws::answering(well).await,
             dynamodb: dynamodb.await,
-            pump: Some(Pump::at(&EMULATOR.endpoint, inbox.table()).await),
+            pump: Some(StreamPump::at(&EMULATOR.endpoint, inbox.table()).await),
             ppns,
             pay_api,
             replaced,
@@ -193,7 +193,7 @@ impl SimulatedStack {
     /// Has the cloud answer so, and as it should where this gives no answer.
     pub(crate) fn cloud_answers(
         &mut self,
-        badly: impl Fn(&Call) -> Option<CloudReply> + Send + Sync + 'static,
+        badly: impl Fn(&AwsCall) -> Option<CloudReply> + Send + Sync + 'static,
     ) {
         self.cloud
             .answers(move |call| badly(call).unwrap_or_else(|| well(call)));
@@ -202,7 +202,7 @@ impl SimulatedStack {
 
     /// Puts so many notifications into HMRC's box that are hours old. All that it holds have this
     /// status then.
-    pub(crate) fn fill_box_with(&self, status: NotificationStatus, count: u64) -> &Ppns {
+    pub(crate) fn fill_box_with(&self, status: BoxNotificationStatus, count: u64) -> &PpnsApi {
         fill(&self.ppns, &sender_simulator::SystemClock, count);
         self.ppns.with(|boxes| {
             let ids = boxes.notifications().iter().map(|one| one.id.clone());
@@ -334,7 +334,7 @@ impl SimulatedStack {
 
     async fn running(&mut self, id: &'static str) -> &mut RunningFunction {
         if !self.functions.contains_key(id) {
-            let bootstrap = Bootstrap::start(&self.variables(id)).await;
+            let bootstrap = BootstrapProcess::start(&self.variables(id)).await;
             let running = RunningFunction {
                 bootstrap,
                 lines: 0,
@@ -432,12 +432,12 @@ impl SimulatedStack {
     pub(crate) fn answered(&mut self, status: u64, took: Duration) {
         let api = "AWS/ApiGateway";
         let (namespace, names, dimensions) = match self.front {
-            Front::Rest => (
+            LambdaFront::Rest => (
                 api,
                 ["4XXError", "5XXError", "Latency"],
                 vec![("ApiName", self.name()), ("Stage", "live".to_owned())],
             ),
-            Front::HttpApi => (
+            LambdaFront::HttpApi => (
                 api,
                 ["4xx", "5xx", "Latency"],
                 vec![
@@ -445,7 +445,7 @@ impl SimulatedStack {
                     ("Stage", "$default".to_owned()),
                 ],
             ),
-            Front::FunctionUrl => (
+            LambdaFront::FunctionUrl => (
                 "AWS/Lambda",
                 ["Url4xxCount", "Url5xxCount", "UrlRequestLatency"],
                 vec![("FunctionName", self.function("Receive"))],
@@ -517,7 +517,7 @@ impl SimulatedStack {
     }
 
     /// Has process read its stream to the end.
-    pub(crate) async fn stream(&mut self) -> Pumped {
+    pub(crate) async fn stream(&mut self) -> PumpCounts {
         let mut pump = self.pump.take().unwrap();
         let age = self.unread_since.map(|since| self.now.since(since));
         let stack = &mut *self;
@@ -525,11 +525,11 @@ impl SimulatedStack {
             let age = age.unwrap_or_default().as_secs_f64() * 1000.0;
             stack.supply_of_function("Process", "IteratorAge", age, "Milliseconds");
             match stack.invoke("Process", &event).await {
-                RuntimeReport::Reply(_, reply) => Invoked::of(&reply),
-                _ => Invoked::Error,
+                RuntimeReport::Reply(_, reply) => InvocationEnd::of(&reply),
+                _ => InvocationEnd::Error,
             }
         };
-        let pumped = pump.drain(&mut Chance::new(1), (0, 0), read).await;
+        let pumped = pump.drain(&mut SeededRandom::new(1), (0, 0), read).await;
         self.pump = Some(pump);
         self.unread_since = None;
         let failed = std::iter::repeat_n(self.now, pumped.given_up);
@@ -632,13 +632,13 @@ impl RunningFunction {
     }
 }
 
-fn name(stack: &Stack, reference: &Value) -> String {
+fn name(stack: &TemplateStack, reference: &Value) -> String {
     let resolved = stack.resolve(reference).unwrap();
     resolved.as_str().unwrap().to_owned()
 }
 
 /// AWS without a fault: every secret has a value, and the bus takes every event.
-fn well(call: &Call) -> CloudReply {
+fn well(call: &AwsCall) -> CloudReply {
     CloudReply::Done(match call.target.as_str() {
         "GetSecretValue" => json!({"SecretString": secret(&call.body).to_string()}),
         "PutEvents" => json!({"FailedEntryCount": 0, "Entries": [{"EventId": "11710aed"}]}),

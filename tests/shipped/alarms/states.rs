@@ -9,13 +9,13 @@ use pillarbox::{
 };
 use sender_simulator::apis::{
     pay_api::{PaymentLifecycle, SimulatedPayment},
-    ppns::{NotificationStatus, PpnsEndpoint, PpnsError},
+    ppns::{BoxNotificationStatus, PpnsEndpoint, PpnsError},
 };
 use serde_json::{Value, json};
 use test_support::{
-    cloud::{Call, CloudReply},
+    cloud::{AwsCall, CloudReply},
     fault_proxy::InjectedFault,
-    fronts::{Front, FrontRequest},
+    fronts::{FrontRequest, LambdaFront},
     function::post,
     hmrc_box::BOX,
     message::{hmrc, pay},
@@ -24,7 +24,7 @@ use test_support::{
 
 use super::simulated_stack::{API_KEY, SimulatedStack, entry_failed};
 
-type Step = for<'a> fn(&'a mut SimulatedStack) -> LocalBoxFuture<'a, ()>;
+type StackStep = for<'a> fn(&'a mut SimulatedStack) -> LocalBoxFuture<'a, ()>;
 
 /// A state, and the alarm that it raises.
 pub(super) struct StuckState {
@@ -36,12 +36,12 @@ pub(super) struct StuckState {
     /// machine can produce them.
     pub(super) is_supplied: bool,
     pub(super) parameters: &'static [(&'static str, &'static str)],
-    pub(super) happens: Step,
+    pub(super) happens: StackStep,
     /// It happens again every so many minutes; zero for a state that lasts.
     pub(super) repeats_every: u64,
     /// The alarm fires within so many minutes.
     pub(super) fires_within: u64,
-    pub(super) is_mended: Step,
+    pub(super) is_mended: StackStep,
     /// The alarm clears within so many minutes.
     pub(super) clears_within: u64,
 }
@@ -107,7 +107,7 @@ const SLOW_START: StuckState = StuckState {
     ..OBSERVED
 };
 
-fn has_secret(call: &Call, name: &str) -> bool {
+fn has_secret(call: &AwsCall, name: &str) -> bool {
     let asked = call.body["SecretId"].as_str();
     asked.is_some_and(|arn| arn.contains(name))
 }
@@ -169,7 +169,7 @@ pub(super) static STATES: &[StuckState] = &[
             Box::pin(async {
                 let now = SystemClock.now();
                 let asked = post(&pay(), pay().message("killed", now));
-                let event = Front::HttpApi.invocation(&asked, now);
+                let event = LambdaFront::HttpApi.invocation(&asked, now);
                 stack.crash("Receive", &event).await;
                 stack.answered(500, Duration::from_millis(9));
             })
@@ -552,7 +552,7 @@ pub(super) static STATES: &[StuckState] = &[
         parameters: PULL_HMRC,
         happens: |stack| {
             Box::pin(async {
-                let ppns = stack.fill_box_with(NotificationStatus::Pending, 5);
+                let ppns = stack.fill_box_with(BoxNotificationStatus::Pending, 5);
                 ppns.refuse_next(1, PpnsEndpoint::Acknowledge, PpnsError::UnknownParameter);
                 stack.run_anew();
             })
@@ -571,14 +571,14 @@ pub(super) static STATES: &[StuckState] = &[
         parameters: PULL_HMRC,
         happens: |stack| {
             Box::pin(async {
-                let ppns = stack.fill_box_with(NotificationStatus::Pending, 5);
+                let ppns = stack.fill_box_with(BoxNotificationStatus::Pending, 5);
                 ppns.refuse_next(7, PpnsEndpoint::Acknowledge, PpnsError::Unavailable);
                 stack.run_anew();
             })
         },
         is_mended: |stack| {
             Box::pin(async {
-                stack.fill_box_with(NotificationStatus::Acknowledged, 0);
+                stack.fill_box_with(BoxNotificationStatus::Acknowledged, 0);
                 stack.stream().await;
                 stack.run_anew();
             })

@@ -4,18 +4,18 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use rustix::process::Signal;
 
-use test_support::process::{FREE_PORTS, Folder, Serve, until};
+use test_support::process::{FREE_PORTS, ProgramFolder, RunningServe, until};
 
 use super::{NOBODY, fails_to_connect, only_key};
 
 #[test]
 fn a_newcomer_s_first_lines_work_as_they_are_printed() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let mut command = folder.command(&[]);
     command
         .env("PILLARBOX_LISTEN", "127.0.0.1:0")
         .env("PILLARBOX_CONSOLE", "127.0.0.1:0");
-    let mut serve = Serve::spawn(&mut command);
+    let mut serve = RunningServe::spawn(&mut command);
     serve.await_ready();
 
     let printed = serve.stderr.all();
@@ -54,7 +54,7 @@ fn a_newcomer_s_first_lines_work_as_they_are_printed() {
 
 #[test]
 fn the_demo_s_secrets_are_private_reused_and_never_shown() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let names = [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"];
     for (nth, source) in ["pay", "hmrc"].into_iter().enumerate() {
         let ran = folder.run(&["send", source, "--to", NOBODY]);
@@ -72,7 +72,7 @@ fn the_demo_s_secrets_are_private_reused_and_never_shown() {
     }
 
     let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
-    let mut serve = Serve::spawn(command.env("PILLARBOX_LOG", "trace"));
+    let mut serve = RunningServe::spawn(command.env("PILLARBOX_LOG", "trace"));
     serve.await_ready();
     let url = serve.url("pay").to_string();
     let mut outputs: Vec<String> = Vec::new();

@@ -5,13 +5,13 @@ use std::fs;
 use sender_simulator::{MessageBody, SystemClock, hmrc};
 use serde_json::Value;
 
-use test_support::process::{BOTH_SOURCES, Folder, until};
+use test_support::process::{BOTH_SOURCES, ProgramFolder, until};
 
 use super::{fails, push};
 
 #[test]
 fn discard_ends_a_row_and_erase_takes_its_bytes() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let bodies = ["private-1", "private-2"].map(|text| MessageBody {
         id: String::new(),
@@ -77,7 +77,7 @@ fn discard_ends_a_row_and_erase_takes_its_bytes() {
 
 #[test]
 fn erase_takes_the_bytes_of_a_delivered_row_and_a_dry_run_says_where_they_are() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let message = hmrc::HmrcMessage::json("private");
     let body = hmrc::body(&message, hmrc::SAMPLE_BOX, &SystemClock);
@@ -112,7 +112,7 @@ fn erase_takes_the_bytes_of_a_delivered_row_and_a_dry_run_says_where_they_are() 
 }
 
 /// Whether the inbox's files hold these stored bytes, in use or not.
-fn is_anywhere_in(folder: &Folder, stored: impl AsRef<[u8]>) -> bool {
+fn is_anywhere_in(folder: &ProgramFolder, stored: impl AsRef<[u8]>) -> bool {
     let stored = stored.as_ref();
     let files = fs::read_dir(folder.path())
         .unwrap()

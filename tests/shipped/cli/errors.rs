@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use test_support::process::{BOTH_SOURCES, Folder, Ran};
+use test_support::process::{BOTH_SOURCES, CommandResult, ProgramFolder};
 
 use super::{fails, folder_after};
 
@@ -105,7 +105,7 @@ fn what_does_not_exist_is_named_together_with_what_does() {
 
 #[test]
 fn an_error_has_a_stable_code_and_with_json_is_one_object() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     assert_eq!(folder.run(&["inbox", "init"]).code, 0);
     folder.write("broken.toml", "retention_days = 1\nlisten = 5\n");
     let wrong_config = ["--config", "broken.toml", "list"];
@@ -151,12 +151,12 @@ fn an_error_has_a_stable_code_and_with_json_is_one_object() {
 
 #[test]
 fn a_path_in_place_of_the_document_is_recognised() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     for path in ["pillarbox.toml", "/nowhere/pillarbox.toml"] {
         let mut command = folder.command(&["list"]);
         command.env("PILLARBOX_CONFIG", path);
         fails(
-            &Ran::of(&mut command),
+            &CommandResult::of(&mut command),
             2,
             &[
                 "takes the configuration document itself",

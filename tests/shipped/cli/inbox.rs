@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use test_support::{
     binary,
-    process::{BOTH_SOURCES, Folder, HMRC_SECRET, Ran},
+    process::{BOTH_SOURCES, CommandResult, HMRC_SECRET, ProgramFolder},
 };
 
 use super::{fails, folder_after};
@@ -25,7 +25,7 @@ fn inbox_init_can_run_twice() {
     }
     assert_eq!(folder.list(&[]).len(), 1, "what is there stays");
 
-    let empty = Folder::empty();
+    let empty = ProgramFolder::empty();
     assert_eq!(
         empty.run(&["inbox", "init"]).code,
         0,
@@ -36,7 +36,7 @@ fn inbox_init_can_run_twice() {
 
 #[test]
 fn a_backup_of_a_running_serve_is_whole_and_another_user_can_read_it_where_nothing_is_writable() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     let url = serve.url("pay").to_string();
     let sent = folder.run(&["send", "pay", "--count", "30", "--to", &url]);
@@ -78,7 +78,7 @@ fn a_backup_of_a_running_serve_is_whole_and_another_user_can_read_it_where_nothi
         if rustix::process::geteuid().is_root() {
             command.uid(65_534).gid(65_534); // root may write wherever it likes
         }
-        let ran = Ran::of(&mut command);
+        let ran = CommandResult::of(&mut command);
         assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
     }
     let mut left: Vec<_> = fs::read_dir(folder.path().join("evidence"))
@@ -130,7 +130,8 @@ fn doctor_finds_a_sound_inbox_fine_and_a_damaged_one_wrong() {
 
 #[test]
 fn doctor_finds_a_secret_wrong_that_could_not_protect_anything() {
-    let folder = Folder::with(&BOTH_SOURCES.replace("env:HMRC_PUSH_SECRET", "file:padded.secret"));
+    let folder =
+        ProgramFolder::with(&BOTH_SOURCES.replace("env:HMRC_PUSH_SECRET", "file:padded.secret"));
     folder.write("padded.secret", format!("{HMRC_SECRET}\n"));
     let ran = folder.run(&["doctor"]);
     assert_eq!(ran.code, 1, "{ran:?}");

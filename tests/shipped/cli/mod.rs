@@ -14,14 +14,16 @@ mod inbox;
 use rustix::process::Signal;
 use sender_simulator::{MessageBody, Sender, exchange};
 
-use test_support::process::{BOTH_SOURCES, Folder, HMRC_SECRET, Ran, Serve, until};
+use test_support::process::{
+    BOTH_SOURCES, CommandResult, HMRC_SECRET, ProgramFolder, RunningServe, until,
+};
 
 /// An address without a listener.
 const NOBODY: &str = "http://127.0.0.1:1/pay";
 
 /// A folder whose inbox holds what these `send` lines brought; `serve` has stopped again.
-fn folder_after(sends: &[&[&str]]) -> Folder {
-    let folder = Folder::with(BOTH_SOURCES);
+fn folder_after(sends: &[&[&str]]) -> ProgramFolder {
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     for arguments in sends {
         let url = serve.url(arguments[0]).to_string();
@@ -33,14 +35,14 @@ fn folder_after(sends: &[&[&str]]) -> Folder {
     folder
 }
 
-fn only_key(folder: &Folder) -> String {
+fn only_key(folder: &ProgramFolder) -> String {
     let rows = folder.list(&[]);
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows[0]["key"].as_str().unwrap().to_owned()
 }
 
 /// Posts HMRC's `body`, and says what was answered.
-fn push(serve: &Serve, body: &MessageBody) -> String {
+fn push(serve: &RunningServe, body: &MessageBody) -> String {
     let url = serve.url("hmrc");
     let request = Sender::Hmrc.request(body, HMRC_SECRET, &url);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -59,14 +61,14 @@ fn push(serve: &Serve, body: &MessageBody) -> String {
 
 /// Standard error has one line, and standard output nothing.
 #[track_caller]
-fn fails(ran: &Ran, code: i32, words: &[&str]) {
+fn fails(ran: &CommandResult, code: i32, words: &[&str]) {
     assert_eq!((ran.code, &*ran.stdout), (code, ""), "{ran:?}");
     for word in words {
         assert!(ran.stderr.contains(word), "`{word}` is missing: {ran:?}");
     }
 }
 
-fn fails_to_connect(ran: &Ran) {
+fn fails_to_connect(ran: &CommandResult) {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stdout.contains("cannot connect to 127.0.0.1:1"),

@@ -6,13 +6,13 @@ use std::{
     process::Stdio,
 };
 
-use test_support::process::Folder;
+use test_support::process::ProgramFolder;
 
 use super::folder_after;
 
 #[test]
 fn help_and_version_are_data() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     for command in [
         &[][..],
         &["serve"],
@@ -88,7 +88,7 @@ fn a_closed_output_ends_a_list_without_an_error() {
 
 #[test]
 fn completions_are_a_script() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let ran = folder.run(&["completions", "bash"]);
     assert_eq!((ran.code, &*ran.stderr), (0, ""));
     assert!(ran.stdout.contains("_pillarbox()") && ran.stdout.contains("--dry-run"));

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use rustix::process::Signal;
 use sender_simulator::{Clock, MessageBody, SystemClock, hmrc};
 
-use test_support::process::{BOTH_SOURCES, Folder, until};
+use test_support::process::{BOTH_SOURCES, ProgramFolder, until};
 
 use super::{folder_after, push};
 
@@ -46,7 +46,7 @@ fn replay_delivers_again_and_a_dry_run_only_reports() {
 
 #[test]
 fn replay_held_takes_stale_ones_and_names_unreadable_ones() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let long_ago = SystemClock
         .now()

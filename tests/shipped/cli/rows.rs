@@ -2,7 +2,7 @@
 
 use sender_simulator::{Clock, SystemClock, hmrc};
 
-use test_support::process::{BOTH_SOURCES, Folder};
+use test_support::process::{BOTH_SOURCES, ProgramFolder};
 
 use super::{folder_after, push};
 
@@ -91,7 +91,7 @@ fn lists_are_narrowed_by_every_filter() {
 
 #[test]
 fn show_raw_gives_the_exact_bytes() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     // Escapes, white space and a pair of surrogates that a JSON writer would not write so again;
     // then a long one.

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use test_support::process::{BOTH_SOURCES, Folder};
+use test_support::process::{BOTH_SOURCES, ProgramFolder};
 
 use super::{NOBODY, fails_to_connect};
 
 #[test]
 fn send_reports_what_the_sender_would_do_without_a_receiver() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     for (source, words) in [
         (
             "pay",
@@ -34,7 +34,7 @@ fn send_reports_what_the_sender_would_do_without_a_receiver() {
 
 #[test]
 fn send_repeats_the_same_bytes_and_counts_new_ones() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     let ran = folder.run(&[
         "send",
@@ -69,7 +69,7 @@ fn send_repeats_the_same_bytes_and_counts_new_ones() {
 
 #[test]
 fn what_send_prints_as_json_has_the_key_that_show_takes() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
     for (source, repeats) in [("pay", "0"), ("hmrc", "1")] {
         let url = serve.url(source).to_string();
@@ -92,7 +92,7 @@ fn what_send_prints_as_json_has_the_key_that_show_takes() {
 
 #[test]
 fn send_accepts_a_message_from_a_file_and_another_secret() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     folder.write("declaration.json", r#"{"duty": 1.10}"#);
     folder.write("declaration.xml", "<duty>1.10</duty>");
     folder.write("wrong.secret", "not-the-one-that-is-configured");

@@ -6,14 +6,14 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use test_support::process::{
-    BOTH_SOURCES, FREE_PORTS, Folder, HMRC_SECRET, PAY_SECRET, Ran, Serve,
+    BOTH_SOURCES, CommandResult, FREE_PORTS, HMRC_SECRET, PAY_SECRET, ProgramFolder, RunningServe,
 };
 
 use super::{NOBODY, fails, fails_to_connect};
 
 #[test]
 fn healthcheck_ends_with_0_only_while_serve_is_ready() {
-    let folder = Folder::empty();
+    let folder = ProgramFolder::empty();
     let mut serve = folder.serve();
     let url = serve.url("pay");
     let listen = format!("127.0.0.1:{}", url.port().unwrap());
@@ -27,7 +27,7 @@ fn healthcheck_ends_with_0_only_while_serve_is_ready() {
         (&true.into(), &listen.as_str().into())
     );
     let mut doctor = folder.command(&["doctor"]);
-    let doctor = Ran::of(doctor.env("PILLARBOX_LISTEN", &listen));
+    let doctor = CommandResult::of(doctor.env("PILLARBOX_LISTEN", &listen));
     let answers = format!("the running serve answers at {listen}");
     assert!(doctor.stdout.contains(&answers), "{doctor:?}");
     let refused = serve.stderr.find("request refused");
@@ -46,7 +46,7 @@ fn a_wrong_configuration_ends_serve_with_everything_that_is_wrong_before_it_list
          colour = \"red\"\n",
         taken.local_addr().unwrap()
     );
-    let folder = Folder::with(&document);
+    let folder = ProgramFolder::with(&document);
     let ran = folder.run(&["serve"]);
     fails(
         &ran,
@@ -75,7 +75,7 @@ fn a_wrong_configuration_ends_serve_with_everything_that_is_wrong_before_it_list
 
 #[test]
 fn a_secret_that_was_put_where_a_reference_belongs_is_not_repeated() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let pasted = [
         PAY_SECRET.to_owned(),
         format!("env:{PAY_SECRET}"),
@@ -101,14 +101,14 @@ fn a_secret_that_was_put_where_a_reference_belongs_is_not_repeated() {
 fn a_port_in_use_is_named_with_a_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let ran = folder.run(&["serve", "--listen", &address, "--console", "127.0.0.1:0"]);
     fails(&ran, 1, &[&address, "cannot listen on", "--listen"]);
 }
 
 #[test]
 fn a_second_serve_on_one_inbox_is_refused_and_the_first_goes_on() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let first = folder.serve();
     let second = folder.run(&[&["serve"], FREE_PORTS].concat());
     fails(
@@ -118,7 +118,7 @@ fn a_second_serve_on_one_inbox_is_refused_and_the_first_goes_on() {
     );
     let sent = folder.run(&["send", "pay", "--to", first.url("pay").as_str()]);
     assert_eq!(sent.code, 0, "{sent:?}");
-    let mut apart = Serve::spawn(
+    let mut apart = RunningServe::spawn(
         &mut folder.command(&[&["serve", "--inbox", "sqlite:other.db"], FREE_PORTS].concat()),
     );
     apart.await_ready();
@@ -126,11 +126,11 @@ fn a_second_serve_on_one_inbox_is_refused_and_the_first_goes_on() {
 
 #[test]
 fn flags_beat_variables_and_variables_beat_the_document() {
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{BOTH_SOURCES}\n[inbox]\nkind = \"sqlite\"\npath = \"document.db\"\n"
     ));
     let init = |arguments: &[&str], variable: &str| {
-        let ran = Ran::of(
+        let ran = CommandResult::of(
             folder
                 .command(&[&["inbox", "init"], arguments].concat())
                 .env("PILLARBOX_INBOX", variable),
@@ -142,13 +142,13 @@ fn flags_beat_variables_and_variables_beat_the_document() {
     assert!(init(&[], "sqlite:variable.db").contains("variable.db"));
     assert!(init(&["--inbox", "sqlite:flag.db"], "sqlite:variable.db").contains("flag.db"));
 
-    let elsewhere = Folder::empty();
+    let elsewhere = ProgramFolder::empty();
     let mut command = elsewhere.command(&["send", "tax", "--to", NOBODY]);
     command.env(
         "PILLARBOX_CONFIG",
         "[sources.tax]\nkind = \"hmrc\"\nsecrets = [\"env:HMRC_PUSH_SECRET\"]\n",
     );
-    fails_to_connect(&Ran::of(&mut command));
+    fails_to_connect(&CommandResult::of(&mut command));
     assert_eq!(
         fs::read_dir(elsewhere.path()).unwrap().count(),
         0,
@@ -158,7 +158,7 @@ fn flags_beat_variables_and_variables_beat_the_document() {
 
 #[test]
 fn a_source_without_a_secret_is_served_and_reported() {
-    let folder = Folder::with(&BOTH_SOURCES.replace(r#"["env:PAY_SIGNING_SECRET"]"#, "[]"));
+    let folder = ProgramFolder::with(&BOTH_SOURCES.replace(r#"["env:PAY_SIGNING_SECRET"]"#, "[]"));
     let serve = folder.serve();
     assert!(serve.stderr.find("no secret yet").is_some());
     fails(

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use test_support::process::Ran;
+use test_support::process::CommandResult;
 
 use super::{folder_after, only_key};
 
@@ -58,7 +58,7 @@ fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
     );
 
     let mut command = folder.command(&["verify", "--stored"]);
-    let changed = Ran::of(command.env(
+    let changed = CommandResult::of(command.env(
         "PAY_SIGNING_SECRET",
         "webhook_test_another0another0another0",
     ));
@@ -107,7 +107,7 @@ fn verify_prints_its_diagnosis_and_its_findings_as_json() {
         db.execute_batch(damage).unwrap();
         drop(db);
         let mut command = folder.command(&["verify", "--stored", "--json"]);
-        let ran = Ran::of(command.env("PAY_SIGNING_SECRET", secret));
+        let ran = CommandResult::of(command.env("PAY_SIGNING_SECRET", secret));
         let lines = ran.stdout.lines();
         let objects = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
         (ran.code, objects.collect::<Vec<_>>())

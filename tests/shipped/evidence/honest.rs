@@ -5,11 +5,11 @@ use pillarbox_cli::sqlite::SqliteInbox;
 use rusqlite::Connection;
 
 use pillarbox::domain::{Clock, SystemClock};
-use test_support::process::{BOTH_SOURCES, Folder, PAY_SECRET};
+use test_support::process::{BOTH_SOURCES, PAY_SECRET, ProgramFolder};
 
 use super::{
     OTHER_SECRET,
-    maker::{Life, Maker},
+    maker::{EvidenceMaker, RowLife},
     tampering::broken,
     verify_stored,
 };
@@ -25,10 +25,10 @@ fn honest_rows() -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_honest_row_is_called_broken_and_a_rotated_secret_is_no_tampering() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let inbox = SqliteInbox::create(&folder.path().join("pillarbox.db")).unwrap();
     let now = SystemClock.now();
-    let makers = [PAY_SECRET, OTHER_SECRET].map(|pay_secret| Maker {
+    let makers = [PAY_SECRET, OTHER_SECRET].map(|pay_secret| EvidenceMaker {
         inbox: &inbox,
         pay_secret,
         now,
@@ -36,8 +36,8 @@ async fn no_honest_row_is_called_broken_and_a_rotated_secret_is_no_tampering() {
     let numbers: Vec<usize> = (0..honest_rows()).collect();
     for chunk in numbers.chunks(500) {
         let lives = chunk.iter().map(|number| {
-            let life = Life::ALL[number % Life::ALL.len()];
-            makers[number / Life::ALL.len() % 2].row(life, *number)
+            let life = RowLife::ALL[number % RowLife::ALL.len()];
+            makers[number / RowLife::ALL.len() % 2].row(life, *number)
         });
         join_all(lives).await;
     }
@@ -58,17 +58,17 @@ async fn no_honest_row_is_called_broken_and_a_rotated_secret_is_no_tampering() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_without_a_fingerprint_is_proved_by_its_signature_and_its_secret_s_name() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let file = folder.path().join("pillarbox.db");
     let inbox = SqliteInbox::create(&file).unwrap();
     let now = SystemClock.now();
     for (number, pay_secret) in [PAY_SECRET, OTHER_SECRET].into_iter().enumerate() {
-        let maker = Maker {
+        let maker = EvidenceMaker {
             inbox: &inbox,
             pay_secret,
             now,
         };
-        maker.row(Life::Delivered, number).await;
+        maker.row(RowLife::Delivered, number).await;
     }
     drop(inbox);
     let db = Connection::open(&file).unwrap();

@@ -7,7 +7,9 @@ use sender_simulator::{Sender, signature};
 
 use pillarbox::{
     domain::{Clock, Key, SourceName, SystemClock, Timestamp},
-    inbox::{Claim, DiscardRequest, Discarded, Fence, Inbox, Lease, LeaseId, Mark, Recorded},
+    inbox::{
+        Claim, DiscardOutcome, DiscardRequest, Fence, Inbox, Lease, LeaseId, Mark, RecordOutcome,
+    },
     secrets::Secret,
     senders::{Acceptance, Entry, SenderKind, SigningKey, example, read, verify},
 };
@@ -17,7 +19,7 @@ use super::{DAY, tampering::tamperings};
 
 /// What happened to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Life {
+pub(super) enum RowLife {
     /// Pay: nothing yet.
     Recorded,
     /// HMRC: an attempt is under way.
@@ -54,7 +56,7 @@ pub(super) enum Life {
     RewrittenUnreadable,
 }
 
-impl Life {
+impl RowLife {
     pub(super) const ALL: [Self; 17] = [
         Self::Recorded,
         Self::Leased,
@@ -78,7 +80,7 @@ impl Life {
 
 /// A value as it is stored.
 #[derive(Clone, Debug)]
-pub(super) enum Stored {
+pub(super) enum StoredValue {
     Text(&'static str),
     Number(i64),
     /// A time in milliseconds; DynamoDB stores expiries in seconds.
@@ -135,13 +137,13 @@ fn noise(seed: usize, digits: usize) -> String {
     text
 }
 
-pub(super) struct Maker<'a, I> {
+pub(super) struct EvidenceMaker<'a, I> {
     pub(super) inbox: &'a I,
     pub(super) pay_secret: &'a str,
     pub(super) now: Timestamp,
 }
 
-impl<I: Inbox> Maker<'_, I> {
+impl<I: Inbox> EvidenceMaker<'_, I> {
     async fn claimed(&self, key: &Key) -> Fence {
         let lease = Lease {
             id: LeaseId(1),
@@ -181,11 +183,11 @@ impl<I: Inbox> Maker<'_, I> {
             expires_at: self.now.plus(90 * DAY),
         };
         let discarded = self.inbox.discard(key, &request).await.unwrap();
-        assert_eq!(discarded, Discarded::Done);
+        assert_eq!(discarded, DiscardOutcome::Done);
     }
 
     /// Stores a row and lets it live.
-    pub(super) async fn row(&self, life: Life, number: usize) -> Key {
+    pub(super) async fn row(&self, life: RowLife, number: usize) -> Key {
         let now = self.now;
         let (id, payment) = (format!("m{number}"), format!("p{number}"));
         let pay = |body| entry(Sender::GovukPay, self.pay_secret, body, now);
@@ -198,54 +200,57 @@ impl<I: Inbox> Maker<'_, I> {
             rewritten(Sender::Hmrc, HMRC_SECRET, signed, sent, now)
         };
         let entry = match life {
-            Life::Rewritten => escaped(hmrc_body(&format!("n{number}"), "\u{1F600}", now)),
-            Life::RewrittenUnreadable => escaped(format!("\u{1F600} {number}")),
-            Life::Leased | Life::Retried | Life::Dead | Life::Discarded => hmrc("[1]"),
-            Life::Long => hmrc(&noise(number, 40_000)),
-            Life::Unreadable => pay(format!("no JSON {number}")),
-            Life::Stale | Life::Replayed => pay(pay_body(&id, &payment, now.minus(70 * DAY))),
-            Life::Pulled => example::hmrc_pulled(&format!("n{number}"), "[1]"),
-            Life::Observed => example::observed(&payment),
+            RowLife::Rewritten => escaped(hmrc_body(&format!("n{number}"), "\u{1F600}", now)),
+            RowLife::RewrittenUnreadable => escaped(format!("\u{1F600} {number}")),
+            RowLife::Leased | RowLife::Retried | RowLife::Dead | RowLife::Discarded => hmrc("[1]"),
+            RowLife::Long => hmrc(&noise(number, 40_000)),
+            RowLife::Unreadable => pay(format!("no JSON {number}")),
+            RowLife::Stale | RowLife::Replayed => pay(pay_body(&id, &payment, now.minus(70 * DAY))),
+            RowLife::Pulled => example::hmrc_pulled(&format!("n{number}"), "[1]"),
+            RowLife::Observed => example::observed(&payment),
             _ => pay(pay_body(&id, &payment, now)),
         };
         let key = entry.key.clone();
-        assert_eq!(self.inbox.record(&entry).await.unwrap(), Recorded::First);
+        assert_eq!(
+            self.inbox.record(&entry).await.unwrap(),
+            RecordOutcome::First
+        );
         match life {
-            Life::Recorded
-            | Life::Unreadable
-            | Life::Stale
-            | Life::Observed
-            | Life::Rewritten
-            | Life::RewrittenUnreadable => {}
-            Life::Leased => drop(self.claimed(&key).await),
-            Life::Retried => {
+            RowLife::Recorded
+            | RowLife::Unreadable
+            | RowLife::Stale
+            | RowLife::Observed
+            | RowLife::Rewritten
+            | RowLife::RewrittenUnreadable => {}
+            RowLife::Leased => drop(self.claimed(&key).await),
+            RowLife::Retried => {
                 let mark = Mark::Retry {
                     due_at: now.plus(Duration::from_secs(3_600)),
                     error: "https: status 503".to_owned(),
                 };
                 self.mark(&key, mark).await;
             }
-            Life::Delivered | Life::Pulled | Life::Long => self.deliver(&key).await,
-            Life::Dead => self.kill(&key).await,
-            Life::Replayed => {
+            RowLife::Delivered | RowLife::Pulled | RowLife::Long => self.deliver(&key).await,
+            RowLife::Dead => self.kill(&key).await,
+            RowLife::Replayed => {
                 self.inbox.replay(&key, now.plus(DAY)).await.unwrap();
             }
-            Life::Discarded => {
+            RowLife::Discarded => {
                 self.kill(&key).await;
                 self.discard(&key, false).await;
             }
-            Life::Erased => {
+            RowLife::Erased => {
                 self.discard(&key, true).await;
             }
-            Life::Conflict => {
+            RowLife::Conflict => {
                 let other = pay(pay_body(&id, "another", now));
                 let recorded = self.inbox.record(&other).await.unwrap();
-                let Recorded::Conflict(conflict) = recorded else {
+                let RecordOutcome::Conflict(conflict) = recorded else {
                     panic!("{recorded:?}");
                 };
                 return conflict;
             }
-            Life::Repeat => {
+            RowLife::Repeat => {
                 let second = pay(pay_body(&format!("{id}-again"), &payment, now));
                 self.inbox.record(&second).await.unwrap();
                 let of = key.clone();
@@ -261,7 +266,7 @@ impl<I: Inbox> Maker<'_, I> {
 
 /// The keys of a row for each tampering, each before and after.
 pub(super) async fn rows(inbox: &impl Inbox) -> Vec<Key> {
-    let maker = Maker {
+    let maker = EvidenceMaker {
         inbox,
         pay_secret: PAY_SECRET,
         now: SystemClock.now(),
@@ -274,9 +279,9 @@ pub(super) async fn rows(inbox: &impl Inbox) -> Vec<Key> {
 }
 
 /// The key of a row after a change to it.
-pub(super) fn key_after(key: &Key, column: &str, value: &Stored) -> String {
+pub(super) fn key_after(key: &Key, column: &str, value: &StoredValue) -> String {
     match value {
-        Stored::Text(text) if column == "pk" => (*text).to_owned(),
+        StoredValue::Text(text) if column == "pk" => (*text).to_owned(),
         _ => key.to_string(),
     }
 }

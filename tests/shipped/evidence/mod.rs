@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pillarbox::inbox::dynamodb::DynamoInbox;
 use test_support::{
-    process::{Folder, Ran},
+    process::{CommandResult, ProgramFolder},
     table,
 };
 
@@ -19,9 +19,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const OTHER_SECRET: &str = "webhook_test_another0another0another0";
 
-fn verify_stored(folder: &Folder, table: Option<&DynamoInbox>) -> Ran {
+fn verify_stored(folder: &ProgramFolder, table: Option<&DynamoInbox>) -> CommandResult {
     let inbox = table.map(|table| format!("dynamodb:{}", table.table()));
     let mut arguments = vec!["verify", "--stored"];
     arguments.extend(inbox.iter().flat_map(|inbox| ["--inbox", inbox.as_str()]));
-    Ran::of(folder.command(&arguments).envs(table::variables()))
+    CommandResult::of(folder.command(&arguments).envs(table::variables()))
 }

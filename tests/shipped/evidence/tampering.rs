@@ -10,21 +10,21 @@ use pillarbox::{
     inbox::dynamodb::DynamoInbox,
 };
 use test_support::{
-    process::{BOTH_SOURCES, Folder, PAY_SECRET, Ran},
+    process::{BOTH_SOURCES, CommandResult, PAY_SECRET, ProgramFolder},
     table,
 };
 
 use super::{
-    maker::{Life, Maker, Stored, key_after, rows},
+    maker::{EvidenceMaker, RowLife, StoredValue, key_after, rows},
     verify_stored,
 };
 
 const FAR: i64 = 99_000_000_000_000;
 
 /// Changes to one attribute of one row, each of which is tampering.
-pub(super) fn tamperings() -> Vec<(Life, &'static str, Stored)> {
-    use Life::*;
-    use Stored::*;
+pub(super) fn tamperings() -> Vec<(RowLife, &'static str, StoredValue)> {
+    use RowLife::*;
+    use StoredValue::*;
     let digest = || Bytes(vec![7; 32]);
     let fingerprint = || Bytes(vec![7; 8]);
     let hmac = "3f9a000000000000000000000000000000000000000000000000000000000000";
@@ -133,7 +133,7 @@ pub(super) fn tamperings() -> Vec<(Life, &'static str, Stored)> {
 }
 
 /// The keys of the rows that are called broken.
-pub(super) fn broken(ran: &Ran) -> Vec<String> {
+pub(super) fn broken(ran: &CommandResult) -> Vec<String> {
     let lines = ran.stderr.lines();
     lines
         .filter_map(|line| {
@@ -145,7 +145,7 @@ pub(super) fn broken(ran: &Ran) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_all_are_found(ran: &Ran, keys: &[Key]) {
+fn assert_all_are_found(ran: &CommandResult, keys: &[Key]) {
     assert_eq!(ran.code, 1, "{ran:?}");
     let (found, mut expected) = (broken(ran), Vec::new());
     for (key, (life, column, value)) in keys.iter().zip(tamperings()) {
@@ -162,20 +162,20 @@ fn assert_all_are_found(ran: &Ran, keys: &[Key]) {
     assert!(keys.len() >= 40 && found.len() == keys.len());
 }
 
-fn in_file(value: &Stored) -> Value {
+fn in_file(value: &StoredValue) -> Value {
     match value {
-        Stored::Text(text) => Value::Text((*text).to_owned()),
-        Stored::Number(number) | Stored::Time(number) => Value::Integer(*number),
-        Stored::Bytes(bytes) => Value::Blob(bytes.clone()),
-        Stored::Nothing => Value::Null,
+        StoredValue::Text(text) => Value::Text((*text).to_owned()),
+        StoredValue::Number(number) | StoredValue::Time(number) => Value::Integer(*number),
+        StoredValue::Bytes(bytes) => Value::Blob(bytes.clone()),
+        StoredValue::Nothing => Value::Null,
     }
 }
 
-fn change_file(db: &Connection, key: &Key, column: &str, value: &Stored) {
+fn change_file(db: &Connection, key: &Key, column: &str, value: &StoredValue) {
     let (key, new) = (key.as_str(), in_file(value));
     let of_row = "(SELECT id FROM notification WHERE pk = ?1)";
     let changed = match (column, value) {
-        ("part", Stored::Nothing) => db.execute(
+        ("part", StoredValue::Nothing) => db.execute(
             &format!("DELETE FROM body WHERE notification = {of_row}"),
             [key],
         ),
@@ -197,7 +197,7 @@ fn change_file(db: &Connection, key: &Key, column: &str, value: &Stored) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_to_one_column_of_the_file_is_found() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let file = folder.path().join("pillarbox.db");
     let inbox = SqliteInbox::create(&file).unwrap();
     let keys = rows(&inbox).await;
@@ -213,13 +213,17 @@ async fn every_change_to_one_column_of_the_file_is_found() {
     assert_all_are_found(&verify_stored(&folder, None), &keys);
 }
 
-fn in_table(column: &str, value: &Stored) -> AttributeValue {
+fn in_table(column: &str, value: &StoredValue) -> AttributeValue {
     match value {
-        Stored::Text(text) => AttributeValue::S((*text).to_owned()),
-        Stored::Time(at) if column == "expires_at" => AttributeValue::N((at / 1_000).to_string()),
-        Stored::Number(number) | Stored::Time(number) => AttributeValue::N(number.to_string()),
-        Stored::Bytes(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
-        Stored::Nothing => AttributeValue::Null(true),
+        StoredValue::Text(text) => AttributeValue::S((*text).to_owned()),
+        StoredValue::Time(at) if column == "expires_at" => {
+            AttributeValue::N((at / 1_000).to_string())
+        }
+        StoredValue::Number(number) | StoredValue::Time(number) => {
+            AttributeValue::N(number.to_string())
+        }
+        StoredValue::Bytes(bytes) => AttributeValue::B(Blob::new(bytes.clone())),
+        StoredValue::Nothing => AttributeValue::Null(true),
     }
 }
 
@@ -228,7 +232,7 @@ async fn change_table(
     table: &DynamoInbox,
     key: &Key,
     column: &str,
-    value: &Stored,
+    value: &StoredValue,
 ) {
     let mut pk = key.to_string();
     let mut name = column;
@@ -262,7 +266,7 @@ async fn change_table(
         .key("pk", AttributeValue::S(pk))
         .expression_attribute_names("#name", name);
     let update = match value {
-        Stored::Nothing => update.update_expression("REMOVE #name"),
+        StoredValue::Nothing => update.update_expression("REMOVE #name"),
         _ => update
             .update_expression("SET #name = :new")
             .expression_attribute_values(":new", new),
@@ -284,7 +288,7 @@ async fn rename(client: &Client, table: &DynamoInbox, pk: &str, new: AttributeVa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_to_one_attribute_of_the_table_is_found() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let inbox = table::fresh("evidence").await;
     let keys = rows(&inbox).await;
     let honest = verify_stored(&folder, Some(&inbox));
@@ -299,25 +303,41 @@ async fn every_change_to_one_attribute_of_the_table_is_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_no_version_writes_is_never_passed_over() {
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let file = folder.path().join("pillarbox.db");
     let inbox = SqliteInbox::create(&file).unwrap();
-    let maker = Maker {
+    let maker = EvidenceMaker {
         inbox: &inbox,
         pay_secret: PAY_SECRET,
         now: SystemClock.now(),
     };
-    let key = maker.row(Life::Delivered, 1).await;
+    let key = maker.row(RowLife::Delivered, 1).await;
     drop(inbox);
     for (column, value, honest) in [
-        ("state", Stored::Text("lost"), Stored::Text("delivered")),
-        ("origin", Stored::Text("mail"), Stored::Text("push")),
-        ("kind", Stored::Text("dwp"), Stored::Text("govuk-pay")),
-        ("attempts", Stored::Number(-1), Stored::Number(1)),
-        ("pk", Stored::Text("no key"), Stored::Text("pay:m1")),
+        (
+            "state",
+            StoredValue::Text("lost"),
+            StoredValue::Text("delivered"),
+        ),
+        (
+            "origin",
+            StoredValue::Text("mail"),
+            StoredValue::Text("push"),
+        ),
+        (
+            "kind",
+            StoredValue::Text("dwp"),
+            StoredValue::Text("govuk-pay"),
+        ),
+        ("attempts", StoredValue::Number(-1), StoredValue::Number(1)),
+        (
+            "pk",
+            StoredValue::Text("no key"),
+            StoredValue::Text("pay:m1"),
+        ),
     ] {
         let db = Connection::open(&file).unwrap();
-        let changed = |now: &str, value: &Stored| {
+        let changed = |now: &str, value: &StoredValue| {
             let sql = format!("UPDATE notification SET {column} = ?2 WHERE pk = ?1");
             assert_eq!(db.execute(&sql, params![now, in_file(value)]).unwrap(), 1);
         };

@@ -10,23 +10,23 @@ use test_support::{
         value,
     },
     message::payment,
-    process::{Ran, Serve, until},
+    process::{CommandResult, RunningServe, until},
 };
 
-use super::serving::{Served, variables};
+use super::serving::{LeakTestServe, variables};
 
 /// The members of an exported line that hold what was received.
 const RECEIVED: [&str; 3] = ["body_base64", "history_base64", "signature"];
 
-impl Served {
+impl LeakTestServe {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.folder.command(arguments);
         command.envs(variables(&self.sources));
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&mut self.command(arguments))
+    fn run(&self, arguments: &[&str]) -> CommandResult {
+        CommandResult::of(&mut self.command(arguments))
     }
 }
 
@@ -39,7 +39,7 @@ fn without_meant(command: &str, printed: String) -> String {
 }
 
 /// Runs each and searches what it prints.
-pub(super) fn search(served: &Served) {
+pub(super) fn search(served: &LeakTestServe) {
     let canaries = &served.sources.canaries;
     let url = served.serve.url("pay").to_string();
     let reference = value("Pay /reference");
@@ -99,8 +99,8 @@ pub(super) fn search(served: &Served) {
 }
 
 /// `tail` shows what arrives, and every change.
-fn tail(served: &Served) {
-    let mut tail = Serve::spawn(&mut served.command(&["tail", "--json"]));
+fn tail(served: &LeakTestServe) {
+    let mut tail = RunningServe::spawn(&mut served.command(&["tail", "--json"]));
     let canaries = &served.sources.canaries;
     let sent = served.run(&["send", "hmrc", "--to", served.serve.url("hmrc").as_str()]);
     canaries.assert_none("send", format!("{}{}", sent.stdout, sent.stderr));
@@ -114,7 +114,7 @@ fn tail(served: &Served) {
 }
 
 /// `export` has everything that was received, in three members of each line.
-fn export(served: &Served) {
+fn export(served: &LeakTestServe) {
     let canaries = &served.sources.canaries;
     let ran = served.run(&["export"]);
     canaries.assert_none("export", &ran.stderr);

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::serving::Served;
+use super::serving::LeakTestServe;
 
 /// Pages that no link may lead to.
 const ADDRESSES: [&str; 10] = [
@@ -68,7 +68,7 @@ fn without_meant(target: &str, page: &str) -> String {
 }
 
 /// Looks at every page for canaries.
-pub(super) async fn search(served: &Served) {
+pub(super) async fn search(served: &LeakTestServe) {
     let address = served.address("console");
     let canaries = &served.sources.canaries;
     let mut open: Vec<String> = ADDRESSES.map(str::to_owned).into();

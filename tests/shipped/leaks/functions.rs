@@ -10,11 +10,11 @@ use test_support::{
         CanaryKind::{Hostile, Secret, Signature},
         value,
     },
-    echo::{Echo, EchoReply, EchoedRequest},
-    fronts::{Front, FrontRequest, batch},
+    echo::{EchoReply, EchoServer, EchoedRequest},
+    fronts::{FrontRequest, LambdaFront, batch},
     message::Source,
     request::{self, signature_header},
-    runtime_api::{Bootstrap, RuntimeReport},
+    runtime_api::{BootstrapProcess, RuntimeReport},
     table,
 };
 
@@ -49,7 +49,7 @@ fn inbox(table: &str) -> String {
     format!("[inbox]\nkind = \"dynamodb\"\ntable = \"{table}\"\n")
 }
 
-fn destination(kind: &str, ledger: &Echo) -> String {
+fn destination(kind: &str, ledger: &EchoServer) -> String {
     let settings = match kind {
         "https" => format!(
             "url = \"{}/events\"\nsecrets = [\"env:LEDGER_CURRENT\", \"env:LEDGER_PREVIOUS\"]\n",
@@ -73,7 +73,7 @@ fn told(report: &RuntimeReport) -> String {
 /// A POST of `body`, genuine under the current or the previous secret, or forged.
 fn event(
     sources: &mut CanarySources,
-    front: Front,
+    front: LambdaFront,
     source: &Source,
     body: &str,
     how: usize,
@@ -95,7 +95,7 @@ fn event(
 fn received(sources: &mut CanarySources) -> Vec<Value> {
     let mut events = Vec::new();
     for source in [sources.pay.clone(), sources.hmrc.clone()] {
-        for front in Front::ALL {
+        for front in LambdaFront::ALL {
             for (nth, name) in ["delivered", "refused", "retried"].into_iter().enumerate() {
                 let message = sources.message(&source, &format!("{name}-{}", front.as_str()));
                 for how in [nth % 2, 2] {
@@ -121,7 +121,7 @@ async fn search(sources: &CanarySources, variables: &[(&'static str, String)], e
         .find(|(name, _)| *name == "_HANDLER")
         .unwrap()
         .1;
-    let mut bootstrap = Bootstrap::start(variables).await;
+    let mut bootstrap = BootstrapProcess::start(variables).await;
     let mut can_begin = true;
     for event in events {
         let report = bootstrap.invoke_for(event, TIME).await;
@@ -148,7 +148,7 @@ fn changes(sources: &[&str]) -> Value {
         .iter()
         .flat_map(|source| {
             let names = ["delivered", "refused", "retried"];
-            names.map(|name| format!("{source}:{name}-{}", Front::HttpApi.as_str()))
+            names.map(|name| format!("{source}:{name}-{}", LambdaFront::HttpApi.as_str()))
         })
         .collect();
     let changes: Vec<_> = keys.iter().map(|key| (key.as_str(), "recorded")).collect();
@@ -159,7 +159,7 @@ fn changes(sources: &[&str]) -> Value {
 async fn nothing_leaks_from_the_function_in_any_role() {
     let mut sources = CanarySources::new();
     let (ledger, apis) = (ledger().await, apis(400).await);
-    let aws = Echo::answering(|_| EchoReply::Repeat(400)).await;
+    let aws = EchoServer::answering(|_| EchoReply::Repeat(400)).await;
     let other: Vec<_> = ["SQS", "EVENTBRIDGE"]
         .map(|name| match name {
             "SQS" => ("AWS_ENDPOINT_URL_SQS", aws.url()),
@@ -243,7 +243,7 @@ async fn nothing_leaks_from_a_function_whose_table_quotes_the_item_in_its_errors
     let mut sources = CanarySources::new();
     let ledger = ledger().await;
     for status in [400, 500] {
-        let aws = Echo::answering(move |_| EchoReply::Repeat(status)).await;
+        let aws = EchoServer::answering(move |_| EchoReply::Repeat(status)).await;
         let everywhere = [("AWS_ENDPOINT_URL_DYNAMODB", aws.url())];
         let document = format!(
             "{}{}{}",
@@ -283,7 +283,8 @@ async fn nothing_leaks_from_secrets_that_cannot_be_used() {
         format!("{{\"current\": \"{secret}"),
     ] {
         let answer = json!({"ARN": ARN, "SecretString": stored}).to_string();
-        let vault = Echo::answering(move |_: &EchoedRequest| EchoReply::Say(200, answer.clone()));
+        let vault =
+            EchoServer::answering(move |_: &EchoedRequest| EchoReply::Say(200, answer.clone()));
         let vault = [("AWS_ENDPOINT_URL_SECRETS_MANAGER", vault.await.url())];
         let document = format!(
             "[sources.pay]\nkind = \"govuk-pay\"\nlive = true\n\
@@ -294,7 +295,7 @@ async fn nothing_leaks_from_secrets_that_cannot_be_used() {
         );
         let pay = sources.pay.clone();
         let message = sources.message(&pay, "m1");
-        let events = [event(&mut sources, Front::HttpApi, &pay, &message, 0)];
+        let events = [event(&mut sources, LambdaFront::HttpApi, &pay, &message, 0)];
         for role in ["receive", "process"] {
             let function = function(&sources, role, document.clone(), &vault);
             search(&sources, &function, &events).await;

@@ -4,11 +4,11 @@
 use serde_json::json;
 use test_support::{
     canaries::{
-        Canaries,
         CanaryKind::{Personal, Secret},
+        CanarySet,
     },
-    process::{BOTH_SOURCES, FREE_PORTS, Folder, Ran},
-    runtime_api::{Bootstrap, RuntimeReport},
+    process::{BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder},
+    runtime_api::{BootstrapProcess, RuntimeReport},
 };
 
 /// Configurations with a value where a reference belongs, whole or broken.
@@ -59,16 +59,16 @@ fn documents(secret: &str) -> Vec<String> {
     documents
 }
 
-fn printed(ran: &Ran) -> String {
+fn printed(ran: &CommandResult) -> String {
     format!("{}{}", ran.stdout, ran.stderr)
 }
 
 #[test]
 fn no_error_about_a_configuration_repeats_a_value() {
-    let mut canaries = Canaries::default();
+    let mut canaries = CanarySet::default();
     let secret = canaries.add(Secret, "a pasted secret");
     for document in documents(&secret) {
-        let folder = Folder::with(&document);
+        let folder = ProgramFolder::with(&document);
         for arguments in [
             &[&["serve"], FREE_PORTS].concat()[..],
             &["doctor"],
@@ -83,14 +83,14 @@ fn no_error_about_a_configuration_repeats_a_value() {
 
 #[tokio::test]
 async fn no_function_repeats_a_value_of_its_configuration() {
-    let mut canaries = Canaries::default();
+    let mut canaries = CanarySet::default();
     let secret = canaries.add(Secret, "a pasted secret");
     for document in documents(&secret).into_iter().step_by(3) {
         let variables = [
             ("_HANDLER", "receive".to_owned()),
             ("PILLARBOX_CONFIG", document.clone()),
         ];
-        let mut bootstrap = Bootstrap::start(&variables).await;
+        let mut bootstrap = BootstrapProcess::start(&variables).await;
         let report = bootstrap.heard().await;
         let RuntimeReport::CanNotBegin(why) = report else {
             panic!("{document}: {report:?}")
@@ -102,12 +102,12 @@ async fn no_function_repeats_a_value_of_its_configuration() {
 
 #[test]
 fn no_error_about_a_secret_or_a_proxy_repeats_it() {
-    let mut canaries = Canaries::default();
+    let mut canaries = CanarySet::default();
     let secret = canaries.add(Secret, "a secret");
     let https = "[destination]\nkind = \"https\"\nurl = \"https://example.com/\"\n\
                  secret = \"env:LEDGER_WHSEC\"\n";
     let proxied = format!("outbound_proxy = true\n{BOTH_SOURCES}{https}");
-    let folder = Folder::with(&proxied);
+    let folder = ProgramFolder::with(&proxied);
     let url = "http://127.0.0.1:1/pay";
     folder.write("secret", format!("{secret}\nmore\n"));
     for (name, text) in [
@@ -163,7 +163,7 @@ fn no_error_about_a_secret_or_a_proxy_repeats_it() {
             ],
             &["list", "--inbox", "dynamodb:away"],
         ] {
-            let ran = Ran::of(folder.command(arguments).env(name, &text));
+            let ran = CommandResult::of(folder.command(arguments).env(name, &text));
             assert_ne!(ran.code, 0, "{name}={text} {arguments:?} {ran:?}");
             canaries.assert_none(&format!("{name}={text} {arguments:?}"), printed(&ran));
         }
@@ -172,12 +172,12 @@ fn no_error_about_a_secret_or_a_proxy_repeats_it() {
 
 #[test]
 fn verify_repeats_neither_the_message_nor_the_signature_nor_what_it_should_be() {
-    let mut canaries = Canaries::default();
+    let mut canaries = CanarySet::default();
     let (name, given) = (
         canaries.add(Personal, "a name"),
         canaries.add(Secret, "a signature"),
     );
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     let body = json!({"webhook_message_id": "m1", "cardholder_name": name}).to_string();
     folder.write("body.json", &body);
     let right = test_support::message::pay().sign(&body);
@@ -199,9 +199,9 @@ fn verify_repeats_neither_the_message_nor_the_signature_nor_what_it_should_be() 
 
 #[test]
 fn import_repeats_nothing_of_a_line_that_is_not_one_of_export() {
-    let mut canaries = Canaries::default();
+    let mut canaries = CanarySet::default();
     let name = canaries.add(Personal, "a name");
-    let folder = Folder::with(BOTH_SOURCES);
+    let folder = ProgramFolder::with(BOTH_SOURCES);
     assert_eq!(folder.run(&["inbox", "init"]).code, 0);
     for line in [
         json!(name).to_string(),

@@ -4,8 +4,8 @@ use rustix::process::Signal;
 use test_support::{
     binary,
     canaries::CanaryKind::{Hostile, Secret},
-    client::Client,
-    process::{FREE_PORTS, Folder, Ran, Serve, until},
+    client::HttpConnection,
+    process::{CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until},
 };
 
 use super::{serving::variables, sources::CanarySources};
@@ -13,16 +13,16 @@ use super::{serving::variables, sources::CanarySources};
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_from_a_destination_that_panics_with_the_event() {
     let mut sources = CanarySources::new();
-    let folder = Folder::with(&sources.configuration("http://127.0.0.1:1"));
+    let folder = ProgramFolder::with(&sources.configuration("http://127.0.0.1:1"));
     let program = binary("panicking-destination-under-test");
     let mut command = folder.command_of(program, FREE_PORTS);
-    let mut serve = Serve::spawn(command.envs(variables(&sources)));
+    let mut serve = RunningServe::spawn(command.envs(variables(&sources)));
     serve.await_ready();
     let address = format!("127.0.0.1:{}", serve.url("pay").port().unwrap());
     for source in [sources.pay.clone(), sources.hmrc.clone()] {
         let message = sources.message(&source, "panics");
         let request = sources.post(&source, &message, false);
-        let mut client = Client::connect(address.parse().unwrap()).await;
+        let mut client = HttpConnection::connect(address.parse().unwrap()).await;
         assert_eq!(client.ask(request.bytes()).await.status, 200);
     }
     until("both have panicked", || {
@@ -30,7 +30,7 @@ async fn nothing_leaks_from_a_destination_that_panics_with_the_event() {
         log.matches("a bug: the program panicked").count() >= 2
             && log.matches("the attempt panicked").count() >= 2
     });
-    let shown = Ran::of(
+    let shown = CommandResult::of(
         folder
             .command(&["list", "--json"])
             .envs(variables(&sources)),

@@ -7,13 +7,14 @@ use base64::{
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use test_support::canaries::{
-    ALL_KINDS, Canaries,
+    ALL_KINDS,
     CanaryKind::{Personal, Secret},
+    CanarySet,
 };
 
 #[test]
 fn a_canary_is_found_however_it_is_written() {
-    let mut canaries = Canaries::default();
+    let mut canaries = CanarySet::default();
     let (secret, name) = (
         canaries.add(Secret, "a secret"),
         canaries.add(Personal, "a name"),

@@ -12,30 +12,30 @@ use test_support::{
         CanaryKind::{Hostile, Secret, Signature},
         value,
     },
-    client::Client,
-    echo::{Echo, EchoReply, EchoedRequest},
+    client::HttpConnection,
+    echo::{EchoReply, EchoServer, EchoedRequest},
     message::with,
-    process::{FREE_PORTS, Folder, Serve, until},
+    process::{FREE_PORTS, ProgramFolder, RunningServe, until},
     table,
 };
 
 use super::{commands, console, sources::CanarySources};
 
 /// A `serve` whose every peer repeats what it is sent.
-pub(super) struct Served {
+pub(super) struct LeakTestServe {
     pub(super) sources: CanarySources,
-    pub(super) folder: Folder,
-    pub(super) serve: Serve,
+    pub(super) folder: ProgramFolder,
+    pub(super) serve: RunningServe,
     /// The destination.
-    pub(super) ledger: Echo,
+    pub(super) ledger: EchoServer,
     /// The table that it works on.
     pub(super) table: Option<DynamoInbox>,
 }
 
 /// A destination that refuses what is called `refused`, is down for what is called `retried`, and
 /// repeats the data of every event in a page.
-pub(super) async fn ledger() -> Echo {
-    Echo::answering(|request| {
+pub(super) async fn ledger() -> EchoServer {
+    EchoServer::answering(|request| {
         let status = match &request.body {
             body if body.contains("refused") => 422,
             body if body.contains("retried") => 503,
@@ -49,8 +49,8 @@ pub(super) async fn ledger() -> Echo {
 
 /// The APIs of both senders: everything is refused with `status`, and a token as well if that is
 /// 422.
-pub(super) async fn apis(status: u16) -> Echo {
-    Echo::answering(move |request: &EchoedRequest| {
+pub(super) async fn apis(status: u16) -> EchoServer {
+    EchoServer::answering(move |request: &EchoedRequest| {
         if status != 422 && request.head.starts_with("POST /oauth/token") {
             let token = json!({"access_token": value("OAuth token"), "token_type": "bearer",
                 "expires_in": 14_400});
@@ -61,7 +61,7 @@ pub(super) async fn apis(status: u16) -> Echo {
     .await
 }
 
-impl Served {
+impl LeakTestServe {
     async fn start(table: Option<DynamoInbox>) -> Self {
         let sources = CanarySources::new();
         let (ledger, apis) = (ledger().await, apis(400).await);
@@ -69,14 +69,14 @@ impl Served {
             let name = table.table();
             format!("[inbox]\nkind = \"dynamodb\"\ntable = \"{name}\"\n")
         });
-        let folder = Folder::with(&format!(
+        let folder = ProgramFolder::with(&format!(
             "{}{inbox}[destination]\nkind = \"https\"\nurl = \"{}/events\"\n\
              secrets = [\"env:LEDGER_CURRENT\", \"env:LEDGER_PREVIOUS\"]\n",
             sources.configuration(&apis.url()),
             ledger.url()
         ));
         let mut served = Self {
-            serve: Serve::spawn(
+            serve: RunningServe::spawn(
                 folder
                     .command(&[&["serve"], FREE_PORTS].concat())
                     .envs(variables(&sources)),
@@ -98,7 +98,7 @@ impl Served {
     }
 
     async fn ask(&self, request: impl AsRef<[u8]>) -> Option<u16> {
-        let mut client = Client::connect(self.address("callback")).await;
+        let mut client = HttpConnection::connect(self.address("callback")).await;
         client.send_some(request).await;
         client.answer().await.map(|answer| answer.status)
     }
@@ -182,7 +182,7 @@ pub(super) fn variables(sources: &CanarySources) -> Vec<(&'static str, String)> 
 }
 
 async fn nothing_leaks(table: Option<DynamoInbox>) {
-    let mut served = Served::start(table).await;
+    let mut served = LeakTestServe::start(table).await;
     served.drive().await;
     console::search(&served).await;
     commands::search(&served);

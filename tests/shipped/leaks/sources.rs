@@ -6,12 +6,11 @@ use sender_simulator::Sender;
 use serde_json::{Value, json};
 use test_support::{
     canaries::{
-        Canaries,
         CanaryKind::{Hostile, Personal, Secret, Signature},
-        value,
+        CanarySet, value,
     },
     message::{Source, payment},
-    request::{self, Request, signature_header},
+    request::{self, RawRequest, signature_header},
 };
 
 pub(super) const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
@@ -38,7 +37,7 @@ const HMRC_FIELDS: [&str; 4] = ["eori", "trader_name", "address", "free_text"];
 
 /// Every configured secret and every field, each with its canary.
 pub(super) struct CanarySources {
-    pub(super) canaries: Canaries,
+    pub(super) canaries: CanarySet,
     pub(super) hmrc: Source,
     pub(super) pay: Source,
     /// The variables of a process.
@@ -47,7 +46,7 @@ pub(super) struct CanarySources {
 
 impl CanarySources {
     pub(super) fn new() -> Self {
-        let mut canaries = Canaries::default();
+        let mut canaries = CanarySet::default();
         let mut secret = |name: &str| canaries.add(Secret, name);
         // HMRC's secrets have 32 letters and digits.
         let [current, previous] = ["HMRC current", "HMRC previous"].map(|name| {
@@ -150,11 +149,11 @@ impl CanarySources {
 
     /// A genuine POST of `body`, signed with the previous secret if `is_previous`. Its signature is
     /// watched from now on.
-    pub(super) fn post(&mut self, source: &Source, body: &str, is_previous: bool) -> Request {
+    pub(super) fn post(&mut self, source: &Source, body: &str, is_previous: bool) -> RawRequest {
         let secret = &source.secrets[usize::from(is_previous)];
         let signature = request::signature(source.sender, secret, body);
         self.canaries.watch(Signature, "a signature", &signature);
-        Request::unsigned(source, body)
+        RawRequest::unsigned(source, body)
             .header(signature_header(source.sender), &signature)
             .header(
                 "Authorization",
@@ -173,7 +172,7 @@ impl CanarySources {
         self.canaries
             .watch(Signature, "a forged signature", &forged);
         let signature = signature_header(source.sender);
-        let unsigned = || Request::unsigned(source, &message).header(&name, &header);
+        let unsigned = || RawRequest::unsigned(source, &message).header(&name, &header);
         let lines = [
             format!("GET {path}?challenge={query}_&x={query} HTTP/1.1"),
             format!("POST {path}?token={query} HTTP/1.1"),
@@ -195,11 +194,11 @@ impl CanarySources {
             unsigned().header("X", header.repeat(700)),
             unsigned().header("Content-Length", "1"),
             unsigned().header("Transfer-Encoding", &header),
-            Request::unsigned(source, &body).header("Host", &header),
-            Request::unsigned(source, &body).header("Expect", &header),
+            RawRequest::unsigned(source, &body).header("Host", &header),
+            RawRequest::unsigned(source, &body).header("Expect", &header),
         ];
         requests.extend(lines.iter().map(|line| unsigned().line(line)));
-        requests.iter().map(Request::bytes).collect()
+        requests.iter().map(RawRequest::bytes).collect()
     }
 }
 

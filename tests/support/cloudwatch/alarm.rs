@@ -6,7 +6,7 @@ use pillarbox::domain::Timestamp;
 use serde_json::Value;
 
 use super::{
-    EVALUATION_INTERVAL, MathExpression, MetricSeries, MetricStore, Statistic,
+    EVALUATION_INTERVAL, MathExpression, MetricSeries, MetricStatistic, MetricStore,
     expression::PeriodValues,
 };
 
@@ -45,7 +45,7 @@ enum MissingData {
 struct MetricQuery {
     series: MetricSeries,
     unit: Option<String>,
-    statistic: Statistic,
+    statistic: MetricStatistic,
 }
 
 #[derive(Clone, Debug)]
@@ -269,7 +269,7 @@ fn query(metric: &Value, unit: &Value, statistic: &str) -> MetricQuery {
                 .collect(),
         },
         unit: unit["Unit"].as_str().map(str::to_owned),
-        statistic: Statistic::parse(statistic),
+        statistic: MetricStatistic::parse(statistic),
     }
 }
 

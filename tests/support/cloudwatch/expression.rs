@@ -41,7 +41,7 @@ impl MathExpression {
     pub fn parse(text: &str) -> Self {
         let mut tokens = tokens(text);
         tokens.reverse();
-        let mut parser = Parser { text, tokens };
+        let mut parser = ExpressionParser { text, tokens };
         let expression = parser.binary(0);
         assert!(parser.tokens.is_empty(), "{text}: too much");
         expression
@@ -132,13 +132,13 @@ fn fold(arguments: &[PeriodValues], period: usize, with: fn(f64, f64) -> f64) ->
     Some(values.fold(first, with))
 }
 
-struct Parser<'a> {
+struct ExpressionParser<'a> {
     text: &'a str,
     /// The next one last.
     tokens: Vec<&'a str>,
 }
 
-impl<'a> Parser<'a> {
+impl<'a> ExpressionParser<'a> {
     fn binary(&mut self, level: usize) -> MathExpression {
         let Some(operators) = OPERATORS.get(level) else {
             return self.unary();

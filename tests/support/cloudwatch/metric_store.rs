@@ -77,7 +77,7 @@ impl MetricStore {
 
 /// What a period's values become.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Statistic {
+pub enum MetricStatistic {
     Sum,
     Maximum,
     Minimum,
@@ -87,7 +87,7 @@ pub enum Statistic {
     Percentile(f64),
 }
 
-impl Statistic {
+impl MetricStatistic {
     pub fn parse(name: &str) -> Self {
         match name {
             "Sum" => Self::Sum,

@@ -19,7 +19,7 @@ mod metric_store;
 pub use alarm::{AlarmState, AlarmTransition, AlarmWatch, MetricAlarm};
 pub use embedded_metrics::read_line;
 pub use expression::MathExpression;
-pub use metric_store::{MetricSeries, MetricStore, Statistic, series};
+pub use metric_store::{MetricSeries, MetricStatistic, MetricStore, series};
 
 use std::time::Duration;
 

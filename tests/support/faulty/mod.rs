@@ -25,10 +25,10 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 pub use fault::PlantedFault;
-use take::Done;
+use take::RequestHandling;
 
 /// A receiver that runs until the test's runtime ends.
-pub struct Faulty {
+pub struct FaultyReceiver {
     origin: String,
     shared: Arc<FaultyState>,
 }
@@ -61,7 +61,7 @@ impl FaultyState {
 
 type FaultyReply = Response<Full<Bytes>>;
 
-impl Faulty {
+impl FaultyReceiver {
     /// A receiver of `sender`'s notifications, signed with `secret`.
     pub async fn start(sender: Sender, fault: PlantedFault, secret: &str) -> Self {
         Self::listen(sender, fault, secret, None).await
@@ -247,8 +247,8 @@ impl FaultyState {
             tokio::time::sleep(Duration::from_millis(3_500)).await;
         }
         match self.take(&body).await {
-            Done::Answer(code) => Some(status(code)),
-            Done::Nothing => None,
+            RequestHandling::Answer(code) => Some(status(code)),
+            RequestHandling::Nothing => None,
         }
     }
 

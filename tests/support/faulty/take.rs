@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{FaultyState, fault::PlantedFault};
 
 /// What becomes of a request.
-pub(super) enum Done {
+pub(super) enum RequestHandling {
     Answer(u16),
     /// The connection closes without one.
     Nothing,
@@ -15,16 +15,16 @@ pub(super) enum Done {
 
 impl FaultyState {
     /// Reads the body and stores its id, or does not.
-    pub(super) async fn take(&self, body: &[u8]) -> Done {
+    pub(super) async fn take(&self, body: &[u8]) -> RequestHandling {
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
             return self.take_unreadable(body);
         };
         if self.refuses(&value, body) {
-            return Done::Answer(400);
+            return RequestHandling::Answer(400);
         }
         if self.fault == PlantedFault::DropsUpperCasePayment && value["resource_type"] != "payment"
         {
-            return Done::Answer(200);
+            return RequestHandling::Answer(200);
         }
         let id = match self.sender {
             Sender::Hmrc => &value["notificationId"],
@@ -37,13 +37,13 @@ impl FaultyState {
         self.store(id.as_str().unwrap_or_default(), event).await
     }
 
-    fn take_unreadable(&self, body: &[u8]) -> Done {
+    fn take_unreadable(&self, body: &[u8]) -> RequestHandling {
         match self.fault {
-            PlantedFault::Accepts202OnError => return Done::Answer(202),
-            PlantedFault::CrashesOnUnreadable => return Done::Answer(500),
+            PlantedFault::Accepts202OnError => return RequestHandling::Answer(202),
+            PlantedFault::CrashesOnUnreadable => return RequestHandling::Answer(500),
             PlantedFault::DiesOfUnreadable => {
                 self.state().dead = true;
-                return Done::Nothing;
+                return RequestHandling::Nothing;
             }
             _ => {}
         }
@@ -51,7 +51,7 @@ impl FaultyState {
         self.state()
             .held
             .push(text.split(' ').next().unwrap_or_default().to_owned());
-        Done::Answer(200)
+        RequestHandling::Answer(200)
     }
 
     fn refuses(&self, value: &Value, body: &[u8]) -> bool {
@@ -103,10 +103,10 @@ impl FaultyState {
         state.newest.unwrap().since(date) > std::time::Duration::from_secs(24 * 60 * 60)
     }
 
-    async fn store(&self, id: &str, event: String) -> Done {
+    async fn store(&self, id: &str, event: String) -> RequestHandling {
         let is_held = |id: &str| self.state().held.iter().any(|held| held == id);
         if is_held(id) {
-            return Done::Answer(if self.fault == PlantedFault::ConflictsOnDuplicate {
+            return RequestHandling::Answer(if self.fault == PlantedFault::ConflictsOnDuplicate {
                 409
             } else {
                 self.success()
@@ -115,25 +115,25 @@ impl FaultyState {
         if self.fault == PlantedFault::LooksThenInserts {
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
             if is_held(id) {
-                return Done::Answer(500);
+                return RequestHandling::Answer(500);
             }
         }
         let mut state = self.state();
         if self.sender == Sender::GovukPay {
             if self.fault == PlantedFault::ConflictsOnSameEvent && state.events.contains(&event) {
-                return Done::Answer(409);
+                return RequestHandling::Answer(409);
             }
             state.events.push(event);
         }
         state.taken += 1;
         if self.fault == PlantedFault::AcknowledgesFirst && state.taken.is_multiple_of(10) {
             state.dropping = 3;
-            return Done::Answer(200);
+            return RequestHandling::Answer(200);
         }
         if !state.held.iter().any(|held| held == id) {
             state.held.push(id.to_owned());
         }
-        Done::Answer(self.success())
+        RequestHandling::Answer(self.success())
     }
 
     fn success(&self) -> u16 {

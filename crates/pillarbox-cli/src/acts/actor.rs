@@ -10,7 +10,7 @@ use std::fs;
 use rustix::{process::getuid, system::uname};
 
 use crate::aws;
-use pillarbox::{aws::Aws, config::variable};
+use pillarbox::{aws::AwsConfig, config::variable};
 
 /// The user and the host: `alice@laptop`, or `alice as root@server` under sudo.
 pub fn local_actor() -> String {
@@ -23,7 +23,7 @@ pub fn local_actor() -> String {
 }
 
 /// The identity that signs requests, with the user of this machine.
-pub async fn aws_actor(aws: &Aws) -> String {
+pub async fn aws_actor(aws: &AwsConfig) -> String {
     let person = local_actor();
     match aws::caller(aws).await {
         Some(identity) => format!("{identity} ({person})"),

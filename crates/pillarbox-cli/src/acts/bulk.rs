@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{ActError, Operator, RowAct, RowResult, Selection};
+use super::{ActError, Operator, RowAct, RowResult, RowSelection};
 use pillarbox::{
     domain::Key,
     inbox::{AuditInbox, AuditOutcome, InboxError, OperatorInbox, ReadInbox},
@@ -56,7 +56,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
     /// If the audit trail cannot be written.
     pub async fn act_on_all(
         &self,
-        selection: &Selection,
+        selection: &RowSelection,
         rate: Option<NonZeroU32>,
         stop: &CancellationToken,
         on_row: &mut (dyn FnMut(&Key, &RowResult, ActProgress) + Send),

@@ -17,4 +17,4 @@ pub use actor::{aws_actor, local_actor};
 pub use bulk::{ActProgress, ActReport};
 pub use operator::{ActError, Operator, open_as_person};
 pub use row_act::{RowAct, RowResult};
-pub use selection::{ActScope, Selection};
+pub use selection::{ActScope, RowSelection};

@@ -11,8 +11,8 @@ use pillarbox::{
     config::{Config, InboxConfig},
     domain::{Clock, Key, SystemClock},
     inbox::{
-        AuditAction, AuditEntry, AuditInbox, AuditOutcome, DiscardRequest, Discarded, InboxError,
-        OperatorInbox, ReadInbox, RetentionPolicy,
+        AuditAction, AuditEntry, AuditInbox, AuditOutcome, DiscardOutcome, DiscardRequest,
+        InboxError, OperatorInbox, ReadInbox, RetentionPolicy,
     },
     secrets::SecretSources,
 };
@@ -181,7 +181,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
             expires_at: self.retention.row_expiry(now),
         };
         let discarded = self.inbox.discard(key, &request).await?;
-        if request.erase && discarded == Discarded::Done {
+        if request.erase && discarded == DiscardOutcome::Done {
             let left = self.inbox.body_copies(key).await?;
             if !left.is_empty() {
                 return Ok(RowResult::BytesLeft(left));

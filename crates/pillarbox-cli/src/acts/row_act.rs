@@ -2,7 +2,7 @@
 
 use pillarbox::{
     domain::{State, Timestamp},
-    inbox::{AuditAction, BodyCopy, Discarded, InboxError, Replayed, Row},
+    inbox::{AuditAction, BodyCopy, DiscardOutcome, InboxError, ReplayOutcome, Row},
 };
 
 /// What is done to a notification.
@@ -69,22 +69,22 @@ pub enum RowResult {
     Unreadable(InboxError),
 }
 
-impl From<Replayed> for RowResult {
-    fn from(replayed: Replayed) -> Self {
+impl From<ReplayOutcome> for RowResult {
+    fn from(replayed: ReplayOutcome) -> Self {
         match replayed {
-            Replayed::Done => Self::Done,
-            Replayed::Absent => Self::Absent,
-            Replayed::Refused(why) => Self::Refused(why),
+            ReplayOutcome::Done => Self::Done,
+            ReplayOutcome::Absent => Self::Absent,
+            ReplayOutcome::Refused(why) => Self::Refused(why),
         }
     }
 }
 
-impl From<Discarded> for RowResult {
-    fn from(discarded: Discarded) -> Self {
+impl From<DiscardOutcome> for RowResult {
+    fn from(discarded: DiscardOutcome) -> Self {
         match discarded {
-            Discarded::Done => Self::Done,
-            Discarded::Absent => Self::Absent,
-            Discarded::Refused(why) => Self::Refused(why),
+            DiscardOutcome::Done => Self::Done,
+            DiscardOutcome::Absent => Self::Absent,
+            DiscardOutcome::Refused(why) => Self::Refused(why),
         }
     }
 }

@@ -92,7 +92,7 @@ impl ActScope {
 
 /// The notifications of a scope, as they were when it was read.
 #[derive(Debug)]
-pub struct Selection {
+pub struct RowSelection {
     /// What is done to them.
     pub act: RowAct,
     /// Their scope in words.
@@ -109,8 +109,8 @@ pub struct Selection {
 
 impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
     /// Finds all notifications of `scope`, `page` rows at a time. Changes nothing.
-    pub async fn select(&self, scope: &ActScope, page: usize) -> Result<Selection, InboxError> {
-        let mut selection = Selection {
+    pub async fn select(&self, scope: &ActScope, page: usize) -> Result<RowSelection, InboxError> {
+        let mut selection = RowSelection {
             act: scope.act,
             scope: scope.in_words(),
             keys: Vec::new(),

@@ -11,15 +11,15 @@ use super::{ActError, ActProgress, ActScope, Operator, RowAct, RowResult};
 use pillarbox::{
     domain::{Key, State, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, AuditOutcome, BodyCopy, DiscardRequest, Discarded, Imported,
-        InboxError, InboxSummary, MemoryInbox, OperatorInbox, PageRequest, ReadInbox, ReceiveInbox,
-        Replayed, Row, RowFilter, RowPage, SummaryRequest,
+        AuditEntry, AuditInbox, AuditOutcome, BodyCopy, DiscardOutcome, DiscardRequest,
+        ImportOutcome, InboxError, InboxSummary, MemoryInbox, OperatorInbox, PageRequest,
+        ReadInbox, ReceiveInbox, ReplayOutcome, Row, RowFilter, RowPage, SummaryRequest,
     },
     senders::example::{NOW, pay},
 };
 
 /// An inbox that fails after so many replays, and whose audit trail fails after so many entries.
-struct Failing {
+struct FailingInbox {
     inbox: MemoryInbox,
     replays: AtomicUsize,
     entries: AtomicUsize,
@@ -37,7 +37,7 @@ fn take_one(left: &AtomicUsize) -> Result<(), InboxError> {
     taken.map(drop).map_err(|_| unavailable())
 }
 
-impl ReadInbox for Failing {
+impl ReadInbox for FailingInbox {
     async fn get(&self, key: &Key) -> Result<Option<Row>, InboxError> {
         self.inbox.get(key).await
     }
@@ -51,8 +51,8 @@ impl ReadInbox for Failing {
     }
 }
 
-impl OperatorInbox for Failing {
-    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+impl OperatorInbox for FailingInbox {
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<ReplayOutcome, InboxError> {
         if key.as_str() == "pay:m0" {
             return Err(InboxError::Damaged {
                 key: key.clone(),
@@ -63,11 +63,15 @@ impl OperatorInbox for Failing {
         self.inbox.replay(key, now).await
     }
 
-    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        request: &DiscardRequest,
+    ) -> Result<DiscardOutcome, InboxError> {
         self.inbox.discard(key, request).await
     }
 
-    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, row: &Row) -> Result<ImportOutcome, InboxError> {
         self.inbox.import(row).await
     }
 
@@ -76,7 +80,7 @@ impl OperatorInbox for Failing {
     }
 }
 
-impl AuditInbox for Failing {
+impl AuditInbox for FailingInbox {
     async fn write_audit_entry(
         &self,
         entry: &AuditEntry,
@@ -96,14 +100,14 @@ impl AuditInbox for Failing {
 }
 
 /// A person at an inbox with 100 open rows.
-async fn operator(replays: usize, entries: usize) -> Operator<Failing> {
+async fn operator(replays: usize, entries: usize) -> Operator<FailingInbox> {
     let inbox = MemoryInbox::default();
     for number in 0..100 {
         let id = format!("m{number}");
         let entry = pay(&id, "payment", "card_payment_captured", NOW);
         inbox.record(&entry).await.unwrap();
     }
-    let failing = Failing {
+    let failing = FailingInbox {
         inbox,
         replays: AtomicUsize::new(replays),
         entries: AtomicUsize::new(entries),
@@ -121,7 +125,7 @@ fn all_open() -> ActScope {
 }
 
 /// The only entry of the audit trail.
-async fn only_entry(operator: &Operator<Failing>) -> (u64, AuditOutcome) {
+async fn only_entry(operator: &Operator<FailingInbox>) -> (u64, AuditOutcome) {
     let entries = operator.inbox().audit_entries(None, 10).await.unwrap();
     assert_eq!(entries.len(), 1, "{entries:?}");
     (entries[0].done, entries[0].outcome)

@@ -4,11 +4,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    CommandError, GlobalArgs, filter::since, output::Output, row::json, settings::CommandSettings,
+    CommandError, GlobalArgs, filter::since, output::CommandOutput, row::json,
+    settings::CommandSettings,
 };
 use crate::{any_inbox::InboxAccess, labels};
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     inbox::{AuditEntry, AuditInbox},
 };
@@ -52,12 +53,12 @@ impl AuditArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let now = SystemClock.now();
         let when = self.since.as_deref().map(|when| since(when, now));
         let when = when.transpose()?;
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let all = if self.json { usize::MAX } else { FOR_PEOPLE };
         let entries = inbox.audit_entries(when, self.limit.unwrap_or(all)).await?;

@@ -12,12 +12,12 @@ use super::{
     json_act::{JsonAct, unreadable},
     key::{find_key, no_such},
     list::{damaged, newer},
-    output::Output,
+    output::CommandOutput,
     scan::ScanProgress,
     settings::CommandSettings,
 };
 use crate::{
-    acts::{ActProgress, ActReport, ActScope, Operator, RowAct, RowResult, Selection},
+    acts::{ActProgress, ActReport, ActScope, Operator, RowAct, RowResult, RowSelection},
     any_inbox::AnyInbox,
 };
 use pillarbox::{
@@ -61,7 +61,7 @@ async fn operator(
 async fn name_copies(
     operator: &Operator<AnyInbox>,
     key: &Key,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for copy in operator.inbox().body_copies(key).await? {
         output.say(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
@@ -70,7 +70,7 @@ async fn name_copies(
 }
 
 /// Prints an error of one notification; returns its sentence.
-fn report_error(error: CommandError, output: &mut Output) -> std::io::Result<String> {
+fn report_error(error: CommandError, output: &mut CommandOutput) -> std::io::Result<String> {
     output.error(&error)?;
     Ok(error.into_text())
 }
@@ -83,7 +83,7 @@ impl BulkArgs {
         act: RowAct,
         texts: &[String],
         settings: &CommandSettings,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<usize, CommandError> {
         let operator = operator(settings, self.dry_run).await?;
         let mut keys = Vec::new();
@@ -116,7 +116,7 @@ impl BulkArgs {
         act: RowAct,
         key: &str,
         result: &RowResult,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<bool, CommandError> {
         let reason = match result {
             RowResult::Done => {
@@ -145,7 +145,12 @@ impl BulkArgs {
         Ok(false)
     }
 
-    fn print_done(&self, act: RowAct, key: &str, output: &mut Output) -> Result<(), CommandError> {
+    fn print_done(
+        &self,
+        act: RowAct,
+        key: &str,
+        output: &mut CommandOutput,
+    ) -> Result<(), CommandError> {
         if self.json {
             return self.print_json(act, Some(key), None, output);
         }
@@ -158,7 +163,7 @@ impl BulkArgs {
         act: RowAct,
         key: Option<&str>,
         reason: String,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         if self.json {
             self.print_json(act, key, Some(reason), output)?;
@@ -171,7 +176,7 @@ impl BulkArgs {
         act: RowAct,
         key: Option<&str>,
         reason: Option<String>,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let object = JsonAct {
             dry_run: self.dry_run,
@@ -190,7 +195,7 @@ impl BulkArgs {
         scope: &ActScope,
         has_consent: bool,
         settings: &CommandSettings,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<usize, CommandError> {
         let (inbox, actor) = settings.open_as_person(self.dry_run).await?;
         let listed = scope.listed_filters();
@@ -227,7 +232,7 @@ impl BulkArgs {
     }
 
     /// Whether the person means so many.
-    fn check_consent(&self, selection: &Selection, given: bool) -> Result<(), CommandError> {
+    fn check_consent(&self, selection: &RowSelection, given: bool) -> Result<(), CommandError> {
         let (count, participle) = (selection.keys.len(), selection.act.participle());
         match self.expect {
             Some(expected) if expected != count => Err(CommandError::Failed(format!(
@@ -245,8 +250,8 @@ impl BulkArgs {
     async fn run(
         &self,
         operator: &Operator<AnyInbox>,
-        selection: &Selection,
-        output: &mut Output,
+        selection: &RowSelection,
+        output: &mut CommandOutput,
     ) -> Result<ActReport, CommandError> {
         let (stop, bar) = (CancellationToken::new(), ActBar::new(selection.keys.len()));
         let mut printed: Result<(), CommandError> = Ok(());
@@ -278,9 +283,9 @@ impl BulkArgs {
 
 /// Says what remains of an act that did not reach its end.
 fn close(
-    selection: &Selection,
+    selection: &RowSelection,
     report: ActReport,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<usize, CommandError> {
     let ActProgress {
         done, left_alone, ..
@@ -309,7 +314,7 @@ fn close(
 }
 
 /// Whether something that should have ended is still there. What cannot be replayed is only named.
-fn is_incomplete(selection: &Selection) -> bool {
+fn is_incomplete(selection: &RowSelection) -> bool {
     let left = selection.refused.len() + selection.newer.len() + selection.damaged.len();
     selection.act != RowAct::Replay && left > 0
 }
@@ -329,7 +334,7 @@ impl ActBar {
     }
 
     pub(super) fn show(&self, progress: ActProgress) {
-        if self.0.is_hidden() && self.0.elapsed() >= QUIET && Output::may_move() {
+        if self.0.is_hidden() && self.0.elapsed() >= QUIET && CommandOutput::may_move() {
             self.0.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.0

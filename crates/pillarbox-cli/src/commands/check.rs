@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     CommandError, ErrorCode,
-    output::{BOLD, GREEN, Output, RED, YELLOW, paint},
+    output::{BOLD, CommandOutput, GREEN, RED, YELLOW, paint},
     settings::fetch,
     test_data,
 };
@@ -17,7 +17,7 @@ use pillarbox::{
 };
 use sender_simulator::{
     Sender, SystemClock,
-    check::{CheckOptions, CheckReport, Finding, Grade, check},
+    check::{CheckFinding, CheckOptions, CheckReport, Grade, check},
 };
 
 /// Tests any receiver, this one or another, against the behaviour of the real senders.
@@ -61,7 +61,7 @@ fn kind(name: &str) -> Result<Sender, String> {
 }
 
 impl CheckArgs {
-    pub(super) async fn run(self, output: &mut Output) -> Result<(), CommandError> {
+    pub(super) async fn run(self, output: &mut CommandOutput) -> Result<(), CommandError> {
         let not_a_url =
             || CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned());
         let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
@@ -71,7 +71,7 @@ impl CheckArgs {
         let secret = fetch(&reference).await?;
         let is_document = self.json || self.markdown;
         let mut printed = Ok(());
-        let on_finding = |finding: &Finding| {
+        let on_finding = |finding: &CheckFinding| {
             if printed.is_ok() && !is_document {
                 printed = print_finding(finding, output);
             }
@@ -103,8 +103,8 @@ impl CheckArgs {
 }
 
 /// Prints a finding in one line; for a failure or a warning also why it matters and how to fix it.
-fn print_finding(finding: &Finding, output: &mut Output) -> io::Result<()> {
-    let Finding {
+fn print_finding(finding: &CheckFinding, output: &mut CommandOutput) -> io::Result<()> {
+    let CheckFinding {
         id,
         title,
         result,
@@ -135,7 +135,7 @@ fn print_finding(finding: &Finding, output: &mut Output) -> io::Result<()> {
 }
 
 /// Prints the end of the report: where test data is stored, and the summary.
-fn close(report: &CheckReport, output: &mut Output) -> io::Result<()> {
+fn close(report: &CheckReport, output: &mut CommandOutput) -> io::Result<()> {
     let stored: Vec<&str> = report
         .sent
         .iter()

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, CommandError, output::Output};
+use super::{CommandError, CommandLine, output::CommandOutput};
 
 /// Prints a completion script.
 #[derive(Args)]
@@ -15,9 +15,14 @@ pub(super) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(super) fn run(self, output: &mut Output) -> Result<(), CommandError> {
+    pub(super) fn run(self, output: &mut CommandOutput) -> Result<(), CommandError> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "pillarbox", &mut script);
+        clap_complete::generate(
+            self.shell,
+            &mut CommandLine::command(),
+            "pillarbox",
+            &mut script,
+        );
         Ok(output.bytes(&script)?)
     }
 }

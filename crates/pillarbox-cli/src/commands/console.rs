@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     CommandError, GlobalArgs,
     listen::bind,
-    output::{BOLD, Output, paint},
+    output::{BOLD, CommandOutput, paint},
     serve::sender_lookup,
     settings::{CommandSettings, aws, fetch, outside_with, vault},
     signals::stop_on_signals,
@@ -20,7 +20,7 @@ use crate::{
     metrics::ServeMetrics,
 };
 use pillarbox::{
-    config::{InboxConfig, Overrides},
+    config::{ConfigOverrides, InboxConfig},
     domain::{Clock, SystemClock},
     inbox::DeliveryInbox,
     secrets::{Keyring, SecretRef},
@@ -57,10 +57,10 @@ impl ConsoleArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         log_to_stderr(&ServeMetrics::new(), output)?;
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let address = self.listen.unwrap_or(settings.config.console);
         self.check(address)?;
         let token = match &self.token {
@@ -135,7 +135,7 @@ impl ConsoleArgs {
         &self,
         bound: SocketAddr,
         inbox: &str,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let version = env!("CARGO_PKG_VERSION");
         output.say(&format!("{} {version}", paint("Pillarbox", BOLD)))?;

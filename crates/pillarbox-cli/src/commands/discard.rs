@@ -2,9 +2,11 @@
 
 use clap::Args;
 
-use super::{CommandError, GlobalArgs, bulk::BulkArgs, output::Output, settings::CommandSettings};
+use super::{
+    CommandError, GlobalArgs, bulk::BulkArgs, output::CommandOutput, settings::CommandSettings,
+};
 use crate::acts::{ActScope, RowAct};
-use pillarbox::config::Overrides;
+use pillarbox::config::ConfigOverrides;
 
 /// Ends notifications for good. They stay in the list, and their bytes until they expire.
 #[derive(Args)]
@@ -37,9 +39,9 @@ impl DiscardArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let act = if self.erase {
             RowAct::Erase
         } else {
@@ -68,7 +70,7 @@ impl DiscardArgs {
         act: RowAct,
         discarded: usize,
         is_bulk: bool,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let participle = act.participle();
         if self.bulk.dry_run {

@@ -13,14 +13,14 @@ use serde::Serialize;
 
 use super::{
     CommandError, GlobalArgs,
-    output::{GREEN, Output, RED, YELLOW, paint},
+    output::{CommandOutput, GREEN, RED, YELLOW, paint},
     row::json,
     settings::{CommandSettings, aws, outside, outside_with, vault},
 };
 use crate::{labels, overview::sentence};
 use pillarbox::{
-    aws::Aws,
-    config::{Config, DestinationSecrets, Overrides, SourceConfig},
+    aws::AwsConfig,
+    config::{Config, ConfigOverrides, DestinationSecrets, SourceConfig},
     destinations::{
         DeliveryError, DestinationSettings, EventBridgeDestination, HttpsSettings, Probe,
         SqsDestination,
@@ -86,9 +86,9 @@ impl DoctorArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let config = &settings.config;
         let found_listeners = listeners::findings(config).await;
         let found_destinations = destinations(config).await;
@@ -130,7 +130,11 @@ impl DoctorArgs {
         }
     }
 
-    fn print(&self, finding: &DoctorFinding, output: &mut Output) -> Result<(), CommandError> {
+    fn print(
+        &self,
+        finding: &DoctorFinding,
+        output: &mut CommandOutput,
+    ) -> Result<(), CommandError> {
         Ok(output.data(&if self.json {
             json(finding)?
         } else {
@@ -271,13 +275,15 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
             DestinationSettings::Https(https) => reach(&name, https, routes.outbound_proxy).await,
             DestinationSettings::Sqs(queue) => {
                 let may = "sqs:GetQueueAttributes";
-                let look = async |aws: Aws| SqsDestination::new(&aws, queue.clone()).probe().await;
+                let look =
+                    async |aws: AwsConfig| SqsDestination::new(&aws, queue.clone()).probe().await;
                 on_aws(&name, &what, may, look).await
             }
             DestinationSettings::EventBridge(bus) => {
                 let may = "events:DescribeEventBus";
-                let look =
-                    async |aws: Aws| EventBridgeDestination::new(&aws, bus.clone()).probe().await;
+                let look = async |aws: AwsConfig| {
+                    EventBridgeDestination::new(&aws, bus.clone()).probe().await
+                };
                 on_aws(&name, &what, may, look).await
             }
         };
@@ -316,7 +322,7 @@ async fn on_aws(
     name: &str,
     what: &str,
     may: &str,
-    look: impl AsyncFnOnce(Aws) -> Result<Probe, DeliveryError>,
+    look: impl AsyncFnOnce(AwsConfig) -> Result<Probe, DeliveryError>,
 ) -> DoctorFinding {
     let aws = match aws().await {
         Ok(aws) => aws,

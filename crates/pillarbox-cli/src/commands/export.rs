@@ -8,7 +8,7 @@ use super::{
     CommandError, GlobalArgs,
     filter::FilterArgs,
     list::{damaged, newer},
-    output::Output,
+    output::CommandOutput,
     row::{JsonRow, json},
     scan::ScanProgress,
     settings::CommandSettings,
@@ -16,7 +16,7 @@ use super::{
     work_line::WorkLine,
 };
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     inbox::{InboxError, PageRequest, ReadInbox, Row},
 };
 
@@ -56,9 +56,9 @@ impl ExportArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load_to_use(global, Overrides::default())?;
+        let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let context = proof_context(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     CommandError, ErrorCode, GlobalArgs,
     list::print_rows,
-    output::{BOLD, Output, paint},
+    output::{BOLD, CommandOutput, paint},
     row::{JsonRow, json},
     sender_access,
     settings::CommandSettings,
@@ -14,13 +14,13 @@ use super::{
 use crate::{
     any_inbox::{AnyInbox, InboxAccess},
     labels,
-    overview::Age,
-    payment::{PaymentEvent, PaymentStory},
+    overview::HumanDuration,
+    payment::{PaymentHistoryEvent, PaymentStory},
     search::{SearchInbox, SearchResult, payment_story},
 };
 use pillarbox::{
-    config::{Overrides, SourceConfig},
-    domain::{Clock, Id, SourceName, State, SystemClock},
+    config::{ConfigOverrides, SourceConfig},
+    domain::{Clock, NotificationId, SourceName, State, SystemClock},
     inbox::Row,
     reconcile::{
         SenderAccess,
@@ -61,7 +61,7 @@ impl FindArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let text = self.text.trim();
         if text.chars().count() < MIN_CHARACTERS {
@@ -69,7 +69,7 @@ impl FindArgs {
                 "write at least {MIN_CHARACTERS} characters of what you look for"
             )));
         }
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let sources = settings.config.sources.iter();
         let sources: Vec<_> = sources
@@ -154,7 +154,7 @@ async fn ask(
             "source {source} has no `pull`, whose API key --ask needs"
         )));
     };
-    let Some(id) = Id::new(payment) else {
+    let Some(id) = NotificationId::new(payment) else {
         return Ok(None);
     };
     let asked = payment_at_pay(&access, inbox, (source, &id), SystemClock.now()).await?;
@@ -177,7 +177,7 @@ fn not_asked(source: &SourceName, error: &impl std::fmt::Display) -> CommandErro
 fn print(
     story: &PaymentStory,
     at_pay: Option<&PaymentAtPay>,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let mut title = vec![format!("Payment {} ({})", story.payment, story.source)];
     let facts = &story.facts;
@@ -218,7 +218,7 @@ fn print(
 }
 
 /// The event, when it happened, how it came, what became of it, and its key.
-fn event_line(event: &PaymentEvent) -> String {
+fn event_line(event: &PaymentHistoryEvent) -> String {
     let at = event
         .at
         .map_or_else(|| "no date".to_owned(), labels::local_time);
@@ -228,7 +228,7 @@ fn event_line(event: &PaymentEvent) -> String {
         None => parts.push("received, and expired".to_owned()),
         Some(notification) => {
             parts.push(match notification.late_by {
-                Some(late) => format!("received {} late", Age(late)),
+                Some(late) => format!("received {} late", HumanDuration(late)),
                 None => "received in time".to_owned(),
             });
             let state = match notification.state {
@@ -308,8 +308,8 @@ fn events(at_pay: &PaymentAtPay, is_missing: bool) -> Vec<&'static str> {
     awaited.map(|awaited| awaited.event.as_str()).collect()
 }
 
-impl<'a> From<&'a PaymentEvent> for JsonEvent<'a> {
-    fn from(event: &'a PaymentEvent) -> Self {
+impl<'a> From<&'a PaymentHistoryEvent> for JsonEvent<'a> {
+    fn from(event: &'a PaymentHistoryEvent) -> Self {
         let notification = event.notification.as_ref();
         Self {
             key: event.key.as_str(),

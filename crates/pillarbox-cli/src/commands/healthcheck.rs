@@ -6,9 +6,10 @@ use clap::Args;
 use tokio::time::timeout;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs, local_request, output::Output, settings::CommandSettings,
+    CommandError, ErrorCode, GlobalArgs, local_request, output::CommandOutput,
+    settings::CommandSettings,
 };
-use pillarbox::{config::Overrides, telemetry::visible};
+use pillarbox::{config::ConfigOverrides, telemetry::visible};
 
 /// Longer than `serve` takes to answer in any state.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -35,11 +36,11 @@ impl HealthcheckArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let flags = Overrides {
+        let flags = ConfigOverrides {
             listen: self.listen,
-            ..Overrides::default()
+            ..ConfigOverrides::default()
         };
         let settings = CommandSettings::load(global, flags)?;
         let address = local_request::reachable(settings.config.listen);

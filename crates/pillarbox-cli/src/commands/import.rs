@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, GlobalArgs, bulk::ActBar, json_act::JsonAct, output::Output,
+    CommandError, GlobalArgs, bulk::ActBar, json_act::JsonAct, output::CommandOutput,
     settings::CommandSettings, verify::proof_context,
 };
 use crate::{
@@ -26,10 +26,10 @@ use crate::{
 use exported_row::{ImportError, row_of};
 use lines::ExportedLines;
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Clock, HeldReason, Key, State, SystemClock, Timestamp},
     inbox::{
-        AuditAction, AuditOutcome, DeliveryInbox, Imported, InboxError, OperatorInbox,
+        AuditAction, AuditOutcome, DeliveryInbox, ImportOutcome, InboxError, OperatorInbox,
         RetentionPolicy, Row,
     },
 };
@@ -78,9 +78,9 @@ impl ImportArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load_to_use(global, Overrides::default())?;
+        let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
         let lines = ExportedLines::open(&self.file)?;
         let context = proof_context(&settings).await?;
         let (inbox, actor) = settings.open_as_person(false).await?;
@@ -130,7 +130,7 @@ impl ImportArgs {
     }
 }
 
-fn close(counts: &ImportCounts, planned: usize, output: &mut Output) -> std::io::Result<()> {
+fn close(counts: &ImportCounts, planned: usize, output: &mut CommandOutput) -> std::io::Result<()> {
     let ImportCounts {
         stored,
         duplicates,
@@ -162,7 +162,7 @@ impl ImportRun<'_> {
         &mut self,
         mut lines: ExportedLines,
         stop: &CancellationToken,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let total = lines.len();
         let bar = ActBar::new(total);
@@ -214,7 +214,7 @@ impl ImportRun<'_> {
         line: usize,
         key: Option<&Key>,
         reason: Option<String>,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         if !self.as_json {
             return Ok(());
@@ -243,25 +243,25 @@ impl ImportRun<'_> {
         &mut self,
         rows: Vec<(usize, Row)>,
         bar: &ActBar,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let inbox = self.operator.inbox();
         try_join_all(rows.iter().map(|(_, row)| self.claim_event(row))).await?;
         let imported = join_all(rows.iter().map(|(_, row)| inbox.import(row))).await;
         for ((number, row), imported) in rows.iter().zip(imported) {
             let reason = match imported? {
-                Imported::Stored => {
+                ImportOutcome::Stored => {
                     self.counts.stored += 1;
                     if !self.as_json {
                         bar.above(|| output.data(row.key.as_str()))?;
                     }
                     None
                 }
-                Imported::Duplicate => {
+                ImportOutcome::Duplicate => {
                     self.counts.duplicates += 1;
                     Some("it is stored already".to_owned())
                 }
-                Imported::KeyTaken => {
+                ImportOutcome::KeyTaken => {
                     self.counts.refused += 1;
                     let error = ImportError::KeyTaken(row.key.clone()).to_string();
                     bar.above(|| output.say(&error))?;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
-    output::Output,
+    output::CommandOutput,
     settings::{CommandSettings, outside},
     work_line::WorkLine,
 };
@@ -15,7 +15,7 @@ use crate::{
     sqlite::{SqliteInbox, partial_path, restore},
 };
 use pillarbox::{
-    config::{InboxConfig, Overrides},
+    config::{ConfigOverrides, InboxConfig},
     telemetry::visible,
 };
 
@@ -53,9 +53,9 @@ impl InboxCommand {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         match (self, &settings.config.inbox) {
             (Self::Init, InboxConfig::Sqlite { path }) => file(&settings, path, output),
             (Self::Init, InboxConfig::DynamoDb { table, shards }) => {
@@ -75,7 +75,7 @@ impl InboxCommand {
 }
 
 impl BackupArgs {
-    async fn run(self, path: &Path, output: &mut Output) -> Result<(), CommandError> {
+    async fn run(self, path: &Path, output: &mut CommandOutput) -> Result<(), CommandError> {
         let inbox = SqliteInbox::open_read_only(path)?;
         let partial = partial_path(&self.target);
         let rows = WorkLine::while_copying(path, partial, inbox.backup(&self.target)).await?;
@@ -88,7 +88,7 @@ impl BackupArgs {
 }
 
 impl RestoreArgs {
-    fn run(self, path: &Path, output: &mut Output) -> Result<(), CommandError> {
+    fn run(self, path: &Path, output: &mut CommandOutput) -> Result<(), CommandError> {
         let restored = restore(&self.backup, path, self.keep_damaged)?;
         let path = path.display();
         output.say(&format!(
@@ -106,7 +106,11 @@ impl RestoreArgs {
     }
 }
 
-fn file(settings: &CommandSettings, path: &Path, output: &mut Output) -> Result<(), CommandError> {
+fn file(
+    settings: &CommandSettings,
+    path: &Path,
+    output: &mut CommandOutput,
+) -> Result<(), CommandError> {
     if settings.is_demo()
         && let Some(folder) = path.parent()
     {
@@ -120,7 +124,7 @@ async fn init_table(
     settings: &CommandSettings,
     table: &str,
     shards: u32,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let aws = crate::aws::from_environment(&outside()).await?;
     let inbox = table_inbox(&aws, table, shards, &settings.config);

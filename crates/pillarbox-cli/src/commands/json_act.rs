@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{CommandError, output::Output, row::json};
+use super::{CommandError, output::CommandOutput, row::json};
 use pillarbox::{
     domain::Key,
     inbox::{AuditAction, InboxError},
@@ -36,7 +36,7 @@ impl<'a> JsonAct<'a> {
         }
     }
 
-    pub(super) fn print(&self, output: &mut Output) -> Result<(), CommandError> {
+    pub(super) fn print(&self, output: &mut CommandOutput) -> Result<(), CommandError> {
         Ok(output.data(&json(self)?)?)
     }
 }

@@ -3,7 +3,7 @@
 use super::{CommandError, error::ErrorCode, settings::CommandSettings};
 use crate::any_inbox::AnyInbox;
 use pillarbox::{
-    domain::{Id, Key},
+    domain::{Key, NotificationId},
     inbox::{InboxError, ReadInbox},
     telemetry::visible,
 };
@@ -69,7 +69,7 @@ fn candidates(text: &str, settings: &CommandSettings) -> Vec<Key> {
     if key.as_ref().is_some_and(names_a_source) {
         return key.into_iter().collect();
     }
-    let id = Id::new(text);
+    let id = NotificationId::new(text);
     let by_id = sources.filter_map(|source| Some(Key::new(&source.name, id.as_ref()?)));
     key.into_iter().chain(by_id).collect()
 }

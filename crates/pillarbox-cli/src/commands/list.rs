@@ -6,7 +6,7 @@ use clap::Args;
 use super::{
     CommandError, GlobalArgs,
     filter::{FilterArgs, nothing_matches},
-    output::{BOLD, GREEN, Output, RED, YELLOW, paint},
+    output::{BOLD, CommandOutput, GREEN, RED, YELLOW, paint},
     row::{JsonRow, json},
     scan::ScanProgress,
     settings::CommandSettings,
@@ -16,7 +16,7 @@ use crate::{
     labels::{self, ListZone},
 };
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Clock, Key, State, SystemClock},
     inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
@@ -46,10 +46,10 @@ impl ListArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let filter = self.filter.read()?;
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let (inbox, progress) = ScanProgress::of(
             settings.open_inbox(InboxAccess::Read).await?,
             &filter,
@@ -90,7 +90,7 @@ impl ListArgs {
         shown: usize,
         filter: &RowFilter,
         settings: &CommandSettings,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         if shown == 0 {
             let first = settings.config.sources.first();
@@ -116,7 +116,7 @@ pub(super) fn print_rows(
     rows: &[Row],
     is_first: bool,
     json_lines: bool,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     if !json_lines {
         let zone = ListZone::at(SystemClock.now(), &jiff::tz::TimeZone::system());
@@ -130,7 +130,7 @@ pub(super) fn print_rows(
 }
 
 /// Names rows that a newer version wrote, which this one cannot read.
-pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn newer(keys: &[Key], output: &mut CommandOutput) -> Result<(), CommandError> {
     for key in keys {
         output.say(&format!(
             "{key} is left out: a newer Pillarbox wrote it, so use that one for it"
@@ -140,7 +140,10 @@ pub(super) fn newer(keys: &[Key], output: &mut Output) -> Result<(), CommandErro
 }
 
 /// Names what is there and damaged.
-pub(super) fn damaged(errors: &[InboxError], output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn damaged(
+    errors: &[InboxError],
+    output: &mut CommandOutput,
+) -> Result<(), CommandError> {
     for error in errors {
         output.say(&format!("{error}: it is left out"))?;
     }

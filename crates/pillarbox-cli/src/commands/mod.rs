@@ -51,7 +51,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use error::{CommandError, ErrorCode};
-use output::Output;
+use output::CommandOutput;
 use pillarbox::{config::ConfigDocument, destinations::Destination};
 
 /// Receives GOV.UK Pay webhooks and HMRC push notifications, stores each before it answers 200, and
@@ -64,7 +64,7 @@ use pillarbox::{config::ConfigDocument, destinations::Destination};
                   Without any configuration, serve runs a demo that keeps everything in \
                    ./.pillarbox."
 )]
-struct Cli {
+struct CommandLine {
     #[command(flatten)]
     global: GlobalArgs,
     #[command(subcommand)]
@@ -168,9 +168,9 @@ pub fn serve_to(destination: impl Destination) -> ExitCode {
 
 /// Parses the command line, runs the command, prints its error, and returns the exit code.
 fn to_its_end<A: Parser>(
-    command: impl FnOnce(A, &mut Output) -> Result<(), CommandError>,
+    command: impl FnOnce(A, &mut CommandOutput) -> Result<(), CommandError>,
 ) -> ExitCode {
-    let mut output = Output::new();
+    let mut output = CommandOutput::new();
     let arguments = match A::try_parse() {
         Ok(arguments) => Ok(arguments),
         Err(error) => match error.render().to_string().strip_prefix("error: ") {
@@ -202,7 +202,7 @@ fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(
     ended
 }
 
-async fn run(cli: Cli, output: &mut Output) -> Result<(), CommandError> {
+async fn run(cli: CommandLine, output: &mut CommandOutput) -> Result<(), CommandError> {
     let command = cli
         .command
         .unwrap_or_else(|| Command::Serve(serve::ServeArgs::default()));
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        super::Cli::command().debug_assert();
+        super::CommandLine::command().debug_assert();
         super::ServeToArgs::command().debug_assert();
     }
 }

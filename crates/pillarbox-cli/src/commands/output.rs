@@ -25,7 +25,7 @@ pub(super) const BOLD: Style = Style::new().bold();
 
 /// The two streams of a command; colours are removed for `NO_COLOR`, `TERM=dumb`, or without a
 /// terminal.
-pub(super) struct Output {
+pub(super) struct CommandOutput {
     data: Box<dyn Write + Send>,
     words: Box<dyn Write + Send>,
     program: String,
@@ -33,7 +33,7 @@ pub(super) struct Output {
     is_json: bool,
 }
 
-impl Output {
+impl CommandOutput {
     pub(super) fn new() -> Self {
         let is_from_cargo = variable("CARGO_PKG_NAME").is_some_and(|name| name == PACKAGE);
         Self {
@@ -191,16 +191,16 @@ pub(super) mod tests {
 
     /// What a command printed to both streams, without colours.
     #[derive(Clone, Default)]
-    pub(in crate::commands) struct Captured(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::commands) struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
 
-    impl Captured {
+    impl CapturedOutput {
         pub(in crate::commands) fn text(&self) -> String {
             let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
             anstream::adapter::strip_str(&text).to_string()
         }
     }
 
-    impl Write for Captured {
+    impl Write for CapturedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -210,10 +210,10 @@ pub(super) mod tests {
         }
     }
 
-    impl Output {
+    impl CommandOutput {
         /// An output of the program `pillarbox`, and what it prints.
-        pub(in crate::commands) fn captured() -> (Self, Captured) {
-            let captured = Captured::default();
+        pub(in crate::commands) fn captured() -> (Self, CapturedOutput) {
+            let captured = CapturedOutput::default();
             let output = Self {
                 data: Box::new(captured.clone()),
                 words: Box::new(captured.clone()),
@@ -258,7 +258,7 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_that_is_printed_steers_the_display() {
-        let (mut output, printed) = Output::captured();
+        let (mut output, printed) = CommandOutput::captured();
         let hostile = "a\u{202e}b\u{9b}c\u{2028}";
         output.data(hostile).unwrap();
         output.say(hostile).unwrap();

@@ -2,9 +2,11 @@
 
 use clap::Args;
 
-use super::{CommandError, GlobalArgs, bulk::BulkArgs, output::Output, settings::CommandSettings};
+use super::{
+    CommandError, GlobalArgs, bulk::BulkArgs, output::CommandOutput, settings::CommandSettings,
+};
 use crate::acts::{ActScope, RowAct};
-use pillarbox::{config::Overrides, domain::State};
+use pillarbox::{config::ConfigOverrides, domain::State};
 
 /// Sets notifications back to recorded, so that they are handed on again under the same key; open
 /// ones, at once.
@@ -42,9 +44,9 @@ impl ReplayArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         if self.keys.is_empty() {
             let scope = self.scope(&settings)?;
             let is_named = self.dead || self.held;
@@ -77,7 +79,7 @@ impl ReplayArgs {
         })
     }
 
-    fn close(&self, replayed: usize, output: &mut Output) -> Result<(), CommandError> {
+    fn close(&self, replayed: usize, output: &mut CommandOutput) -> Result<(), CommandError> {
         let verb = if self.bulk.dry_run {
             "would be replayed"
         } else {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{CommandError, output::Output};
+use super::{CommandError, output::CommandOutput};
 use crate::any_inbox::AnyInbox;
 use pillarbox::inbox::{
     RowFilter,
@@ -23,7 +23,7 @@ impl ScanProgress {
     pub(super) async fn of(
         inbox: AnyInbox,
         filter: &RowFilter,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(AnyInbox, Self), CommandError> {
         let read = Arc::new(AtomicUsize::new(0));
         let inbox = match inbox {

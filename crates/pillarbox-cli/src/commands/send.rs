@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs,
-    output::{GREEN, Output, RED, millis, paint},
+    output::{CommandOutput, GREEN, RED, millis, paint},
     row::json,
     simulated_sender,
 };
@@ -109,7 +109,7 @@ impl SendArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let settings = simulated_sender::settings(global, output)?;
         let source = settings.source(&self.source)?;
@@ -165,7 +165,7 @@ impl SendArgs {
         request: &SenderRequest,
         url: &Url,
         is_repeat: bool,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<bool, CommandError> {
         let sender = simulated_sender::sender(source.kind)?;
         let began = Instant::now();
@@ -202,7 +202,7 @@ impl SendArgs {
     }
 }
 
-fn print(sent: &SentRequest<'_>, took: Duration, output: &mut Output) -> io::Result<()> {
+fn print(sent: &SentRequest<'_>, took: Duration, output: &mut CommandOutput) -> io::Result<()> {
     let response = match (sent.status, &sent.answer, &sent.error) {
         (Some(status), Some(answer), _) => format!("{status} {}", visible(answer.trim())),
         (_, _, error) => error.clone().unwrap_or_default(),

@@ -10,8 +10,8 @@ use crate::{
 };
 pub(super) use pillarbox::config::variable;
 use pillarbox::{
-    aws::Aws,
-    config::{Config, ConfigErrors, DocumentReference, Overrides, SourceConfig},
+    aws::AwsConfig,
+    config::{Config, ConfigErrors, ConfigOverrides, DocumentReference, SourceConfig},
     secrets::{
         FetchedSecrets, Secret, SecretError, SecretRef, SecretSources, SecretsCaller,
         SecretsManager, arns,
@@ -37,12 +37,15 @@ pub(super) struct CommandSettings {
 
 impl CommandSettings {
     /// Reads the configuration; flags and variables override it.
-    pub(super) fn load(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
+    pub(super) fn load(global: &GlobalArgs, flags: ConfigOverrides) -> Result<Self, CommandError> {
         Self::read(global, flags, Config::read)
     }
 
     /// The same, for a command that fetches secrets next: the problems of both come in one list.
-    pub(super) fn load_to_use(global: &GlobalArgs, flags: Overrides) -> Result<Self, CommandError> {
+    pub(super) fn load_to_use(
+        global: &GlobalArgs,
+        flags: ConfigOverrides,
+    ) -> Result<Self, CommandError> {
         Self::read(global, flags, |document, place| {
             Config::read_to_use(document, place, &outside())
         })
@@ -50,7 +53,7 @@ impl CommandSettings {
 
     fn read(
         global: &GlobalArgs,
-        flags: Overrides,
+        flags: ConfigOverrides,
         read: impl FnOnce(&str, &str) -> Result<Config, ConfigErrors>,
     ) -> Result<Self, CommandError> {
         let (document, place) = find(global)?;
@@ -66,8 +69,12 @@ impl CommandSettings {
         .beaten_by(flags, global)
     }
 
-    fn beaten_by(mut self, flags: Overrides, global: &GlobalArgs) -> Result<Self, CommandError> {
-        let flags = Overrides {
+    fn beaten_by(
+        mut self,
+        flags: ConfigOverrides,
+        global: &GlobalArgs,
+    ) -> Result<Self, CommandError> {
+        let flags = ConfigOverrides {
             inbox: global.inbox.clone(),
             ..flags
         };
@@ -232,7 +239,7 @@ pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
 }
 
 /// AWS with the credentials of this machine's user.
-pub(super) async fn aws() -> Result<Aws, CommandError> {
+pub(super) async fn aws() -> Result<AwsConfig, CommandError> {
     aws::from_environment(&outside())
         .await
         .map_err(CommandError::from)

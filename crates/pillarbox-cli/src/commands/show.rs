@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::{
     CommandError, GlobalArgs,
     key::{find_key, no_such},
-    output::{BOLD, Output, paint},
+    output::{BOLD, CommandOutput, paint},
     row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
 };
 use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Clock, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
@@ -52,9 +52,9 @@ impl ShowArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let row = match find_key(&self.key, &inbox, &settings).await? {
             Some(key) => inbox.get(&key).await?,
@@ -146,7 +146,7 @@ fn fields(row: &Row) -> [(&'static str, String); 16] {
     ]
 }
 
-fn print(row: &Row, output: &mut Output) -> Result<(), CommandError> {
+fn print(row: &Row, output: &mut CommandOutput) -> Result<(), CommandError> {
     for (name, value) in fields(row) {
         output.data(&format!("{} {value}", paint(&format!("{name:<12}"), BOLD)))?;
     }

@@ -4,11 +4,11 @@ use url::Url;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
-    output::Output,
+    output::CommandOutput,
     settings::{CommandSettings, DEMO, fetch},
 };
 use pillarbox::{
-    config::{Overrides, SourceConfig},
+    config::{ConfigOverrides, SourceConfig},
     domain::SystemClock,
     secrets::{Secret, SecretRef},
     senders::SenderKind,
@@ -26,9 +26,9 @@ pub(super) fn sender(kind: SenderKind) -> Result<Sender, CommandError> {
 /// started.
 pub(super) fn settings(
     global: &GlobalArgs,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<CommandSettings, CommandError> {
-    let settings = CommandSettings::load(global, Overrides::default())?;
+    let settings = CommandSettings::load(global, ConfigOverrides::default())?;
     if settings.is_demo() && demo::prepare(&settings.config, &SystemClock)? {
         let folder = std::path::absolute(DEMO)?;
         output.warning(&format!(

@@ -9,14 +9,14 @@ use super::{
     CommandError, GlobalArgs,
     filter::{FilterArgs, nothing_matches},
     list::{damaged, newer},
-    output::{BOLD, Output, paint},
+    output::{BOLD, CommandOutput, paint},
     row::json,
     scan::ScanProgress,
     settings::CommandSettings,
 };
 use crate::any_inbox::InboxAccess;
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::State,
     inbox::{PageRequest, ReadInbox, Row},
     telemetry::visible,
@@ -46,10 +46,10 @@ impl StatsArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let filter = self.filter.read()?;
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let mut counts = RowCounts::default();
@@ -103,7 +103,7 @@ impl RowCounts {
 }
 
 /// Prints a line for each source and event, with the number in each state, and the totals.
-fn print(counts: &RowCounts, output: &mut Output) -> Result<(), CommandError> {
+fn print(counts: &RowCounts, output: &mut CommandOutput) -> Result<(), CommandError> {
     let mut events: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
     let mut totals: BTreeMap<&str, usize> = BTreeMap::new();
     for line in counts.lines() {

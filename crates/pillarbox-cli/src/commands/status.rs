@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     CommandError, GlobalArgs, local_request,
-    output::{BOLD, Output, paint},
+    output::{BOLD, CommandOutput, paint},
     row::json,
     settings::CommandSettings,
 };
@@ -19,7 +19,7 @@ use crate::{
     overview::{Overview, OverviewScope, ServeProcess, SourceOverview, count, sentence},
 };
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     inbox::StateSummary,
     telemetry::visible,
@@ -47,9 +47,9 @@ impl StatusArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let scope = OverviewScope::of(&settings.config);
         let overview = Overview::read(&inbox, &scope, SystemClock.now()).await?;
@@ -79,7 +79,7 @@ async fn refused(console: SocketAddr) -> Option<u64> {
 fn print(
     overview: &Overview,
     refused: Option<u64>,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let needed = overview.needs_a_person();
     let clauses: Vec<String> = needed.iter().map(|one| one.clause.clone()).collect();

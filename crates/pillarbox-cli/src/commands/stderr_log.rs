@@ -11,7 +11,7 @@ use tracing_subscriber::{
     prelude::*,
 };
 
-use super::{CommandError, ErrorCode, output::Output, settings::variable};
+use super::{CommandError, ErrorCode, output::CommandOutput, settings::variable};
 use crate::metrics::{CountedFailures, ServeMetrics};
 use pillarbox::{
     domain::SystemClock,
@@ -23,7 +23,7 @@ use pillarbox::{
 /// the start nor the end.
 pub(super) fn log_to_stderr(
     metrics: &Arc<ServeMetrics>,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let level = match variable("PILLARBOX_LOG").as_deref() {
         None | Some("") => Level::INFO,

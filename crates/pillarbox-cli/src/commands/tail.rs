@@ -6,12 +6,12 @@ use clap::Args;
 use tokio::time::sleep;
 
 use super::{
-    CommandError, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
+    CommandError, GlobalArgs, filter::FilterArgs, list::print_rows, output::CommandOutput,
     settings::CommandSettings,
 };
 use crate::any_inbox::AnyInbox;
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Key, State},
     inbox::{PageRequest, ReadInbox, Row, RowFilter, dynamodb::ListStrategy},
 };
@@ -40,9 +40,9 @@ impl TailArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let interval = interval(&inbox, &filter).await?;
         let mut followed = FollowedRows::default();

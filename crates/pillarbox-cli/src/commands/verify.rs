@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs,
-    output::Output,
+    output::CommandOutput,
     row::json,
     settings::{CommandSettings, fetch_if_there},
 };
 use crate::diagnose::{Diagnosis, NamedSecret, diagnose};
 use pillarbox::{
-    config::{Overrides, SourceConfig},
+    config::{ConfigOverrides, SourceConfig},
     domain::{Clock, SystemClock},
     secrets::Secret,
 };
@@ -64,7 +64,7 @@ impl VerifyArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         match (self.source, self.body, self.signature) {
             (Some(source), Some(body), Some(signature)) => {
@@ -82,9 +82,9 @@ async fn one(
     body: &PathBuf,
     signature: &str,
     as_json: bool,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let settings = CommandSettings::load(global, Overrides::default())?;
+    let settings = CommandSettings::load(global, ConfigOverrides::default())?;
     let source = settings.source(source)?;
     let body = fs::read(body).map_err(|error| {
         ErrorCode::InputFile.error(format!(

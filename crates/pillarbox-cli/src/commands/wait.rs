@@ -6,12 +6,12 @@ use clap::Args;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs, filter::FilterArgs, list::print_rows, output::Output,
-    scan::ScanProgress, settings::CommandSettings, span,
+    CommandError, ErrorCode, GlobalArgs, filter::FilterArgs, list::print_rows,
+    output::CommandOutput, scan::ScanProgress, settings::CommandSettings, span,
 };
 use crate::any_inbox::AnyInbox;
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     inbox::{PageRequest, ReadInbox},
 };
 
@@ -40,9 +40,9 @@ impl WaitArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let count = self.count.get();

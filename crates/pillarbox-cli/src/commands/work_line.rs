@@ -10,7 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
-use super::output::Output;
+use super::output::CommandOutput;
 
 /// How long work may take before the line appears.
 const LINE_DELAY: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ impl WorkLine {
 
     fn appear(&self) {
         let is_due = self.bar.is_hidden() && self.began.elapsed() >= LINE_DELAY;
-        if is_due && !self.bar.is_finished() && Output::may_move() {
+        if is_due && !self.bar.is_finished() && CommandOutput::may_move() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }

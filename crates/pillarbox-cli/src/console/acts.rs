@@ -21,7 +21,7 @@ use super::{
     page::{PageError, page},
     row_page, samples,
     sign_in::see_other,
-    state::SharedState,
+    state::SharedConsoleState,
 };
 use crate::{
     acts::{RowAct, RowResult},
@@ -62,7 +62,7 @@ struct ActPage {
 }
 
 /// The routes of the acts.
-pub(super) fn routes<I: ConsoleInbox>() -> Router<SharedState<I>> {
+pub(super) fn routes<I: ConsoleInbox>() -> Router<SharedConsoleState<I>> {
     let mut router = Router::new();
     for act in ACTS {
         let word = word(act);
@@ -155,7 +155,7 @@ pub(super) fn offered(row: &Row, now: Timestamp) -> Vec<OfferedAct> {
 /// `GET /notifications/{key}/{act}`: asks before anything is changed.
 async fn ask<I: ConsoleInbox>(
     act: RowAct,
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Response, PageError> {
@@ -191,7 +191,7 @@ fn copy_in_words(copy: &BodyCopy) -> String {
 /// `POST /acts/{act}`.
 async fn change<I: ConsoleInbox>(
     act: RowAct,
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(form): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
     let key = form.get("key").and_then(Key::parse);

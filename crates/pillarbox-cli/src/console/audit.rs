@@ -8,7 +8,7 @@ use super::{
     inbox::ConsoleInbox,
     page::{PageError, page},
     row_page,
-    state::SharedState,
+    state::SharedConsoleState,
 };
 use pillarbox::{domain::Key, inbox::AuditEntry, telemetry::visible};
 
@@ -38,7 +38,7 @@ struct AuditLine {
 
 /// `GET /audit`.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
 ) -> Result<Response, PageError> {
     let entries = state.inbox.audit_entries(None, MAX_ENTRIES + 1).await?;

@@ -25,12 +25,12 @@ use super::{
     frame::PageFrame,
     inbox::{ConsoleInbox, ListCost},
     page::{PageError, page},
-    query::ListQuery,
+    query::ListPageQuery,
     row_page,
     sign_in::see_other,
-    state::{ConsoleState, SharedState},
+    state::{ConsoleState, SharedConsoleState},
 };
-use crate::acts::{ActProgress, ActScope, Operator, RowAct, RowResult, Selection};
+use crate::acts::{ActProgress, ActScope, Operator, RowAct, RowResult, RowSelection};
 use pillarbox::{
     domain::Key,
     inbox::{AuditOutcome, InboxError},
@@ -116,7 +116,7 @@ struct BulkProgressPage {
 /// What a query asks to be done to all that match.
 struct BulkQuery {
     act: RowAct,
-    asked: ListQuery,
+    asked: ListPageQuery,
     /// The query itself, for the form.
     text: String,
 }
@@ -126,7 +126,7 @@ impl BulkQuery {
         let mut fields = url::form_urlencoded::parse(query.as_bytes());
         let act = fields.find(|(name, _)| name == "act");
         let act = act.and_then(|(_, word)| acts::parse(&word));
-        let asked = ListQuery::read(query)?;
+        let asked = ListPageQuery::read(query)?;
         let act = act.unwrap_or(RowAct::Replay);
         if act == RowAct::Erase && asked.subject.is_empty() {
             let why = "Everything of one payment or box can be erased at once, so name one. More \
@@ -144,7 +144,7 @@ impl BulkQuery {
     async fn select<I: ConsoleInbox>(
         &self,
         state: &ConsoleState<I>,
-    ) -> Result<Selection, PageError> {
+    ) -> Result<RowSelection, PageError> {
         let scope = self.scope();
         let mut listed = scope.listed_filters().into_iter();
         let is_indexed = self.asked.is_indexed()
@@ -169,7 +169,7 @@ impl BulkQuery {
 
 /// `GET /bulk`: how many match, and what would happen to them.
 pub(super) async fn choose<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
@@ -184,7 +184,7 @@ pub(super) async fn choose<I: ConsoleInbox>(
 
 /// `POST /acts/bulk`: begins, if as many match as the person has confirmed.
 pub(super) async fn start<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     Extension(form): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
@@ -211,7 +211,7 @@ pub(super) async fn start<I: ConsoleInbox>(
 
 /// `POST /acts/stop`.
 pub(super) async fn stop<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(form): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
     let id = form.get("id").unwrap_or_default();
@@ -221,7 +221,7 @@ pub(super) async fn stop<I: ConsoleInbox>(
 
 /// `GET /bulk/{id}`: how far an act is.
 pub(super) async fn progress<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
@@ -243,7 +243,7 @@ impl BulkActs {
     fn start<I: ConsoleInbox>(
         &self,
         state: &ConsoleState<I>,
-        selection: Selection,
+        selection: RowSelection,
         rate: Option<NonZeroU32>,
     ) -> Result<u64, PageError> {
         let act = Arc::new(BulkAct {
@@ -285,7 +285,7 @@ impl BulkActs {
     }
 }
 
-async fn run<I: ConsoleInbox>(operator: Operator<I>, act: Arc<BulkAct>, selection: Selection) {
+async fn run<I: ConsoleInbox>(operator: Operator<I>, act: Arc<BulkAct>, selection: RowSelection) {
     let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
         let mut state = act.state();
         state.progress = progress;
@@ -330,7 +330,7 @@ impl BulkAct {
 }
 
 impl BulkPage {
-    fn of(frame: PageFrame, query: BulkQuery, selection: &Selection, rate: u32) -> Self {
+    fn of(frame: PageFrame, query: BulkQuery, selection: &RowSelection, rate: u32) -> Self {
         let first = selection.keys.iter().take(MAX_NAMED);
         let refused = selection.refused.iter().take(MAX_NAMED);
         Self {

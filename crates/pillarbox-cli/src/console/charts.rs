@@ -14,7 +14,7 @@ use super::{
     frame::PageFrame,
     inbox::ConsoleInbox,
     page::{PageError, page},
-    state::{ConsoleState, SharedState},
+    state::{ConsoleState, SharedConsoleState},
 };
 use crate::{labels, metrics::AnswerTimes, sqlite::ArrivalCount};
 use pillarbox::{domain::Timestamp, inbox::InboxError};
@@ -28,24 +28,24 @@ const HEIGHT: u64 = 160;
 struct ChartsPage {
     frame: PageFrame,
     /// `None` on a table.
-    arrivals: Option<Vec<Chart>>,
+    arrivals: Option<Vec<BarChart>>,
     /// `None` in a process that answers no sender.
     answers: Option<Vec<AnswerChart>>,
 }
 
 /// Bars that share a scale.
-struct Chart {
+struct BarChart {
     id: &'static str,
     title: &'static str,
     /// What the names of the bars are.
     unit: &'static str,
     /// The highest bar.
     top: u64,
-    bars: Vec<Bar>,
+    bars: Vec<ChartBar>,
 }
 
 /// The arrivals of one span.
-struct Bar {
+struct ChartBar {
     name: String,
     /// Whether its name stands below it; there is room for a few.
     is_named: bool,
@@ -83,12 +83,12 @@ struct AnswerStep {
 
 /// `GET /charts`.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
 ) -> Result<Response, PageError> {
     let now = state.settings.clock.now();
-    let hours = Spans::ending(now, Duration::from_secs(60 * 60), 24);
-    let days = Spans::ending(now, Duration::from_secs(24 * 60 * 60), 30);
+    let hours = TimeSpans::ending(now, Duration::from_secs(60 * 60), 24);
+    let days = TimeSpans::ending(now, Duration::from_secs(24 * 60 * 60), 30);
     let (hours, days) = (
         hours.chart(&state, "hours", "The last 24 hours", "Hour from, UTC"),
         days.chart(&state, "days", "The last 30 days", "Day, UTC"),
@@ -106,12 +106,12 @@ pub(super) async fn show<I: ConsoleInbox>(
 }
 
 /// Spans of one length, the last of which has just begun.
-struct Spans {
+struct TimeSpans {
     length: Duration,
     bounds: Vec<Timestamp>,
 }
 
-impl Spans {
+impl TimeSpans {
     fn ending(now: Timestamp, length: Duration, count: u32) -> Self {
         let step = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         let last = Timestamp::from_millis(now.as_millis().div_euclid(step) * step);
@@ -128,9 +128,9 @@ impl Spans {
         id: &'static str,
         title: &'static str,
         unit: &'static str,
-    ) -> Result<Option<Chart>, InboxError> {
+    ) -> Result<Option<BarChart>, InboxError> {
         let counts = state.inbox.arrivals(self.bounds.clone()).await?;
-        Ok(counts.map(|counts| Chart {
+        Ok(counts.map(|counts| BarChart {
             id,
             title,
             unit,
@@ -139,7 +139,7 @@ impl Spans {
         }))
     }
 
-    fn bars(&self, counts: &[ArrivalCount]) -> Vec<Bar> {
+    fn bars(&self, counts: &[ArrivalCount]) -> Vec<ChartBar> {
         let is_hours = self.length < Duration::from_secs(24 * 60 * 60);
         let top = counts
             .iter()
@@ -154,7 +154,7 @@ impl Spans {
             let name = if is_hours { &text[11..16] } else { &text[..10] };
             let pending = count.open + count.dead + count.held;
             let finished = count.all.saturating_sub(pending);
-            Bar {
+            ChartBar {
                 name: name.to_owned(),
                 is_named: nth % if is_hours { 4 } else { 5 } == 0,
                 count: *count,
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn spans_end_with_the_one_that_has_begun() {
         let now = Timestamp::parse("2026-03-02T10:15:31Z").unwrap();
-        let hours = Spans::ending(now, Duration::from_secs(3_600), 24);
+        let hours = TimeSpans::ending(now, Duration::from_secs(3_600), 24);
         assert_eq!(hours.bounds.len(), 25);
         assert_eq!(hours.bounds[0].to_string(), "2026-03-01T11:00:00.000Z");
         assert_eq!(hours.bounds[24].to_string(), "2026-03-02T11:00:00.000Z");

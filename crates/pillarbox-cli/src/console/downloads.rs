@@ -13,7 +13,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    form::ConsoleForm, inbox::ConsoleInbox, page::PageError, row_page, seen, state::SharedState,
+    form::ConsoleForm, inbox::ConsoleInbox, page::PageError, row_page, seen,
+    state::SharedConsoleState,
 };
 use crate::{labels, payload};
 use pillarbox::inbox::Row;
@@ -25,7 +26,7 @@ const EXAMPLE_ADDRESS: &str = "192.0.2.10";
 
 /// `POST /notifications/{key}/raw`: the exact bytes.
 pub(super) async fn raw<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     key: Result<Path<String>, PathRejection>,
     Extension(_): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
@@ -37,7 +38,7 @@ pub(super) async fn raw<I: ConsoleInbox>(
 
 /// `POST /notifications/{key}/event`: the request as Lambda's HTTP API would pass it on.
 pub(super) async fn event<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     key: Result<Path<String>, PathRejection>,
     Extension(_): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
@@ -51,7 +52,7 @@ pub(super) async fn event<I: ConsoleInbox>(
 
 /// `GET /notifications/{key}/fixture`: the body with its personal fields masked.
 pub(super) async fn fixture<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     key: Result<Path<String>, PathRejection>,
 ) -> Result<Response, PageError> {
     let row = with_body(row_page::find(&*state.inbox, key).await?)?;

@@ -13,7 +13,7 @@ pub(super) const SHORTCUTS_COOKIE: &str = "pillarbox_shortcuts";
 
 /// The part of the console that a page belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
+pub(super) enum ConsoleSection {
     Overview,
     Notifications,
     Refusals,
@@ -24,7 +24,7 @@ pub(super) enum Section {
 
 /// The colours of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Theme {
+pub(super) enum ColourTheme {
     /// As the browser is set.
     System,
     Light,
@@ -34,8 +34,8 @@ pub(super) enum Theme {
 /// What the layout shows around a page.
 #[derive(Clone, Debug)]
 pub(super) struct PageFrame {
-    pub(super) section: Section,
-    pub(super) theme: Theme,
+    pub(super) section: ConsoleSection,
+    pub(super) theme: ColourTheme,
     /// Whether single keys are shortcuts.
     pub(super) shortcuts: bool,
     /// For the forms of the page.
@@ -64,8 +64,8 @@ impl PageFrame {
     ) -> Self {
         let here = uri.path_and_query().map_or("/", |target| target.as_str());
         Self {
-            section: Section::of(uri.path()),
-            theme: Theme::of(cookie(headers, THEME_COOKIE)),
+            section: ConsoleSection::of(uri.path()),
+            theme: ColourTheme::of(cookie(headers, THEME_COOKIE)),
             shortcuts: cookie(headers, SHORTCUTS_COOKIE) != Some("off"),
             csrf: state.csrf.as_str().to_owned(),
             here: if is_read { here } else { "/" }.to_owned(),
@@ -80,16 +80,17 @@ impl PageFrame {
 
     /// The links of the navigation: whether it is the page's own, its address, its name.
     pub(super) fn links(&self) -> [(bool, &'static str, &'static str); 5] {
-        Section::LINKS.map(|(section, address, name)| (self.section == section, address, name))
+        ConsoleSection::LINKS
+            .map(|(section, address, name)| (self.section == section, address, name))
     }
 
     /// The themes to choose from: whether it is chosen, its name in the form, its name.
     pub(super) fn themes(&self) -> [(bool, &'static str, &'static str); 3] {
-        Theme::CHOICES.map(|(theme, value, name)| (self.theme == theme, value, name))
+        ColourTheme::CHOICES.map(|(theme, value, name)| (self.theme == theme, value, name))
     }
 }
 
-impl Section {
+impl ConsoleSection {
     /// The sections with a link, and their addresses.
     const LINKS: [(Self, &'static str, &'static str); 5] = [
         (Self::Overview, "/", "Overview"),
@@ -108,7 +109,7 @@ impl Section {
     }
 }
 
-impl Theme {
+impl ColourTheme {
     /// The themes to choose from, with their names in forms and for people.
     pub(super) const CHOICES: [(Self, &'static str, &'static str); 3] = [
         (Self::System, "system", "System"),
@@ -151,17 +152,17 @@ mod tests {
     #[test]
     fn a_path_belongs_to_a_section() {
         for (path, section) in [
-            ("/", Section::Overview),
-            ("/notifications", Section::Notifications),
-            ("/notifications/pay%3Am1/raw", Section::Notifications),
-            ("/refusals", Section::Refusals),
-            ("/audit", Section::Audit),
-            ("/charts", Section::Charts),
-            ("/search", Section::Other),
-            ("//", Section::Overview),
-            ("*", Section::Overview),
+            ("/", ConsoleSection::Overview),
+            ("/notifications", ConsoleSection::Notifications),
+            ("/notifications/pay%3Am1/raw", ConsoleSection::Notifications),
+            ("/refusals", ConsoleSection::Refusals),
+            ("/audit", ConsoleSection::Audit),
+            ("/charts", ConsoleSection::Charts),
+            ("/search", ConsoleSection::Other),
+            ("//", ConsoleSection::Overview),
+            ("*", ConsoleSection::Overview),
         ] {
-            assert_eq!(Section::of(path), section, "{path}");
+            assert_eq!(ConsoleSection::of(path), section, "{path}");
         }
     }
 
@@ -180,13 +181,13 @@ mod tests {
             assert_eq!(cookie(&headers, name), value, "{name}");
         }
         for (name, theme) in [
-            (Some("dark"), Theme::Dark),
-            (Some("light"), Theme::Light),
-            (Some("system"), Theme::System),
-            (Some("\"><script>"), Theme::System),
-            (None, Theme::System),
+            (Some("dark"), ColourTheme::Dark),
+            (Some("light"), ColourTheme::Light),
+            (Some("system"), ColourTheme::System),
+            (Some("\"><script>"), ColourTheme::System),
+            (None, ColourTheme::System),
         ] {
-            assert_eq!(Theme::of(name), theme, "{name:?}");
+            assert_eq!(ColourTheme::of(name), theme, "{name:?}");
         }
     }
 }

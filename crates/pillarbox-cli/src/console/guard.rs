@@ -20,7 +20,7 @@ use super::{
     inbox::ConsoleInbox,
     page::{PageError, with_error_page},
     sign_in,
-    state::{ConsoleState, SharedState},
+    state::{ConsoleState, SharedConsoleState},
 };
 
 /// The content security policy of every response. A sender's text that escaped all escaping could
@@ -108,7 +108,7 @@ impl AllowedHosts {
 
 /// Passes on what may pass, and adds the headers to every response.
 pub(super) async fn guard<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     request: Request,
     next: Next,
 ) -> Response {

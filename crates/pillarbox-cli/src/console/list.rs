@@ -16,9 +16,9 @@ use super::{
     inbox::{ConsoleInbox, ListCost},
     live,
     page::{PageError, page},
-    query::ListQuery,
+    query::ListPageQuery,
     row_page,
-    state::SharedState,
+    state::SharedConsoleState,
 };
 use crate::labels;
 use pillarbox::{
@@ -36,7 +36,7 @@ const ROWS: usize = 50;
 struct ListPage {
     frame: PageFrame,
     title: String,
-    asked: ListQuery,
+    asked: ListPageQuery,
     sources: Vec<String>,
     narrowed: bool,
     lines: Vec<ListLine>,
@@ -71,11 +71,11 @@ pub(super) struct ListLine {
 
 /// `GET /notifications`.
 pub(super) async fn show<I: ConsoleInbox>(
-    Shared(state): Shared<SharedState<I>>,
+    Shared(state): Shared<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
-    let asked = ListQuery::read(query.as_deref().unwrap_or(""))?;
+    let asked = ListPageQuery::read(query.as_deref().unwrap_or(""))?;
     let sources = &state.settings.config.sources;
     let sources = sources
         .iter()
@@ -100,14 +100,14 @@ pub(super) async fn show<I: ConsoleInbox>(
 impl ListPage {
     fn of(
         frame: PageFrame,
-        asked: ListQuery,
+        asked: ListPageQuery,
         sources: Vec<String>,
         cost: ListCost,
         listed: Option<RowPage>,
     ) -> Self {
         let whole_read = listed.is_none().then(|| {
             let scan = true;
-            ListQuery {
+            ListPageQuery {
                 scan,
                 ..asked.clone()
             }
@@ -176,7 +176,7 @@ fn left_out(listed: &RowPage) -> Vec<String> {
 }
 
 /// The count and the state, for a person with many tabs, or who cannot see the table.
-fn title(asked: &ListQuery, listed: &RowPage) -> String {
+fn title(asked: &ListPageQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
     let state = asked
         .state

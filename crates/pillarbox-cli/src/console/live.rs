@@ -21,7 +21,9 @@ use axum::{
 use http_body_util::BodyExt;
 use url::form_urlencoded;
 
-use super::{inbox::ConsoleInbox, page::PageError, query::ListQuery, state::SharedState};
+use super::{
+    inbox::ConsoleInbox, page::PageError, query::ListPageQuery, state::SharedConsoleState,
+};
 use crate::listener::ConnectionWatch;
 pub(super) use feed::LiveFeed;
 use pillarbox::inbox::Row;
@@ -37,7 +39,7 @@ pub(super) const TABLE_NOTE: &str = "On a table the numbers of open, dead and he
                                      shards.";
 
 /// The address of the stream for a list whose newest row is `latest`.
-pub(super) fn address(asked: &ListQuery, latest: Option<&Row>) -> String {
+pub(super) fn address(asked: &ListPageQuery, latest: Option<&Row>) -> String {
     let latest = latest.map_or_else(|| "0".to_owned(), event_id);
     let address = asked.address_at("/live", None);
     let join = if address.contains('?') { '&' } else { '?' };
@@ -52,12 +54,12 @@ fn event_id(row: &Row) -> String {
 
 /// `GET /live`: the stream of what matches the filter in its address.
 pub(super) async fn events<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let query = query.as_deref().unwrap_or("");
-    let asked = ListQuery::read(query)?;
+    let asked = ListPageQuery::read(query)?;
     let mut fields = form_urlencoded::parse(query.as_bytes());
     let named = fields.find_map(|(name, value)| (name == "latest").then(|| value.into_owned()));
     let header = headers.get("last-event-id");

@@ -60,7 +60,7 @@ use pillarbox::{
 };
 pub use samples::SampleSource;
 pub use state::{ConsoleAccess, ConsoleSettings, SenderLookup};
-use state::{ConsoleState, SharedState};
+use state::{ConsoleState, SharedConsoleState};
 
 /// The address of the style sheet, which every page needs, before signing in, too.
 const STYLE_ADDRESS: &str = "/console.css";
@@ -111,7 +111,7 @@ impl Console {
     }
 }
 
-fn router<I: ConsoleInbox>(state: SharedState<I>) -> Router {
+fn router<I: ConsoleInbox>(state: SharedConsoleState<I>) -> Router {
     Router::new()
         .route("/", get(overview_page::show::<I>))
         .route("/notifications", get(list::show::<I>))
@@ -210,7 +210,7 @@ fn is_stream(response: &Response) -> bool {
 
 /// `GET /metrics`, of a process that counts.
 async fn expose<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
 ) -> Result<impl IntoResponse, PageError> {
     let metrics = state.settings.metrics.as_ref().ok_or(PageError::NoPage)?;
     let (media_type, text) = metrics.scrape().await;

@@ -7,8 +7,8 @@ use super::{
     frame::PageFrame,
     inbox::ConsoleInbox,
     page::{PageError, page},
-    query::ListQuery,
-    state::SharedState,
+    query::ListPageQuery,
+    state::SharedConsoleState,
 };
 use crate::{
     labels,
@@ -64,7 +64,7 @@ struct SourceLine {
 
 /// `GET /`.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
 ) -> Result<Response, PageError> {
     let scope = OverviewScope::of(&state.settings.config);
@@ -101,7 +101,7 @@ impl NeededLine {
         let address = needed.list.as_ref();
         Self {
             words: capitalised(&visible(&needed.clause)),
-            address: address.map(|filter| ListQuery::of(filter).address(None)),
+            address: address.map(|filter| ListPageQuery::of(filter).address(None)),
             command: visible(&needed.command).into_owned(),
         }
     }
@@ -117,7 +117,7 @@ fn waiting(overview: &Overview) -> Vec<WaitingLine> {
         let ago = |at| format!("{} ago", overview.age(at));
         WaitingLine {
             state,
-            address: ListQuery::of(&filter).address(None),
+            address: ListPageQuery::of(&filter).address(None),
             count: overview::count(summary),
             oldest: summary.oldest.map_or_else(|| "None".to_owned(), ago),
             note,
@@ -162,7 +162,7 @@ impl SourceLine {
         };
         Self {
             name: source.name.to_string(),
-            address: ListQuery::of(&filter).address(None),
+            address: ListPageQuery::of(&filter).address(None),
             last_received: source
                 .last_received
                 .map_or_else(|| "Nothing yet".to_owned(), ago),

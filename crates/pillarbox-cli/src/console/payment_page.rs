@@ -15,12 +15,12 @@ use super::{
     inbox::ConsoleInbox,
     page::{PageError, page},
     row_page,
-    state::SharedState,
+    state::SharedConsoleState,
 };
 use crate::{
     labels,
-    overview::Age,
-    payment::{PaymentEvent, PaymentStory},
+    overview::HumanDuration,
+    payment::{PaymentHistoryEvent, PaymentStory},
     search::payment_story,
 };
 use pillarbox::{domain::SourceName, telemetry::visible};
@@ -32,14 +32,14 @@ struct PaymentPage {
     source: String,
     payment: String,
     facts: Vec<(&'static str, String)>,
-    events: Vec<EventLine>,
+    events: Vec<PaymentEventLine>,
     not_received: Vec<String>,
     /// Whether its id can be pasted into a shell.
     is_plain: bool,
 }
 
 /// One event. Every text is safe to display.
-struct EventLine {
+struct PaymentEventLine {
     address: String,
     event: String,
     at: String,
@@ -60,7 +60,7 @@ pub(super) fn address(source: &SourceName, payment: &str) -> String {
 
 /// `GET /payments/{source}/{payment}`.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, PageError> {
@@ -95,7 +95,7 @@ impl PaymentPage {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric()),
             facts: known.collect(),
-            events: story.events.iter().map(EventLine::of).collect(),
+            events: story.events.iter().map(PaymentEventLine::of).collect(),
             not_received: missing
                 .map(|event_type| labels::event(event_type).to_owned())
                 .collect(),
@@ -103,14 +103,16 @@ impl PaymentPage {
     }
 }
 
-impl EventLine {
-    fn of(event: &PaymentEvent) -> Self {
+impl PaymentEventLine {
+    fn of(event: &PaymentHistoryEvent) -> Self {
         let row = event.notification.as_ref();
         let at = event.at.map(|at| at.to_string());
         let note = row.map_or_else(
             || "It came, was finished, and has expired".to_owned(),
             |row| {
-                let late = row.late_by.map(|late| format!("{} late", Age(late)));
+                let late = row
+                    .late_by
+                    .map(|late| format!("{} late", HumanDuration(late)));
                 let reason = row.reason.as_deref().map(visible);
                 let reason = reason.map(|reason| reason.into_owned());
                 let notes: Vec<String> = late.into_iter().chain(reason).collect();

@@ -4,7 +4,7 @@ use axum::{Extension, response::Response};
 
 use super::{
     form::ConsoleForm,
-    frame::{SHORTCUTS_COOKIE, THEME_COOKIE, Theme},
+    frame::{ColourTheme, SHORTCUTS_COOKIE, THEME_COOKIE},
     sign_in::{redirect_with_cookie, see_other},
 };
 
@@ -12,8 +12,8 @@ use super::{
 pub(super) async fn set(Extension(form): Extension<ConsoleForm>) -> Response {
     let here = form.get("here").unwrap_or("/");
     if let Some(theme) = form.get("theme") {
-        let known = |choice: &(Theme, &str, &str)| choice.1 == theme;
-        if let Some((_, name, _)) = Theme::CHOICES.into_iter().find(known) {
+        let known = |choice: &(ColourTheme, &str, &str)| choice.1 == theme;
+        if let Some((_, name, _)) = ColourTheme::CHOICES.into_iter().find(known) {
             return redirect_with_cookie(here, THEME_COOKIE, name);
         }
     }

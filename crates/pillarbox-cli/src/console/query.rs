@@ -16,7 +16,7 @@ pub(super) const LIST_ADDRESS: &str = "/notifications";
 
 /// The filter of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct ListQuery {
+pub(super) struct ListPageQuery {
     pub(super) source: String,
     pub(super) kind: Option<SenderKind>,
     pub(super) state: Option<State>,
@@ -33,7 +33,7 @@ pub(super) struct ListQuery {
     pub(super) span: (Option<Timestamp>, Option<Timestamp>),
 }
 
-impl ListQuery {
+impl ListPageQuery {
     /// Reads a query. Unknown fields are ignored, empty ones exclude nothing, and of two with one
     /// name the last counts.
     pub(super) fn read(query: &str) -> Result<Self, PageError> {
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_address_reads_back_as_what_was_asked() {
-        let asked = ListQuery {
+        let asked = ListPageQuery {
             source: "pay".to_owned(),
             state: Some(State::Held),
             event_type: "a&b=c".to_owned(),
@@ -188,8 +188,8 @@ mod tests {
         };
         let address = asked.address(asked.after.as_ref());
         let query = address.strip_prefix("/notifications?").unwrap();
-        assert_eq!(ListQuery::read(query).unwrap(), asked);
-        assert_eq!(ListQuery::default().address(None), "/notifications");
+        assert_eq!(ListPageQuery::read(query).unwrap(), asked);
+        assert_eq!(ListPageQuery::default().address(None), "/notifications");
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
             "kind=unknown",
             "scan=yes",
         ] {
-            assert!(!ListQuery::read(query).unwrap().narrows(), "{query}");
+            assert!(!ListPageQuery::read(query).unwrap().narrows(), "{query}");
         }
         for query in [
             "source=pay",
@@ -231,10 +231,10 @@ mod tests {
             "type=x",
             "subject=x",
         ] {
-            assert!(ListQuery::read(query).unwrap().narrows(), "{query}");
+            assert!(ListPageQuery::read(query).unwrap().narrows(), "{query}");
         }
         assert!(matches!(
-            ListQuery::read("state=lost"),
+            ListPageQuery::read("state=lost"),
             Err(PageError::NoState)
         ));
     }

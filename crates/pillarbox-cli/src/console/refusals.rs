@@ -13,7 +13,7 @@ use super::{
     inbox::ConsoleInbox,
     page::{PageError, page},
     sender_schedule,
-    state::{ConsoleState, SharedState},
+    state::{ConsoleState, SharedConsoleState},
 };
 use crate::{
     labels,
@@ -60,7 +60,7 @@ struct RefusalLine {
 
 /// `GET /refusals`.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
 ) -> Result<Response, PageError> {
     let report = state.settings.refusals.as_ref().map(|log| log.report());
@@ -70,7 +70,7 @@ pub(super) async fn show<I: ConsoleInbox>(
 
 /// `GET /refusals.json`: the same for programs.
 pub(super) async fn json<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
 ) -> Result<Response, PageError> {
     let log = state.settings.refusals.as_ref().ok_or(PageError::NoPage)?;
     let json = serde_json::to_string(&log.report()).unwrap_or_default();

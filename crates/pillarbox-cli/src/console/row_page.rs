@@ -25,7 +25,7 @@ use super::{
     inbox::ConsoleInbox,
     page::{PageError, page},
     seen, sender_schedule,
-    state::{ConsoleState, SharedState},
+    state::{ConsoleState, SharedConsoleState},
 };
 use crate::{
     labels,
@@ -93,7 +93,7 @@ pub(super) fn address(key: &Key) -> String {
 
 /// `GET /notifications/{key}`.
 pub(super) async fn show<I: ConsoleInbox>(
-    Shared(state): Shared<SharedState<I>>,
+    Shared(state): Shared<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     key: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
@@ -106,7 +106,7 @@ pub(super) async fn show<I: ConsoleInbox>(
 
 /// `POST /notifications/{key}/show`: the same page with some fields, or all bytes, shown.
 pub(super) async fn show_fields<I: ConsoleInbox>(
-    Shared(state): Shared<SharedState<I>>,
+    Shared(state): Shared<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
     key: Result<Path<String>, PathRejection>,
     Extension(form): Extension<ConsoleForm>,

@@ -14,7 +14,7 @@ use super::{
     inbox::ConsoleInbox,
     page::{PageError, page},
     sign_in::see_other,
-    state::SharedState,
+    state::SharedConsoleState,
 };
 use pillarbox::{
     inbox::{AuditAction, AuditOutcome},
@@ -43,7 +43,7 @@ struct SamplesPage {
 
 /// `GET /samples`.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
 ) -> Result<Response, PageError> {
     let sources = state.settings.samples.iter();
@@ -54,7 +54,7 @@ pub(super) async fn show<I: ConsoleInbox>(
 
 /// `POST /acts/sample`.
 pub(super) async fn send<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(form): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
     let (source, event) = (form.get("source"), form.get("event"));

@@ -16,7 +16,7 @@ use super::{
     page::{PageError, page},
     payment_page, row_page,
     sign_in::see_other,
-    state::SharedState,
+    state::SharedConsoleState,
 };
 use pillarbox::telemetry::visible;
 
@@ -50,7 +50,7 @@ struct FoundPayment {
 
 /// `GET /search`. One result is shown at once.
 pub(super) async fn show<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(mut frame): Extension<PageFrame>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {

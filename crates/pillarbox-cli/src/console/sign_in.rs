@@ -17,7 +17,7 @@ use super::{
     frame::cookie,
     inbox::ConsoleInbox,
     page::PageError,
-    state::{ConsoleState, SharedState, is_same_secret},
+    state::{ConsoleState, SharedConsoleState, is_same_secret},
 };
 
 /// Where the form to sign in is posted.
@@ -50,7 +50,7 @@ pub(super) async fn show() -> PageError {
 
 /// `POST /sign-in`.
 pub(super) async fn sign_in<I: ConsoleInbox>(
-    State(state): State<SharedState<I>>,
+    State(state): State<SharedConsoleState<I>>,
     Extension(form): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
     let given = form.get("token").unwrap_or_default();

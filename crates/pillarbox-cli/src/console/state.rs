@@ -76,7 +76,7 @@ pub(super) struct ConsoleState<I> {
 }
 
 /// The state as a handler gets it.
-pub(super) type SharedState<I> = Arc<ConsoleState<I>>;
+pub(super) type SharedConsoleState<I> = Arc<ConsoleState<I>>;
 
 impl<I: ConsoleInbox> ConsoleState<I> {
     pub(super) fn new(inbox: Arc<I>, settings: ConsoleSettings, bound: SocketAddr) -> Self {

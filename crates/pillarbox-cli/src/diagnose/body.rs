@@ -10,10 +10,10 @@ use pillarbox::senders::SenderKind;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Undoes one alteration of a body; `None` if the body does not have it.
-type Undo = fn(&[u8]) -> Option<Vec<u8>>;
+type UndoAlteration = fn(&[u8]) -> Option<Vec<u8>>;
 
 /// The alterations of bodies in transit, and how each is undone.
-const UNDOINGS: [(Undo, FailureCause); 14] = [
+const UNDOINGS: [(UndoAlteration, FailureCause); 14] = [
     (without_newline, FailureCause::BodyNewlineAdded),
     (
         |body| Some([body, b"\n"].concat()),

@@ -32,7 +32,8 @@ use pillarbox::{
     domain::{Clock, SourceName},
     inbox::DeliveryInbox,
     telemetry::{
-        AttemptRecord, METRICS, Metric, MetricSample, MetricValue, ReconcileRecord, RequestRecord,
+        AttemptRecord, METRICS, MetricDefinition, MetricSample, MetricValue, ReconcileRecord,
+        RequestRecord,
     },
 };
 
@@ -50,14 +51,14 @@ const DELAY_SECONDS: [f64; 13] = [
 const RECONCILE_GAUGES: [&str; 1] = ["OldestUnacknowledgedSeconds"];
 
 /// No label, or the source.
-type Labels = Vec<(&'static str, String)>;
-type HistogramFamily = Family<Labels, Histogram, fn() -> Histogram>;
+type MetricLabels = Vec<(&'static str, String)>;
+type HistogramFamily = Family<MetricLabels, Histogram, fn() -> Histogram>;
 
 /// The metrics of one process.
 pub struct ServeMetrics {
     registry: Registry,
-    counters: HashMap<&'static str, Family<Labels, Counter>>,
-    gauges: HashMap<&'static str, Family<Labels, Gauge>>,
+    counters: HashMap<&'static str, Family<MetricLabels, Counter>>,
+    gauges: HashMap<&'static str, Family<MetricLabels, Gauge>>,
     histograms: HashMap<&'static str, HistogramFamily>,
     inbox: OnceLock<GaugeReader>,
 }
@@ -81,11 +82,11 @@ impl ServeMetrics {
     /// Sets what has never happened to 0 for each of `sources`, so that its first time shows as an
     /// increase.
     pub fn declare(&self, sources: &[SourceName]) {
-        let by_source: Vec<Labels> = sources.iter().map(|name| labels(Some(name))).collect();
+        let by_source: Vec<MetricLabels> = sources.iter().map(|name| labels(Some(name))).collect();
         for metric in METRICS {
             let labels = match is_by_source(metric) {
                 true => &by_source[..],
-                false => &[Labels::new()],
+                false => &[MetricLabels::new()],
             };
             for labels in labels {
                 if let Some(counter) = self.counters.get(metric.name) {
@@ -110,17 +111,17 @@ impl ServeMetrics {
         let _ = self.inbox.set(reader);
     }
 
-    fn register(&mut self, metric: &'static Metric) {
+    fn register(&mut self, metric: &'static MetricDefinition) {
         let name = registered_name(metric);
         let help = format!("{} on CloudWatch; see docs/metrics.md", metric.name);
         match MetricKind::of(metric) {
             MetricKind::Counter => {
-                let family = Family::<Labels, Counter>::default();
+                let family = Family::<MetricLabels, Counter>::default();
                 self.registry.register(name, help, family.clone());
                 self.counters.insert(metric.name, family);
             }
             MetricKind::Gauge => {
-                let family = Family::<Labels, Gauge>::default();
+                let family = Family::<MetricLabels, Gauge>::default();
                 self.registry.register(name, help, family.clone());
                 self.gauges.insert(metric.name, family);
             }
@@ -230,7 +231,7 @@ pub fn refused_requests(scraped: &str) -> Option<u64> {
     values.reduce(|sum, value| sum.saturating_add(value))
 }
 
-fn labels(source: Option<&SourceName>) -> Labels {
+fn labels(source: Option<&SourceName>) -> MetricLabels {
     source
         .map(|source| vec![("source", source.as_str().to_owned())])
         .unwrap_or_default()

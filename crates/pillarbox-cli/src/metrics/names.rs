@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use pillarbox::telemetry::Metric;
+use pillarbox::telemetry::MetricDefinition;
 
 /// What CloudWatch shows for a whole function, because one line of its log names one source, and
 /// `serve` knows for each source.
@@ -24,7 +24,7 @@ pub(super) enum MetricKind {
 
 impl MetricKind {
     /// A time in milliseconds belongs to an event; rows, and ages in seconds or hours, are a state.
-    pub(super) fn of(metric: &Metric) -> Self {
+    pub(super) fn of(metric: &MetricDefinition) -> Self {
         let is_state = ["Rows", "Seconds", "Hours"]
             .iter()
             .any(|unit| metric.name.ends_with(unit));
@@ -38,7 +38,7 @@ impl MetricKind {
 
 /// The name under which a metric is registered: in snake case, the unit last. The format adds
 /// `_total` to a counter.
-pub(super) fn registered_name(metric: &Metric) -> String {
+pub(super) fn registered_name(metric: &MetricDefinition) -> String {
     let mut name = "pillarbox".to_owned();
     for character in metric.name.chars() {
         if character.is_ascii_uppercase() {
@@ -53,12 +53,12 @@ pub(super) fn registered_name(metric: &Metric) -> String {
 }
 
 /// Whether each source has a series.
-pub(super) fn is_by_source(metric: &Metric) -> bool {
+pub(super) fn is_by_source(metric: &MetricDefinition) -> bool {
     metric.dimensions.contains(&"Source") || ALSO_BY_SOURCE.contains(&metric.name)
 }
 
 /// A metric as a query names it: `pillarbox_received_total{source}`.
-pub fn prometheus_name(metric: &Metric) -> String {
+pub fn prometheus_name(metric: &MetricDefinition) -> String {
     let mut name = registered_name(metric);
     if MetricKind::of(metric) == MetricKind::Counter {
         name.push_str("_total");

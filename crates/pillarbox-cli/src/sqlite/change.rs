@@ -17,9 +17,9 @@ use super::{
 use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
-        CasOutcome, Claim, DiscardRequest, Discarded, EventClaim, Fence, InboxError, KvEntry,
-        KvKey, MAX_AHEAD, MAX_BACKOFF, Mark, Marked, ROW_VERSION, Recorded, Replayed, Row,
-        StoredBody,
+        CasOutcome, Claim, DiscardOutcome, DiscardRequest, EventClaim, Fence, InboxError, KvEntry,
+        KvKey, MAX_AHEAD, MAX_BACKOFF, Mark, MarkOutcome, ROW_VERSION, RecordOutcome,
+        ReplayOutcome, Row, StoredBody,
     },
     senders::{Entry, EventName, SecretFingerprint},
 };
@@ -52,19 +52,19 @@ impl PreparedInsert {
 pub(super) fn record(
     db: &mut Connection,
     prepared: &PreparedInsert,
-) -> Result<Recorded, SqliteError> {
+) -> Result<RecordOutcome, SqliteError> {
     if insert(db, &prepared.entry, prepared)? {
-        return Ok(Recorded::First);
+        return Ok(RecordOutcome::First);
     }
     if content_digest(db, &prepared.entry.key)? == Some(prepared.entry.content_digest) {
-        return Ok(Recorded::Duplicate);
+        return Ok(RecordOutcome::Duplicate);
     }
     let conflict = prepared.entry.as_conflict();
     if insert(db, &conflict, prepared)? {
-        return Ok(Recorded::Conflict(conflict.key));
+        return Ok(RecordOutcome::Conflict(conflict.key));
     }
     if content_digest(db, &conflict.key)? == Some(conflict.content_digest) {
-        return Ok(Recorded::Duplicate);
+        return Ok(RecordOutcome::Duplicate);
     }
     Err(InboxError::ConflictTaken { key: conflict.key }.into())
 }
@@ -223,7 +223,11 @@ pub(super) fn claim_event(
 }
 
 /// Writes how an attempt ended, if its claim is still valid.
-pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked, SqliteError> {
+pub(super) fn mark(
+    db: &Connection,
+    fence: &Fence,
+    mark: &Mark,
+) -> Result<MarkOutcome, SqliteError> {
     let (state, reason, error, due_at, expires_at) = match mark {
         Mark::Delivered { expires_at } => (State::Delivered, None, None, None, Some(expires_at)),
         Mark::Repeat { of, expires_at } => (
@@ -265,19 +269,23 @@ pub(super) fn mark(db: &Connection, fence: &Fence, mark: &Mark) -> Result<Marked
         ":expires_at": expires_at.map(|at| at.as_millis()),
     })?;
     Ok(match changed {
-        0 if state_of(db, &fence.key)? == Some(State::Discarded) => Marked::Discarded,
-        0 => Marked::Lost,
-        _ => Marked::Done,
+        0 if state_of(db, &fence.key)? == Some(State::Discarded) => MarkOutcome::Discarded,
+        0 => MarkOutcome::Lost,
+        _ => MarkOutcome::Done,
     })
 }
 
 /// Sets a row back to recorded.
-pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Replayed, SqliteError> {
+pub(super) fn replay(
+    db: &Connection,
+    key: &Key,
+    now: Timestamp,
+) -> Result<ReplayOutcome, SqliteError> {
     let Some(mut row) = find(db, key)? else {
-        return Ok(Replayed::Absent);
+        return Ok(ReplayOutcome::Absent);
     };
     if let Err(why) = row.replayable(now) {
-        return Ok(Replayed::Refused(why));
+        return Ok(ReplayOutcome::Refused(why));
     }
     row.history.add_replay(now, row.attempts);
     let mut update = db.prepare_cached(
@@ -292,7 +300,7 @@ pub(super) fn replay(db: &Connection, key: &Key, now: Timestamp) -> Result<Repla
         ":now": now.as_millis(),
         ":open": OPEN_PARTITION,
     })?;
-    Ok(Replayed::Done)
+    Ok(ReplayOutcome::Done)
 }
 
 /// Ends a row for good, and erases every copy of its bytes on request.
@@ -300,12 +308,12 @@ pub(super) fn discard(
     db: &Connection,
     key: &Key,
     request: &DiscardRequest,
-) -> Result<Discarded, SqliteError> {
+) -> Result<DiscardOutcome, SqliteError> {
     let Some(mut row) = find(db, key)? else {
-        return Ok(Discarded::Absent);
+        return Ok(DiscardOutcome::Absent);
     };
     if let Err(why) = row.discardable(request.erase, request.now) {
-        return Ok(Discarded::Refused(why));
+        return Ok(DiscardOutcome::Refused(why));
     }
     row.history
         .add_discard(request.now, row.attempts, request.erase);
@@ -332,7 +340,7 @@ pub(super) fn discard(
         )?;
         delete.execute([key.as_str()])?;
     }
-    Ok(Discarded::Done)
+    Ok(DiscardOutcome::Done)
 }
 
 /// Moves the last reception of a source forward to `at`.

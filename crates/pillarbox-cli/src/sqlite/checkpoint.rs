@@ -29,12 +29,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const RESTART_PAGES: i64 = 16 * 1024;
 
 /// The checkpoint thread, which runs until this is dropped.
-pub(super) struct Checkpointer {
+pub(super) struct CheckpointThread {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Checkpointer {
+impl CheckpointThread {
     pub(super) fn start(pair: Arc<FilePair>, queue: Arc<SharedQueue>) -> Result<Self, InboxError> {
         let mut connection = CheckedConnection::open(pair)?;
         let (stop, stopped) = channel();
@@ -58,7 +58,7 @@ impl Checkpointer {
     }
 }
 
-impl Drop for Checkpointer {
+impl Drop for CheckpointThread {
     fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {

@@ -9,7 +9,7 @@ use super::{
 };
 use pillarbox::{
     domain::Timestamp,
-    inbox::{Imported, ROW_VERSION, Row, StoredBody},
+    inbox::{ImportOutcome, ROW_VERSION, Row, StoredBody},
     senders::SecretFingerprint,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn import(
     db: &mut Connection,
     row: &Row,
     body: Option<&StoredBody>,
-) -> Result<Imported, SqliteError> {
+) -> Result<ImportOutcome, SqliteError> {
     let savepoint = db.savepoint()?; // never a row without its body
     let is_long = |body: &&StoredBody| body.bytes.len() > MAX_INLINE_BYTES;
     let long = body.filter(is_long);
@@ -26,7 +26,7 @@ pub(super) fn import(
     let is_deflated = body.is_some_and(|body| body.deflated);
     if !insert(&savepoint, row, is_deflated, inline)? {
         let stored = content_digest(&savepoint, &row.key)?;
-        return Ok(Imported::of_stored(stored, row));
+        return Ok(ImportOutcome::of_stored(stored, row));
     }
     if let Some(body) = long {
         let mut insert = savepoint.prepare_cached(
@@ -36,7 +36,7 @@ pub(super) fn import(
     }
     search::set_reference(&savepoint, row)?;
     savepoint.commit()?;
-    Ok(Imported::Stored)
+    Ok(ImportOutcome::Stored)
 }
 
 fn insert(

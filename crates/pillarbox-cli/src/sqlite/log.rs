@@ -44,7 +44,7 @@ pub(super) fn header(path: &Path) -> io::Result<Option<LogHeader>> {
 
 /// Whether `header` begins a log.
 pub(super) fn is_valid(header: &LogHeader) -> bool {
-    let sums = Checksum::of(header).add(&header[..24]);
+    let sums = LogChecksum::of(header).add(&header[..24]);
     word(header, 0) & !1 == MAGIC && sums.is(word(header, 24), word(header, 28))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn committed_counters(path: &Path) -> io::Result<CommittedCounters> {
     if !fill(&mut log, &mut header)? || !is_valid(&header) {
         return Ok(found);
     }
-    let mut sums = Checksum::of(&header).add(&header[..24]);
+    let mut sums = LogChecksum::of(&header).add(&header[..24]);
     let page_bytes = match word(&header, 8) {
         1 => 65_536,
         bytes => bytes as usize,
@@ -105,12 +105,12 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 /// The running checksum of a log.
 #[derive(Clone, Copy)]
-struct Checksum {
+struct LogChecksum {
     is_big_endian: bool,
     sums: (u32, u32),
 }
 
-impl Checksum {
+impl LogChecksum {
     fn of(header: &LogHeader) -> Self {
         Self {
             is_big_endian: word(header, 0) & 1 == 1,

@@ -41,11 +41,11 @@ use pair::FilePair;
 use pillarbox::{
     domain::{Key, SourceName, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardRequest,
-        Discarded, EventClaim, Fence, Imported, InboxError, InboxSummary, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-        ReadInbox, ReceiveInbox, ReconcileInbox, Recorded, Replayed, Row, RowFilter, RowPage,
-        SourceFilter, StoredBody, SummaryRequest, SweepStatus, record_sweep, silent_since,
+        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
+        DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
+        LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
+        ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter,
+        RowPage, SourceFilter, StoredBody, SummaryRequest, SweepStatus, record_sweep, silent_since,
     },
     senders::{Entry, EventName},
 };
@@ -241,7 +241,7 @@ fn require_file(path: &Path) -> Result<(), InboxError> {
 }
 
 impl ReceiveInbox for SqliteInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let insert = PreparedInsert::new(entry);
         self.change(WritePriority::Interactive, move |db| {
             change::record(db, &insert)
@@ -299,7 +299,7 @@ impl DeliveryInbox for SqliteInbox {
         .await
     }
 
-    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         let (fence, mark) = (fence.clone(), mark.clone());
         self.change(WritePriority::Background, move |db| {
             change::mark(db, &fence, &mark)
@@ -409,7 +409,7 @@ impl ReadInbox for SqliteInbox {
 }
 
 impl OperatorInbox for SqliteInbox {
-    async fn replay(&self, key: &Key, now: Timestamp) -> Result<Replayed, InboxError> {
+    async fn replay(&self, key: &Key, now: Timestamp) -> Result<ReplayOutcome, InboxError> {
         let key = key.clone();
         self.change(WritePriority::Background, move |db| {
             change::replay(db, &key, now)
@@ -417,7 +417,11 @@ impl OperatorInbox for SqliteInbox {
         .await
     }
 
-    async fn discard(&self, key: &Key, request: &DiscardRequest) -> Result<Discarded, InboxError> {
+    async fn discard(
+        &self,
+        key: &Key,
+        request: &DiscardRequest,
+    ) -> Result<DiscardOutcome, InboxError> {
         let (key, request) = (key.clone(), *request);
         let discarded = self
             .change(WritePriority::Background, move |db| {
@@ -430,7 +434,7 @@ impl OperatorInbox for SqliteInbox {
         Ok(discarded)
     }
 
-    async fn import(&self, row: &Row) -> Result<Imported, InboxError> {
+    async fn import(&self, row: &Row) -> Result<ImportOutcome, InboxError> {
         let (row, body) = (row.clone(), row.body.as_ref().map(StoredBody::pack));
         self.change(WritePriority::Background, move |db| {
             import::import(db, &row, body.as_ref())

@@ -19,7 +19,7 @@ use super::{
     writer::WritePriority,
 };
 use pillarbox::{
-    domain::{Id, Key, SourceName},
+    domain::{Key, NotificationId, SourceName},
     inbox::{InboxError, Row},
 };
 
@@ -167,7 +167,7 @@ fn payment_keys(db: &Connection, source: &str, payment: &str) -> Result<Vec<Key>
 
 /// The keys of `source` whose id begins with `text`.
 fn keys(db: &Connection, source: &SourceName, text: &str) -> Result<Vec<Key>, SqliteError> {
-    let Some(key) = Id::new(text).map(|id| Key::new(source, &id)) else {
+    let Some(key) = NotificationId::new(text).map(|id| Key::new(source, &id)) else {
         return Ok(Vec::new());
     };
     let mut select = db.prepare_cached(

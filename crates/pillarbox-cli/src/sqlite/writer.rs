@@ -20,7 +20,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{
-    checkpoint::{Checkpointer, checkpoint, log_failure},
+    checkpoint::{CheckpointThread, checkpoint, log_failure},
     connection::{self, SqliteError},
     pair::{FileId, FilePair, raise_counter},
 };
@@ -44,7 +44,7 @@ pub(super) enum WritePriority {
 pub(super) struct SqliteWriter {
     queue: Arc<SharedQueue>,
     thread: Option<JoinHandle<()>>,
-    _checkpointer: Checkpointer,
+    _checkpointer: CheckpointThread,
 }
 
 impl SqliteWriter {
@@ -58,7 +58,7 @@ impl SqliteWriter {
             .map_err(|error| {
                 InboxError::Unavailable(format!("cannot start the writer thread: {error}"))
             })?;
-        let checkpointer = Checkpointer::start(Arc::clone(pair), Arc::clone(&queue))?;
+        let checkpointer = CheckpointThread::start(Arc::clone(pair), Arc::clone(&queue))?;
         Ok(Self {
             queue,
             thread: Some(thread),

@@ -6,7 +6,7 @@ use pillarbox_cli::server::InMemoryServer;
 use proof::{
     attacked::{CountingInbox, SOURCES, StoppedClock, receiver},
     fuzz::{FuzzInput, request, seed_requests, structured_seeds},
-    second_verifier::{Judgement, PlainRequest, is_signed, judge},
+    second_verifier::{ExpectedAnswer, PlainRequest, is_signed, judge},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -106,9 +106,11 @@ fn written(port: &Port, bytes: &[u8]) {
     let stored = port.inbox.calls() - before;
     let status = statuses(&received).first().copied();
     let right = match expected {
-        Judgement::Proven(_) => status == Some(200) && stored == 1,
-        Judgement::Challenge(_) | Judgement::Monitor => status == Some(200) && stored == 0,
-        Judgement::Refused(expected) => status == Some(expected) && stored == 0,
+        ExpectedAnswer::Proven(_) => status == Some(200) && stored == 1,
+        ExpectedAnswer::Challenge(_) | ExpectedAnswer::Monitor => {
+            status == Some(200) && stored == 0
+        }
+        ExpectedAnswer::Refused(expected) => status == Some(expected) && stored == 0,
     };
     assert!(
         right,

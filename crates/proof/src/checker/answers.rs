@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Checker, OpenPost, row::RowLife};
-use crate::history::Genuineness;
+use super::{HistoryChecker, OpenPost, row::RowLife};
+use crate::history::BodyGenuineness;
 
 /// The longest time to an answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(2_500);
@@ -11,7 +11,7 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(2_500);
 /// The most ids of one acknowledgement.
 const MAX_ACKNOWLEDGED: usize = 100;
 
-impl Checker<'_> {
+impl HistoryChecker<'_> {
     pub(super) fn answered(&mut self, post: u32, status: u16, took: Duration) {
         let Some(OpenPost {
             source,
@@ -26,10 +26,10 @@ impl Checker<'_> {
             );
         };
         let allowed: &[u16] = match genuine {
-            Genuineness::Proven => &[200, 503],
+            BodyGenuineness::Proven => &[200, 503],
             // A secret may be installed while the request is under way.
-            Genuineness::Unknown => &[200, 401, 503],
-            Genuineness::Forged => &[401, 503],
+            BodyGenuineness::Unknown => &[200, 401, 503],
+            BodyGenuineness::Forged => &[401, 503],
         };
         self.require(allowed.contains(&status), "I9", || {
             format!("a {genuine:?} request for {source}:{id} was answered {status}")
@@ -37,7 +37,7 @@ impl Checker<'_> {
         self.require(took <= ANSWER_LIMIT, "I1b", || {
             format!("{source}:{id} was answered after {took:?}")
         });
-        if status == 200 && genuine != Genuineness::Forged {
+        if status == 200 && genuine != BodyGenuineness::Forged {
             let is_stored = self.is_stored(source, id, content);
             self.require(is_stored, "I1", || {
                 format!("{source}:{id} was answered 200 and its content is not stored")

@@ -1,15 +1,15 @@
 //! What changes a row: it is stored, claimed, marked, and expires.
 
-use super::{BUDGET_MILLIS, Checker, message_key};
-use crate::history::{Digest, RowState};
+use super::{BUDGET_MILLIS, HistoryChecker, message_key};
+use crate::history::{RowState, Sha256Digest};
 
-impl<'a> Checker<'a> {
+impl<'a> HistoryChecker<'a> {
     pub(super) fn stored(
         &mut self,
         at: i64,
         key: &'a str,
         content: u64,
-        digest: Digest,
+        digest: Sha256Digest,
         held: Option<&'static str>,
     ) {
         self.require(self.proven.contains(&digest), "I4", || {

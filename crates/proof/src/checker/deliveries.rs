@@ -1,9 +1,9 @@
 //! What destinations are called with, and accept.
 
-use super::{BUDGET_MILLIS, Checker, is_payment};
-use crate::history::{Digest, RowState};
+use super::{BUDGET_MILLIS, HistoryChecker, is_payment};
+use crate::history::{RowState, Sha256Digest};
 
-impl<'a> Checker<'a> {
+impl<'a> HistoryChecker<'a> {
     pub(super) fn delivering(&mut self, at: i64, key: &'a str, call: u32) {
         let (disturbances, is_skewed) = (self.disturbances, self.is_skewed);
         let row = self.rows.entry(key).or_default();
@@ -32,7 +32,7 @@ impl<'a> Checker<'a> {
         );
     }
 
-    pub(super) fn accepted(&mut self, key: &'a str, call: u32, digest: Digest) {
+    pub(super) fn accepted(&mut self, key: &'a str, call: u32, digest: Sha256Digest) {
         // Two processes whose clocks differ by more than a lease deliver each other's rows.
         let is_skewed = self.is_skewed;
         let row = self.rows.entry(key).or_default();

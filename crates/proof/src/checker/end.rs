@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::{Checker, is_payment, row::RowLife};
-use crate::history::{Digest, RowState};
+use super::{HistoryChecker, is_payment, row::RowLife};
+use crate::history::{RowState, Sha256Digest};
 
-impl<'a> Checker<'a> {
-    pub(super) fn row_left(&mut self, key: &'a str, state: RowState, digest: Option<Digest>) {
+impl<'a> HistoryChecker<'a> {
+    pub(super) fn row_left(&mut self, key: &'a str, state: RowState, digest: Option<Sha256Digest>) {
         self.left.insert(key);
         let row = self.rows.entry(key).or_default();
         let (known, stored, erased) = (row.state, row.digest, state == RowState::Discarded);

@@ -20,7 +20,7 @@ use std::{
 
 use row::RowLife;
 
-use crate::history::{Digest, Genuineness, Happened, History, RowState};
+use crate::history::{BodyGenuineness, History, RecordedEvent, RowState, Sha256Digest};
 
 /// How long a row is retried.
 pub(crate) const BUDGET_MILLIS: i64 = 3 * 24 * 60 * 60 * 1000;
@@ -42,7 +42,7 @@ impl fmt::Display for Violation {
 
 /// Every broken promise of a history, in the order in which it was broken.
 pub(crate) fn check(history: &History) -> Vec<Violation> {
-    let mut checker = Checker::new(history);
+    let mut checker = HistoryChecker::new(history);
     for moment in &history.moments {
         checker.see(moment.at, &moment.what);
     }
@@ -55,7 +55,7 @@ struct OpenPost<'a> {
     source: &'a str,
     id: &'a str,
     content: u64,
-    genuine: Genuineness,
+    genuine: BodyGenuineness,
 }
 
 /// A sender's message.
@@ -66,13 +66,13 @@ struct MessageLife<'a> {
     acknowledged: Option<bool>,
 }
 
-struct Checker<'a> {
+struct HistoryChecker<'a> {
     history: &'a History,
     violations: Vec<Violation>,
     posts: HashMap<u32, OpenPost<'a>>,
     messages: BTreeMap<(&'a str, &'a str), MessageLife<'a>>,
     /// The digests of all bytes that may be stored.
-    proven: HashSet<Digest>,
+    proven: HashSet<Sha256Digest>,
     rows: BTreeMap<&'a str, RowLife>,
     /// The contents stored under a sender's id, with their keys.
     contents: HashMap<(&'a str, u64), &'a str>,
@@ -94,7 +94,7 @@ fn is_payment(key: &str) -> bool {
     key.starts_with("pay:") && !key.starts_with("pay:observed-")
 }
 
-impl<'a> Checker<'a> {
+impl<'a> HistoryChecker<'a> {
     fn new(history: &'a History) -> Self {
         Self {
             history,
@@ -110,7 +110,7 @@ impl<'a> Checker<'a> {
             is_skewed: history
                 .moments
                 .iter()
-                .any(|moment| matches!(moment.what, Happened::ClockSet { .. })),
+                .any(|moment| matches!(moment.what, RecordedEvent::ClockSet { .. })),
         }
     }
 
@@ -124,9 +124,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn see(&mut self, at: i64, what: &'a Happened) {
+    fn see(&mut self, at: i64, what: &'a RecordedEvent) {
         match what {
-            Happened::Created {
+            RecordedEvent::Created {
                 source,
                 id,
                 payment,
@@ -136,7 +136,7 @@ impl<'a> Checker<'a> {
                 message.payment = payment.as_deref();
                 message.content = *content;
             }
-            Happened::Posted {
+            RecordedEvent::Posted {
                 post,
                 source,
                 id,
@@ -144,7 +144,7 @@ impl<'a> Checker<'a> {
                 digest,
                 genuine,
             } => {
-                if *genuine == Genuineness::Proven {
+                if *genuine == BodyGenuineness::Proven {
                     self.proven.insert(*digest);
                 }
                 let open = OpenPost {
@@ -155,8 +155,8 @@ impl<'a> Checker<'a> {
                 };
                 self.posts.insert(*post, open);
             }
-            Happened::Answered { post, status, took } => self.answered(*post, *status, *took),
-            Happened::Ended {
+            RecordedEvent::Answered { post, status, took } => self.answered(*post, *status, *took),
+            RecordedEvent::Ended {
                 source,
                 id,
                 acknowledged,
@@ -164,11 +164,11 @@ impl<'a> Checker<'a> {
                 let message = self.messages.entry((source, id)).or_default();
                 message.acknowledged = Some(*acknowledged);
             }
-            Happened::Listed { digest, .. } => {
+            RecordedEvent::Listed { digest, .. } => {
                 self.proven.insert(*digest);
             }
-            Happened::PullAcknowledged { source, ids } => self.pull_acknowledged(source, ids),
-            Happened::Stored {
+            RecordedEvent::PullAcknowledged { source, ids } => self.pull_acknowledged(source, ids),
+            RecordedEvent::Stored {
                 key,
                 content,
                 digest,
@@ -176,7 +176,7 @@ impl<'a> Checker<'a> {
             } => {
                 self.stored(at, key, *content, *digest, *held);
             }
-            Happened::Claimed {
+            RecordedEvent::Claimed {
                 key,
                 attempt,
                 lease,
@@ -184,15 +184,15 @@ impl<'a> Checker<'a> {
             } => {
                 self.claimed(at, key, *attempt, *lease, *until);
             }
-            Happened::Delivering { key, call } => self.delivering(at, key, *call),
-            Happened::Accepted { key, call, digest } => self.accepted(key, *call, *digest),
-            Happened::Returned { key, call, refused } => {
+            RecordedEvent::Delivering { key, call } => self.delivering(at, key, *call),
+            RecordedEvent::Accepted { key, call, digest } => self.accepted(key, *call, *digest),
+            RecordedEvent::Returned { key, call, refused } => {
                 if let Some(row) = self.rows.get_mut(key.as_str()) {
                     row.calls.remove(call);
                     row.refusals += usize::from(*refused);
                 }
             }
-            Happened::Marked {
+            RecordedEvent::Marked {
                 key,
                 attempt,
                 lease,
@@ -202,19 +202,19 @@ impl<'a> Checker<'a> {
             } if *done => {
                 self.marked(at, key, (*attempt, *lease), *state, reason);
             }
-            Happened::Marked { .. } => {}
-            Happened::Replayed { key } => {
+            RecordedEvent::Marked { .. } => {}
+            RecordedEvent::Replayed { key } => {
                 if let Some(row) = self.rows.get_mut(key.as_str()) {
                     row.replay(at);
                 }
             }
-            Happened::Discarded { key } => {
+            RecordedEvent::Discarded { key } => {
                 if let Some(row) = self.rows.get_mut(key.as_str()) {
                     row.end(RowState::Discarded, at);
                 }
             }
-            Happened::Expired { key, state } => self.expired(at, key, *state),
-            Happened::StreamAnswered { records, untouched } => {
+            RecordedEvent::Expired { key, state } => self.expired(at, key, *state),
+            RecordedEvent::StreamAnswered { records, untouched } => {
                 self.require(untouched.is_empty(), "I12", || {
                     format!(
                         "a stream's batch of {records} was answered, and no attempt touched \
@@ -222,7 +222,7 @@ impl<'a> Checker<'a> {
                     )
                 });
             }
-            Happened::Disturbed {
+            RecordedEvent::Disturbed {
                 key: Some(key),
                 fault,
             } => {
@@ -231,18 +231,18 @@ impl<'a> Checker<'a> {
                 row.disturbances += 1;
                 row.stalls += usize::from(*fault == "freeze");
             }
-            Happened::Disturbed { key: None, .. } | Happened::ClockSet { .. } => {
+            RecordedEvent::Disturbed { key: None, .. } | RecordedEvent::ClockSet { .. } => {
                 self.disturbances += 1;
             }
-            Happened::Calmed => {}
-            Happened::Left { key, state, digest } => self.row_left(key, *state, *digest),
-            Happened::Unacknowledged { source, id } => {
+            RecordedEvent::Calmed => {}
+            RecordedEvent::Left { key, state, digest } => self.row_left(key, *state, *digest),
+            RecordedEvent::Unacknowledged { source, id } => {
                 self.report(
                     "I11",
                     format!("{source}:{id} is never acknowledged at HMRC"),
                 );
             }
-            Happened::Stuck { what } => self.report("I2", format!("{what} does not end")),
+            RecordedEvent::Stuck { what } => self.report("I2", format!("{what} does not end")),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::history::{Digest, RowState};
+use crate::history::{RowState, Sha256Digest};
 
 /// What is known of a row at some moment.
 #[derive(Default)]
 pub(super) struct RowLife {
     pub(super) state: Option<RowState>,
-    pub(super) digest: Option<Digest>,
+    pub(super) digest: Option<Sha256Digest>,
     pub(super) content: Option<u64>,
     /// Whether it was removed after its expiry.
     pub(super) is_gone: bool,
@@ -22,7 +22,7 @@ pub(super) struct RowLife {
     pub(super) accepted: usize,
     pub(super) accepted_since_claim: bool,
     /// The bytes that were accepted first.
-    pub(super) delivered: Option<Digest>,
+    pub(super) delivered: Option<Sha256Digest>,
     pub(super) refusals: usize,
     pub(super) replays: usize,
     /// Faults that touched this row.
@@ -38,7 +38,7 @@ impl RowLife {
         self.digest.is_some()
     }
 
-    pub(super) fn store(&mut self, at: i64, (content, digest): (u64, Digest), is_held: bool) {
+    pub(super) fn store(&mut self, at: i64, (content, digest): (u64, Sha256Digest), is_held: bool) {
         self.state = Some(if is_held {
             RowState::Held
         } else {

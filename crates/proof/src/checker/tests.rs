@@ -5,8 +5,8 @@ use super::*;
 const KEY: &str = "pay:m1";
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-fn created(id: &str) -> Happened {
-    Happened::Created {
+fn created(id: &str) -> RecordedEvent {
+    RecordedEvent::Created {
         source: "pay".to_owned(),
         id: id.to_owned(),
         payment: Some("p1".to_owned()),
@@ -14,9 +14,9 @@ fn created(id: &str) -> Happened {
     }
 }
 
-fn posted(post: u32, id: &str, content: u64, genuine: Genuineness) -> Happened {
+fn posted(post: u32, id: &str, content: u64, genuine: BodyGenuineness) -> RecordedEvent {
     let digest = [u8::try_from(content).unwrap(); 32];
-    Happened::Posted {
+    RecordedEvent::Posted {
         post,
         source: "pay".to_owned(),
         id: id.to_owned(),
@@ -26,25 +26,25 @@ fn posted(post: u32, id: &str, content: u64, genuine: Genuineness) -> Happened {
     }
 }
 
-fn answered(post: u32, status: u16) -> Happened {
-    Happened::Answered {
+fn answered(post: u32, status: u16) -> RecordedEvent {
+    RecordedEvent::Answered {
         post,
         status,
         took: Duration::from_millis(7),
     }
 }
 
-fn ended(id: &str, acknowledged: bool) -> Happened {
-    Happened::Ended {
+fn ended(id: &str, acknowledged: bool) -> RecordedEvent {
+    RecordedEvent::Ended {
         source: "pay".to_owned(),
         id: id.to_owned(),
         acknowledged,
     }
 }
 
-fn stored(key: &str, content: u64, held: Option<&'static str>) -> Happened {
+fn stored(key: &str, content: u64, held: Option<&'static str>) -> RecordedEvent {
     let digest = [u8::try_from(content).unwrap(); 32];
-    Happened::Stored {
+    RecordedEvent::Stored {
         key: key.to_owned(),
         content,
         digest,
@@ -52,8 +52,8 @@ fn stored(key: &str, content: u64, held: Option<&'static str>) -> Happened {
     }
 }
 
-fn claimed(key: &str, attempt: u32, lease: u64) -> Happened {
-    Happened::Claimed {
+fn claimed(key: &str, attempt: u32, lease: u64) -> RecordedEvent {
+    RecordedEvent::Claimed {
         key: key.to_owned(),
         attempt,
         lease,
@@ -61,32 +61,32 @@ fn claimed(key: &str, attempt: u32, lease: u64) -> Happened {
     }
 }
 
-fn delivering(key: &str, call: u32) -> Happened {
-    Happened::Delivering {
+fn delivering(key: &str, call: u32) -> RecordedEvent {
+    RecordedEvent::Delivering {
         key: key.to_owned(),
         call,
     }
 }
 
-fn accepted(key: &str, call: u32, digest: u8) -> Happened {
-    Happened::Accepted {
+fn accepted(key: &str, call: u32, digest: u8) -> RecordedEvent {
+    RecordedEvent::Accepted {
         key: key.to_owned(),
         call,
         digest: [digest; 32],
     }
 }
 
-fn returned(key: &str, call: u32, refused: bool) -> Happened {
-    Happened::Returned {
+fn returned(key: &str, call: u32, refused: bool) -> RecordedEvent {
+    RecordedEvent::Returned {
         key: key.to_owned(),
         call,
         refused,
     }
 }
 
-fn marked(key: &str, attempt: u32, lease: u64, state: RowState, reason: &str) -> Happened {
+fn marked(key: &str, attempt: u32, lease: u64, state: RowState, reason: &str) -> RecordedEvent {
     let (key, reason) = (key.to_owned(), reason.to_owned());
-    Happened::Marked {
+    RecordedEvent::Marked {
         key,
         attempt,
         lease,
@@ -96,16 +96,16 @@ fn marked(key: &str, attempt: u32, lease: u64, state: RowState, reason: &str) ->
     }
 }
 
-fn left(key: &str, state: RowState, content: u64) -> Happened {
+fn left(key: &str, state: RowState, content: u64) -> RecordedEvent {
     let digest = Some([u8::try_from(content).unwrap(); 32]);
-    Happened::Left {
+    RecordedEvent::Left {
         key: key.to_owned(),
         state,
         digest,
     }
 }
 
-fn history(what: impl IntoIterator<Item = Happened>) -> History {
+fn history(what: impl IntoIterator<Item = RecordedEvent>) -> History {
     let mut history = History {
         retention: Some(Duration::from_secs(90 * 86_400)),
         ..History::default()
@@ -117,10 +117,10 @@ fn history(what: impl IntoIterator<Item = Happened>) -> History {
 }
 
 /// One message that is received, delivered and left.
-fn good() -> Vec<Happened> {
+fn good() -> Vec<RecordedEvent> {
     vec![
         created("m1"),
-        posted(1, "m1", 1, Genuineness::Proven),
+        posted(1, "m1", 1, BodyGenuineness::Proven),
         stored(KEY, 1, None),
         answered(1, 200),
         ended("m1", true),
@@ -134,7 +134,7 @@ fn good() -> Vec<Happened> {
 }
 
 /// The good history with the event number `at` replaced by others.
-fn with(at: usize, others: impl IntoIterator<Item = Happened>) -> History {
+fn with(at: usize, others: impl IntoIterator<Item = RecordedEvent>) -> History {
     let mut what = good();
     what.splice(at..=at, others);
     history(what)
@@ -150,7 +150,7 @@ fn rules(history: &History) -> Vec<&'static str> {
 #[test]
 fn a_history_that_keeps_every_promise_breaks_no_rule() {
     assert_eq!(check(&history(good())), []);
-    let disturbed = Happened::Disturbed {
+    let disturbed = RecordedEvent::Disturbed {
         key: Some(KEY.to_owned()),
         fault: "lost-reply",
     };
@@ -193,7 +193,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "answered too late",
             with(
                 3,
-                [Happened::Answered {
+                [RecordedEvent::Answered {
                     post: 1,
                     status: 200,
                     took: Duration::from_secs(3),
@@ -234,7 +234,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
                 [
                     returned(KEY, 1, true),
                     marked(KEY, 1, 11, RowState::Dead, "refused"),
-                    Happened::Expired {
+                    RecordedEvent::Expired {
                         key: KEY.to_owned(),
                         state: RowState::Dead,
                     },
@@ -246,7 +246,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "expires too early",
             with(
                 10,
-                [Happened::Expired {
+                [RecordedEvent::Expired {
                     key: KEY.to_owned(),
                     state: RowState::Delivered,
                 }],
@@ -263,7 +263,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             with(
                 10,
                 [
-                    Happened::Replayed {
+                    RecordedEvent::Replayed {
                         key: KEY.to_owned(),
                     },
                     claimed(KEY, 1, 12),
@@ -288,7 +288,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
         ),
         (
             "stored without a proof",
-            with(1, [posted(1, "m1", 1, Genuineness::Forged)]),
+            with(1, [posted(1, "m1", 1, BodyGenuineness::Forged)]),
             "I4",
         ),
         ("delivered without a row", with(2, nothing.clone()), "I4"),
@@ -298,7 +298,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
                 3,
                 [
                     answered(1, 200),
-                    posted(2, "m2", 2, Genuineness::Forged),
+                    posted(2, "m2", 2, BodyGenuineness::Forged),
                     answered(2, 200),
                 ],
             ),
@@ -323,7 +323,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "bytes lost at the end",
             with(
                 10,
-                [Happened::Left {
+                [RecordedEvent::Left {
                     key: KEY.to_owned(),
                     state: RowState::Delivered,
                     digest: None,
@@ -349,7 +349,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             with(
                 3,
                 [
-                    posted(2, "m1", 2, Genuineness::Proven),
+                    posted(2, "m1", 2, BodyGenuineness::Proven),
                     stored("pay:m1~00000002", 2, None),
                     answered(1, 200),
                 ],
@@ -365,7 +365,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "acknowledged at HMRC and not stored",
             with(
                 4,
-                [Happened::PullAcknowledged {
+                [RecordedEvent::PullAcknowledged {
                     source: "hmrc".to_owned(),
                     ids: vec!["n1".to_owned()],
                 }],
@@ -376,7 +376,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "acknowledged twice in one call",
             with(
                 4,
-                [Happened::PullAcknowledged {
+                [RecordedEvent::PullAcknowledged {
                     source: "pay".to_owned(),
                     ids: vec!["m1".to_owned(), "m1".to_owned()],
                 }],
@@ -387,7 +387,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "never acknowledged at HMRC",
             with(
                 4,
-                [Happened::Unacknowledged {
+                [RecordedEvent::Unacknowledged {
                     source: "hmrc".to_owned(),
                     id: "n1".to_owned(),
                 }],
@@ -398,7 +398,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "a stream's record that nothing touched",
             with(
                 4,
-                [Happened::StreamAnswered {
+                [RecordedEvent::StreamAnswered {
                     records: 2,
                     untouched: vec![KEY.to_owned()],
                 }],
@@ -445,7 +445,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             {
                 let mut what = good();
                 what.extend([
-                    posted(2, "m2", 1, Genuineness::Proven),
+                    posted(2, "m2", 1, BodyGenuineness::Proven),
                     stored("pay:m2", 1, None),
                     claimed("pay:m2", 1, 21),
                     delivering("pay:m2", 3),
@@ -459,7 +459,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "something that never ends",
             with(
                 4,
-                [Happened::Stuck {
+                [RecordedEvent::Stuck {
                     what: "a sender".to_owned(),
                 }],
             ),
@@ -497,7 +497,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
 
 #[test]
 fn a_clock_that_was_wrong_and_a_decision_explain_what_they_may() {
-    let jump = Happened::ClockSet { by: 3_600_000 };
+    let jump = RecordedEvent::ClockSet { by: 3_600_000 };
     let mut what = good();
     what.insert(5, jump);
     what.insert(7, claimed(KEY, 2, 12));
@@ -507,7 +507,7 @@ fn a_clock_that_was_wrong_and_a_decision_explain_what_they_may() {
     let replayed = with(
         10,
         [
-            Happened::Replayed {
+            RecordedEvent::Replayed {
                 key: KEY.to_owned(),
             },
             claimed(KEY, 1, 12),
@@ -523,7 +523,7 @@ fn a_clock_that_was_wrong_and_a_decision_explain_what_they_may() {
     let observed = [
         created("m1"),
         ended("m1", false),
-        Happened::Listed {
+        RecordedEvent::Listed {
             source: "pay".to_owned(),
             digest: [3; 32],
         },

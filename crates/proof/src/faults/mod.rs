@@ -16,9 +16,9 @@ use std::{
 };
 
 use crate::{
-    arguments::Arguments,
+    arguments::CommandArguments,
     processes::{choose_binaries, outcome::LaneOutcome, runtime},
-    simulate::random::Random,
+    simulate::random::SplitMix64,
 };
 use set_up::FaultSetUp;
 
@@ -26,7 +26,7 @@ use set_up::FaultSetUp;
 const CASES: u64 = 2_000;
 
 /// `proof faults`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["cases", "seed", "binaries"])?;
     let cases: u64 = arguments.number("cases", 10_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
@@ -91,7 +91,7 @@ async fn run(cases: u64, seed: u64) -> (LaneOutcome, BTreeMap<String, u64>, Stri
         if count == 0 {
             break;
         }
-        let seed = Random::of(seed, number).next();
+        let seed = SplitMix64::of(seed, number).next();
         let set_up = FaultSetUp::start(number, seed, &answers).await;
         set_up.run(count).await;
         draining.spawn(set_up.drain());

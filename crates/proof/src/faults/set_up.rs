@@ -13,9 +13,9 @@ use pillarbox::inbox::dynamodb::DynamoInbox;
 use rustix::process::Signal;
 use sender_simulator::{Sender, SenderRequest};
 use test_support::{
-    endpoint::Endpoint,
+    endpoint::ConsumerEndpoint,
     fault_proxy::{FaultProxy, InjectedFault},
-    process::{FREE_PORTS, Folder, Serve},
+    process::{FREE_PORTS, ProgramFolder, RunningServe},
     table,
 };
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 
 use super::FirstAnswers;
 use crate::{
-    history::Genuineness,
+    history::BodyGenuineness,
     processes::{
         destination::EventSink,
         environment::LambdaEnvironment,
@@ -37,7 +37,7 @@ use crate::{
         senders::{SeededClock, SenderConnection, SenderContext, new_message, source_of},
         table_calls::observed_table,
     },
-    simulate::random::Random,
+    simulate::random::SplitMix64,
 };
 
 /// Cases under way at once: most of them wait for what a fault holds back.
@@ -56,9 +56,9 @@ pub(super) struct FaultSetUp {
     sending: Arc<SenderContext>,
     answers: Arc<FirstAnswers>,
     environments: tokio::sync::Mutex<Vec<LambdaEnvironment>>,
-    serve: Serve,
+    serve: RunningServe,
     _proxy: FaultProxy,
-    _endpoint: Endpoint,
+    _endpoint: ConsumerEndpoint,
     _receiver: watch::Sender<Option<url::Url>>,
 }
 
@@ -67,10 +67,10 @@ impl FaultSetUp {
         let inbox = table::fresh("faults").await;
         let recorder = Arc::new(HistoryRecorder::new(true));
         let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(1)));
-        let sink = EventSink::new(&recorder, &trap, &process, Random::of(seed, 1));
+        let sink = EventSink::new(&recorder, &trap, &process, SplitMix64::of(seed, 1));
         let (endpoint, plan) = (sink.endpoint(), Arc::<FaultPlan>::default());
         let proxy = observed_table(&recorder, &trap, &process, &plan).await;
-        let folder = Folder::with(&format!(
+        let folder = ProgramFolder::with(&format!(
             "{}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
             endpoint.configuration(),
             inbox.table()
@@ -80,7 +80,7 @@ impl FaultSetUp {
             .envs(table::variables())
             .env("PILLARBOX_LOG", "error");
         command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
-        let mut serve = Serve::spawn(&mut command);
+        let mut serve = RunningServe::spawn(&mut command);
         block_in_place(|| serve.await_ready());
         let (receiver, watched) = watch::channel(Some(serve.url("pay")));
         let sending = Arc::new(SenderContext {
@@ -141,7 +141,7 @@ impl FaultSetUp {
     fn cases(&self, left: &Arc<AtomicU64>, sender: u64) -> CaseRunner {
         CaseRunner {
             left: Arc::clone(left),
-            clock: SeededClock::new(Random::of(self.seed, 100 + sender)),
+            clock: SeededClock::new(SplitMix64::of(self.seed, 100 + sender)),
             recorder: Arc::clone(&self.recorder),
             plan: Arc::clone(&self.plan),
             answers: Arc::clone(&self.answers),
@@ -208,7 +208,7 @@ impl CaseRunner {
     async fn run_on_serve(self, sending: Arc<SenderContext>) -> Option<LambdaEnvironment> {
         let mut line: SenderConnection = None;
         while let Some((sender, request, key, is_of_attempt)) = self.next(true) {
-            let proven = Genuineness::Proven;
+            let proven = BodyGenuineness::Proven;
             let word = sending.post(sender, &request, proven, &mut line).await;
             self.is_first(&key, is_of_attempt, word.as_deref());
             if word.is_none() {
@@ -228,7 +228,7 @@ impl CaseRunner {
         while let Some((sender, request, key, _)) = self.next(false) {
             for post in 0.. {
                 let known = (source_of(sender), request.id.as_str());
-                let proven = Genuineness::Proven;
+                let proven = BodyGenuineness::Proven;
                 let posted = self.recorder.posted(known, &request.body, proven);
                 let answer = environment.post(sender, &request).await;
                 let Some(answer) = answer else {

@@ -7,7 +7,7 @@ use proof::{
 };
 use sender_simulator::{Sender, signature::sign};
 
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 /// Where the signature is among the headers.
 pub(super) const SIGNATURE: usize = 1;
@@ -36,7 +36,7 @@ pub(super) struct GenuineRequest {
 
 impl GenuineRequest {
     /// One of any source that has a secret.
-    pub(super) fn any(random: &mut Random) -> Self {
+    pub(super) fn any(random: &mut SplitMix64) -> Self {
         let with_secret: Vec<InstalledSource> = SOURCES
             .into_iter()
             .filter(|source| !source.secrets.is_empty())
@@ -67,7 +67,7 @@ impl GenuineRequest {
 }
 
 /// A body, and the form of it that is signed.
-fn message(sender: SigningSender, random: &mut Random) -> (Bytes, Bytes) {
+fn message(sender: SigningSender, random: &mut SplitMix64) -> (Bytes, Bytes) {
     if random.is(150) {
         let length = random.below(300);
         let noise: Vec<u8> = (0..length)

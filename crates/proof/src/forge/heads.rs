@@ -3,9 +3,9 @@
 use proof::{attacked::SOURCES, second_verifier::SigningSender};
 
 use super::genuine::{GenuineRequest, SIGNATURE};
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
-pub(super) fn several_headers(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn several_headers(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let good = genuine.request.headers[SIGNATURE].clone();
     let bad = vec![b'0'; good.1.len()];
     let other_case = good.0.to_ascii_lowercase();
@@ -21,7 +21,7 @@ pub(super) fn several_headers(genuine: &mut GenuineRequest, random: &mut Random)
     }
 }
 
-pub(super) fn no_header(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn no_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     match random.is(500) {
         true => drop(genuine.request.headers.remove(SIGNATURE)),
         false => genuine.request.headers[SIGNATURE].1.clear(),
@@ -29,7 +29,7 @@ pub(super) fn no_header(genuine: &mut GenuineRequest, random: &mut Random) {
 }
 
 /// Names in another letter case are the same name; the others are not.
-pub(super) fn other_name(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn other_name(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const NAMES: [&str; 9] = [
         "Pay-Signature",
         "X-Hub-Signature",
@@ -45,7 +45,7 @@ pub(super) fn other_name(genuine: &mut GenuineRequest, random: &mut Random) {
     genuine.request.headers[SIGNATURE].0 = name.to_owned();
 }
 
-pub(super) fn other_source(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn other_source(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     if let Some(source) = random.pick(&SOURCES) {
         genuine.request.path = format!("/{}", source.name);
         if random.is(500) {
@@ -57,7 +57,7 @@ pub(super) fn other_source(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-pub(super) fn other_path(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn other_path(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let name = genuine.source.name;
     let path = match random.below(16) {
         0 => format!("/{name}/"),
@@ -80,7 +80,7 @@ pub(super) fn other_path(genuine: &mut GenuineRequest, random: &mut Random) {
     genuine.request.path = path;
 }
 
-pub(super) fn other_method(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn other_method(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const METHODS: [&str; 11] = [
         "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "Post",
         "QUERY",
@@ -100,7 +100,7 @@ pub(super) fn other_method(genuine: &mut GenuineRequest, random: &mut Random) {
 }
 
 /// A query that looks like a challenge, on a GET or on the POST itself.
-pub(super) fn challenge(genuine: &mut GenuineRequest, random: &mut Random) {
+pub(super) fn challenge(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const QUERIES: [&str; 26] = [
         "challenge=1ed5f407-8096-40d1-87ef-9a2a103eeb85",
         "challenge=A-z0",

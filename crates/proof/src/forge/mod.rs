@@ -24,11 +24,11 @@ use std::{
 };
 
 use proof::{
-    attack::{AttackedReceiver, WayIn, fronts::Front},
-    second_verifier::{Judgement, PlainRequest},
+    attack::{AttackedReceiver, WayIn, fronts::LambdaFront},
+    second_verifier::{ExpectedAnswer, PlainRequest},
 };
 
-use crate::{arguments::Arguments, simulate::Random};
+use crate::{arguments::CommandArguments, simulate::SplitMix64};
 use genuine::GenuineRequest;
 use mutations::MUTATIONS;
 
@@ -38,9 +38,9 @@ const MAX_DISAGREEMENTS: usize = 20;
 /// How a request may arrive.
 const WAYS_IN: [WayIn; 4] = [
     WayIn::Direct,
-    WayIn::Front(Front::HttpApi),
-    WayIn::Front(Front::FunctionUrl),
-    WayIn::Front(Front::Rest),
+    WayIn::LambdaFront(LambdaFront::HttpApi),
+    WayIn::LambdaFront(LambdaFront::FunctionUrl),
+    WayIn::LambdaFront(LambdaFront::Rest),
 ];
 
 /// A changed request, and how it arrives.
@@ -53,7 +53,7 @@ struct ForgedCase {
 impl ForgedCase {
     /// The case of that number, always the same.
     fn of(seed: u64, number: u64) -> Self {
-        let mut random = Random::of(seed, number);
+        let mut random = SplitMix64::of(seed, number);
         let mut genuine = GenuineRequest::any(&mut random);
         // One change of four is followed by another.
         let times = if random.is(250) { 2 } else { 1 };
@@ -107,9 +107,9 @@ impl ForgeTotals {
         let outcome = attacked.attack(&case.request, case.way_in);
         self.forgeries_accepted += u64::from(outcome.is_forgery_accepted());
         match outcome.expected {
-            Judgement::Proven(_) => {}
-            Judgement::Monitor => self.calls_for_forgeries += outcome.calls,
-            Judgement::Challenge(_) | Judgement::Refused(_) => {
+            ExpectedAnswer::Proven(_) => {}
+            ExpectedAnswer::Monitor => self.calls_for_forgeries += outcome.calls,
+            ExpectedAnswer::Challenge(_) | ExpectedAnswer::Refused(_) => {
                 self.calls_for_forgeries += outcome.calls + outcome.probes;
             }
         }
@@ -117,9 +117,9 @@ impl ForgeTotals {
         let counts = self.kinds.entry(case.kind()).or_default();
         counts.cases += 1;
         match outcome.expected {
-            Judgement::Proven(_) => counts.stored += 1,
-            Judgement::Challenge(_) | Judgement::Monitor => counts.challenges += 1,
-            Judgement::Refused(_) => counts.refused += 1,
+            ExpectedAnswer::Proven(_) => counts.stored += 1,
+            ExpectedAnswer::Challenge(_) | ExpectedAnswer::Monitor => counts.challenges += 1,
+            ExpectedAnswer::Refused(_) => counts.refused += 1,
         }
         if let Err(problem) = outcome.check(&case.request, case.way_in) {
             let problem = format!("{problem}: {}", describe(case));
@@ -179,7 +179,7 @@ fn describe(case: &ForgedCase) -> String {
 }
 
 /// `proof forge`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["cases", "seed", "threads", "case"])?;
     let seed: u64 = arguments.number("seed", 1)?;
     if arguments.text("case").is_some() {

@@ -10,13 +10,13 @@ use super::{
     genuine::{GenuineRequest, SIGNATURE},
     heads,
 };
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 /// Changes a request. Some changes leave it genuine: the second implementation decides.
-pub(super) type Mutation = fn(&mut GenuineRequest, &mut Random);
+pub(super) type RequestMutation = fn(&mut GenuineRequest, &mut SplitMix64);
 
 /// Every kind of change, by name.
-pub(super) const MUTATIONS: [(&str, Mutation); 27] = [
+pub(super) const MUTATIONS: [(&str, RequestMutation); 27] = [
     ("none", |_, _| {}),
     ("body: a bit flipped", flip_bit),
     ("body: bytes replaced, inserted or removed", edit_bytes),
@@ -46,15 +46,15 @@ pub(super) const MUTATIONS: [(&str, Mutation); 27] = [
     ("query: a challenge", heads::challenge),
 ];
 
-fn index(random: &mut Random, length: usize) -> usize {
+fn index(random: &mut SplitMix64, length: usize) -> usize {
     usize::try_from(random.below(length as u64)).unwrap_or(0)
 }
 
-fn byte(random: &mut Random) -> u8 {
+fn byte(random: &mut SplitMix64) -> u8 {
     random.next().to_le_bytes()[0]
 }
 
-fn flip_bit(genuine: &mut GenuineRequest, random: &mut Random) {
+fn flip_bit(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         if !body.is_empty() {
             let at = index(random, body.len());
@@ -63,7 +63,7 @@ fn flip_bit(genuine: &mut GenuineRequest, random: &mut Random) {
     });
 }
 
-fn edit_bytes(genuine: &mut GenuineRequest, random: &mut Random) {
+fn edit_bytes(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         for _ in 0..=random.below(3) {
             let at = index(random, body.len() + 1);
@@ -77,7 +77,7 @@ fn edit_bytes(genuine: &mut GenuineRequest, random: &mut Random) {
     });
 }
 
-fn cut_body(genuine: &mut GenuineRequest, random: &mut Random) {
+fn cut_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         let at = index(random, body.len());
         match random.is(500) {
@@ -87,7 +87,7 @@ fn cut_body(genuine: &mut GenuineRequest, random: &mut Random) {
     });
 }
 
-fn extend_body(genuine: &mut GenuineRequest, random: &mut Random) {
+fn extend_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const ADDED: [&[u8]; 8] = [
         b"\n",
         b"\0",
@@ -107,7 +107,7 @@ fn extend_body(genuine: &mut GenuineRequest, random: &mut Random) {
 }
 
 /// The same JSON in other words: members in order, or with white space.
-fn rewrite_body(genuine: &mut GenuineRequest, random: &mut Random) {
+fn rewrite_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
             return;
@@ -123,7 +123,7 @@ fn rewrite_body(genuine: &mut GenuineRequest, random: &mut Random) {
 }
 
 /// As Pay sent bodies until June 2025: one byte a character, under the signature of the UTF-8 text.
-fn to_latin_1(genuine: &mut GenuineRequest, _: &mut Random) {
+fn to_latin_1(genuine: &mut GenuineRequest, _: &mut SplitMix64) {
     genuine.edit_body(|body| {
         let text = String::from_utf8_lossy(body).into_owned();
         *body = text
@@ -134,7 +134,7 @@ fn to_latin_1(genuine: &mut GenuineRequest, _: &mut Random) {
 }
 
 /// Other spellings of characters beyond U+FFFF, some of which HMRC's signature covers, too.
-fn escape_characters(genuine: &mut GenuineRequest, random: &mut Random) {
+fn escape_characters(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const SPELLINGS: [&str; 9] = [
         "😀",
         r"\uD83D\uDE00",
@@ -156,11 +156,11 @@ fn escape_characters(genuine: &mut GenuineRequest, random: &mut Random) {
     });
 }
 
-fn other_body(genuine: &mut GenuineRequest, random: &mut Random) {
+fn other_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.request.body = GenuineRequest::any(random).request.body;
 }
 
-fn change_digit(genuine: &mut GenuineRequest, random: &mut Random) {
+fn change_digit(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let header = genuine.signature();
     for _ in 0..=random.below(2) {
         let at = index(random, header.len());
@@ -170,7 +170,7 @@ fn change_digit(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-fn cut_header(genuine: &mut GenuineRequest, random: &mut Random) {
+fn cut_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let header = genuine.signature();
     let at = index(random, header.len());
     match random.is(500) {
@@ -179,7 +179,7 @@ fn cut_header(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-fn extend_header(genuine: &mut GenuineRequest, random: &mut Random) {
+fn extend_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let header = genuine.signature();
     let copy = header.clone();
     let at = index(random, copy.len());
@@ -190,7 +190,7 @@ fn extend_header(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-fn change_case(genuine: &mut GenuineRequest, random: &mut Random) {
+fn change_case(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let is_mixed = random.is(500);
     for digit in genuine.signature() {
         if !is_mixed || random.is(500) {
@@ -199,7 +199,7 @@ fn change_case(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-fn add_space(genuine: &mut GenuineRequest, random: &mut Random) {
+fn add_space(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const SPACES: [&[u8]; 9] = [
         b" ",
         b"\t",
@@ -225,7 +225,7 @@ fn add_space(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-fn add_prefix(genuine: &mut GenuineRequest, random: &mut Random) {
+fn add_prefix(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const PREFIXES: [&str; 10] = [
         "sha1=", "sha256=", "v1,", "v1=", "0x", "\"", "t=1,v1=", "hmac ", "+", "-",
     ];
@@ -237,7 +237,7 @@ fn add_prefix(genuine: &mut GenuineRequest, random: &mut Random) {
     }
 }
 
-fn other_digits(genuine: &mut GenuineRequest, random: &mut Random) {
+fn other_digits(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const DIGITS: [&[u8]; 8] = [
         "１".as_bytes(),
         "é".as_bytes(),
@@ -255,13 +255,13 @@ fn other_digits(genuine: &mut GenuineRequest, random: &mut Random) {
     header.splice(at..end, digit.iter().copied());
 }
 
-fn random_header(genuine: &mut GenuineRequest, random: &mut Random) {
+fn random_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     for digit in genuine.signature() {
         *digit = random.pick(b"0123456789abcdef").unwrap_or(b'0');
     }
 }
 
-fn other_key(genuine: &mut GenuineRequest, random: &mut Random) {
+fn other_key(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const UNKNOWN: [&str; 3] = [
         "ZYXWVUTSRQPONMLKJIHGFEDCBA765432",
         "webhook_test_ffffffffffffffffffffffffff",
@@ -276,7 +276,7 @@ fn other_key(genuine: &mut GenuineRequest, random: &mut Random) {
     genuine.sign_with(key.as_bytes());
 }
 
-fn other_form_of_key(genuine: &mut GenuineRequest, random: &mut Random) {
+fn other_form_of_key(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let secret = random.pick(genuine.source.secrets).unwrap_or_default();
     let key = match random.below(8) {
         0 => Vec::new(),
@@ -291,7 +291,7 @@ fn other_form_of_key(genuine: &mut GenuineRequest, random: &mut Random) {
     genuine.sign_with(&key);
 }
 
-fn other_algorithm(genuine: &mut GenuineRequest, random: &mut Random) {
+fn other_algorithm(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let secret = random.pick(genuine.source.secrets).unwrap_or_default();
     let (key, body) = (secret.as_bytes(), genuine.request.body.clone());
     let other = match genuine.source.sender {

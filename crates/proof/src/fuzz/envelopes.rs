@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pillarbox::{
     destinations::Event,
     domain::Key,
-    inbox::{MemoryInbox, ReceiveInbox, Recorded, StoredBody},
+    inbox::{MemoryInbox, ReceiveInbox, RecordOutcome, StoredBody},
     senders::{SenderKind, example},
 };
 use serde_json::Value;
@@ -42,8 +42,8 @@ fn store(kind: SenderKind, source: &str, id: &str, bytes: &[u8]) {
     let inbox = MemoryInbox::default();
     let (first, second) =
         block_on(async { (inbox.record(&entry).await, inbox.record(&again).await) });
-    assert_eq!(first.ok(), Some(Recorded::First));
-    assert_eq!(second.ok(), Some(Recorded::Duplicate));
+    assert_eq!(first.ok(), Some(RecordOutcome::First));
+    assert_eq!(second.ok(), Some(RecordOutcome::Duplicate));
     let stored = StoredBody::pack(&body);
     assert!(stored.bytes.len() <= body.len());
     assert_eq!(stored.unpack().ok().as_ref(), Some(&body));

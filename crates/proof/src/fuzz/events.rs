@@ -10,7 +10,7 @@ use super::{
 use crate::{
     attack::{
         WayIn, event,
-        fronts::{Front, FrontRequest},
+        fronts::{FrontRequest, LambdaFront},
     },
     attacked::SOURCES,
     second_verifier::is_signed,
@@ -23,7 +23,7 @@ const STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
 pub(super) fn http_api(bytes: &[u8]) {
     attack(
         &request(&mut FuzzInput::new(bytes)),
-        WayIn::Front(Front::HttpApi),
+        WayIn::LambdaFront(LambdaFront::HttpApi),
     );
 }
 
@@ -31,7 +31,7 @@ pub(super) fn http_api(bytes: &[u8]) {
 pub(super) fn function_url(bytes: &[u8]) {
     attack(
         &request(&mut FuzzInput::new(bytes)),
-        WayIn::Front(Front::FunctionUrl),
+        WayIn::LambdaFront(LambdaFront::FunctionUrl),
     );
 }
 
@@ -39,7 +39,7 @@ pub(super) fn function_url(bytes: &[u8]) {
 pub(super) fn rest_api(bytes: &[u8]) {
     attack(
         &request(&mut FuzzInput::new(bytes)),
-        WayIn::Front(Front::Rest),
+        WayIn::LambdaFront(LambdaFront::Rest),
     );
 }
 
@@ -104,7 +104,7 @@ fn raw(bytes: &[u8]) -> Option<Box<RawValue>> {
 /// Events of every kind.
 pub fn seed_events() -> Vec<Vec<u8>> {
     let mut events = Vec::new();
-    for front in Front::ALL {
+    for front in LambdaFront::ALL {
         let requests = seed_requests();
         events.extend(
             requests

@@ -13,14 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use sender_simulator::{
     SystemClock,
     apis::{
-        Ppns, ScriptedStep,
+        PpnsApi, ScriptedStep,
         ppns::{PpnsApplication, PpnsBoxes, PpnsEndpoint},
     },
     hmrc::HmrcMessage,
 };
 use test_support::{
     hmrc_box::{BOX, CLIENT, SECRET},
-    process::{Folder, Serve},
+    process::{ProgramFolder, RunningServe},
     sqlite_copy::SqliteCopy,
 };
 use tokio::{
@@ -31,14 +31,14 @@ use tokio::{
 
 use super::{KillPoint, LaneOutcome, below};
 use crate::{
-    history::Happened,
+    history::RecordedEvent,
     processes::{
         destination::EventSink,
         point::KillTrap,
         recorder::HistoryRecorder,
         rows::{found_rows, rows_left},
     },
-    simulate::random::Random,
+    simulate::random::SplitMix64,
 };
 
 /// Runs at once: each waits most of the time, because HMRC allows one list in ten seconds.
@@ -56,7 +56,7 @@ pub(crate) async fn lane(times: u64, seed: u64) -> LaneOutcome {
         let places = Arc::clone(&places);
         running.spawn(async move {
             let _place = places.acquire().await;
-            let killed = kill_at(point, &mut Random::of(seed, number)).await;
+            let killed = kill_at(point, &mut SplitMix64::of(seed, number)).await;
             (killed, point, number)
         });
     }
@@ -73,8 +73,8 @@ pub(crate) async fn lane(times: u64, seed: u64) -> LaneOutcome {
 }
 
 /// HMRC with one box.
-async fn hmrc() -> Ppns {
-    let ppns = Ppns::start(0, Arc::new(SystemClock))
+async fn hmrc() -> PpnsApi {
+    let ppns = PpnsApi::start(0, Arc::new(SystemClock))
         .await
         .expect("a free port");
     ppns.with(|boxes| {
@@ -85,13 +85,13 @@ async fn hmrc() -> Ppns {
 }
 
 /// Kills one run at `point`; then another run ends, and everything is delivered.
-async fn kill_at(point: KillPoint, random: &mut Random) -> Arc<HistoryRecorder> {
+async fn kill_at(point: KillPoint, random: &mut SplitMix64) -> Arc<HistoryRecorder> {
     let recorder = Arc::new(HistoryRecorder::new(false));
     recorder.is_reconciled();
     let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(1)));
     let endpoint = EventSink::new(&recorder, &trap, &process, random.clone()).endpoint();
     let ppns = hmrc().await;
-    let folder = Folder::with(&format!(
+    let folder = ProgramFolder::with(&format!(
         "{}[inbox]\nkind = \"sqlite\"\npath = \"inbox.db\"\n\
          [sources.hmrc.pull]\nbase_url = \"{}\"\nboxes = [\"{BOX}\"]\n\
          client_id = \"env:CLIENT_ID\"\nclient_secret = \"env:CLIENT_SECRET\"\n",
@@ -125,19 +125,19 @@ async fn kill_at(point: KillPoint, random: &mut Random) -> Arc<HistoryRecorder> 
     for notification in ppns.with(|boxes| boxes.notifications().to_vec()) {
         if !ppns.calls().acknowledged().contains(&notification.id) {
             let (source, id) = ("hmrc".to_owned(), notification.id);
-            recorder.push_event(Happened::Unacknowledged { source, id });
+            recorder.push_event(RecordedEvent::Unacknowledged { source, id });
         }
     }
     recorder
 }
 
 /// A run of `reconcile`.
-fn start(folder: &Folder) -> Serve {
+fn start(folder: &ProgramFolder) -> RunningServe {
     let mut command = folder.command(&["reconcile", "hmrc"]);
     command
         .env("CLIENT_ID", CLIENT)
         .env("CLIENT_SECRET", SECRET);
-    Serve::spawn(&mut command)
+    RunningServe::spawn(&mut command)
 }
 
 /// What happens to the first acknowledgement.
@@ -153,7 +153,7 @@ fn step(point: KillPoint, pid: &Arc<Mutex<Option<Pid>>>) -> ScriptedStep<PpnsBox
     })
 }
 
-fn called(ppns: &Ppns) -> usize {
+fn called(ppns: &PpnsApi) -> usize {
     ppns.calls().to(PpnsEndpoint::Acknowledge).len()
 }
 
@@ -166,7 +166,12 @@ async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 /// Records what is stored, and what HMRC took an acknowledgement of.
-async fn record_found(folder: &Folder, recorder: &HistoryRecorder, ppns: &Ppns, seen: &mut usize) {
+async fn record_found(
+    folder: &ProgramFolder,
+    recorder: &HistoryRecorder,
+    ppns: &PpnsApi,
+    seen: &mut usize,
+) {
     let Some(copy) = SqliteCopy::of(folder.path()) else {
         return recorder.problem("there is no inbox".to_owned());
     };
@@ -174,7 +179,7 @@ async fn record_found(folder: &Folder, recorder: &HistoryRecorder, ppns: &Ppns, 
     for row in &rows {
         // An id that was never pushed can only be from HMRC's list.
         let (source, digest) = ("hmrc".to_owned(), row.digest);
-        recorder.push_event(Happened::Listed { source, digest });
+        recorder.push_event(RecordedEvent::Listed { source, digest });
     }
     recorder.found(&rows);
     for call in ppns
@@ -185,19 +190,19 @@ async fn record_found(folder: &Folder, recorder: &HistoryRecorder, ppns: &Ppns, 
     {
         let (source, ids) = ("hmrc".to_owned(), call.acknowledged());
         if !ids.is_empty() {
-            recorder.push_event(Happened::PullAcknowledged { source, ids });
+            recorder.push_event(RecordedEvent::PullAcknowledged { source, ids });
         }
     }
     *seen = called(ppns);
 }
 
 /// Has `serve` deliver everything, and records what is left.
-async fn deliver(folder: &Folder, recorder: &HistoryRecorder) {
+async fn deliver(folder: &ProgramFolder, recorder: &HistoryRecorder) {
     let mut command = folder.serve_command();
     command
         .env("CLIENT_ID", CLIENT)
         .env("CLIENT_SECRET", SECRET);
-    let mut serve = Serve::spawn(&mut command);
+    let mut serve = RunningServe::spawn(&mut command);
     block_in_place(|| serve.await_ready());
     let end = Instant::now() + LIMIT;
     while block_in_place(|| folder.count("open")) > 0 && Instant::now() < end {

@@ -14,7 +14,7 @@ use sender_simulator::{Sender, SenderRequest};
 use serde_json::{Value, json};
 use test_support::{
     dynamodb::EMULATOR,
-    pump::{Chance, Invoked, Pump},
+    pump::{InvocationEnd, SeededRandom, StreamPump},
     runtime_api::RuntimeReport,
     table,
 };
@@ -26,7 +26,7 @@ use tokio::{
 
 use super::{KillPoint, LaneOutcome, below};
 use crate::{
-    history::{Genuineness, Happened},
+    history::{BodyGenuineness, RecordedEvent},
     processes::{
         environment::LambdaEnvironment,
         point::KillTrap,
@@ -34,7 +34,7 @@ use crate::{
         rows::{drain_table, rows_left},
         senders::{SeededClock, new_message, source_of},
     },
-    simulate::random::{Random, SharedRandom},
+    simulate::random::{SharedRandom, SplitMix64},
 };
 
 /// Environments that receive. Each has one request at a time.
@@ -51,10 +51,13 @@ const STREAM_FAULTS: (u64, u64) = (2, 10);
 /// Kills environments at these points, set-up after set-up.
 pub(crate) async fn lane(points: Vec<KillPoint>, freezes: u64, seed: u64) -> LaneOutcome {
     let mut outcome = LaneOutcome::default();
-    let freezer = Arc::new(Freezer::new(freezes, Random::of(seed, u64::MAX)));
+    let freezer = Arc::new(EnvironmentFreezer::new(
+        freezes,
+        SplitMix64::of(seed, u64::MAX),
+    ));
     let mut draining = JoinSet::new();
     for (number, points) in points.chunks(KILLS).enumerate() {
-        let mut random = Random::of(seed, number as u64);
+        let mut random = SplitMix64::of(seed, number as u64);
         let set_up = FunctionSetUp::start(&mut random, &freezer).await;
         for &point in points {
             let (point, in_flight) = set_up.kill_at(point, &mut random).await;
@@ -73,14 +76,14 @@ pub(crate) async fn lane(points: Vec<KillPoint>, freezes: u64, seed: u64) -> Lan
 }
 
 /// Freezes environments once they have answered, so many times.
-struct Freezer {
+struct EnvironmentFreezer {
     left: AtomicU64,
     places: Semaphore,
     random: SharedRandom,
 }
 
-impl Freezer {
-    fn new(times: u64, random: Random) -> Self {
+impl EnvironmentFreezer {
+    fn new(times: u64, random: SplitMix64) -> Self {
         Self {
             left: AtomicU64::new(times),
             places: Semaphore::new(FROZEN),
@@ -127,7 +130,7 @@ struct FunctionSetUp {
 }
 
 impl FunctionSetUp {
-    async fn start(random: &mut Random, freezer: &Arc<Freezer>) -> Self {
+    async fn start(random: &mut SplitMix64, freezer: &Arc<EnvironmentFreezer>) -> Self {
         let inbox = table::fresh("kill-lambda").await;
         let recorder = Arc::new(HistoryRecorder::new(true));
         let in_flight = Arc::<AtomicUsize>::default();
@@ -145,7 +148,7 @@ impl FunctionSetUp {
         for number in 1..=RECEIVERS {
             let (environment, handle) = new(number, "receive").await;
             receivers.push(handle);
-            let clock = SeededClock::new(Random::of(random.next(), 1));
+            let clock = SeededClock::new(SplitMix64::of(random.next(), 1));
             let (recorder, stop) = (Arc::clone(&recorder), Arc::clone(&stop_sending));
             let sender = OneSender {
                 environment,
@@ -156,11 +159,11 @@ impl FunctionSetUp {
             sending.push(tokio::spawn(sender.send_all(stop)));
         }
         let (environment, processor) = new(RECEIVERS + 1, "process").await;
-        let pump = Pump::at(&EMULATOR.endpoint, inbox.table()).await;
+        let pump = StreamPump::at(&EMULATOR.endpoint, inbox.table()).await;
         let stream = StreamReader {
             environment,
             pump,
-            chance: Chance::new(random.next()),
+            chance: SeededRandom::new(random.next()),
             freezer: Arc::clone(freezer),
             recorder: Arc::clone(&recorder),
         };
@@ -184,7 +187,7 @@ impl FunctionSetUp {
     }
 
     /// Kills an environment that gets to `point`.
-    async fn kill_at(&self, point: KillPoint, random: &mut Random) -> (KillPoint, usize) {
+    async fn kill_at(&self, point: KillPoint, random: &mut SplitMix64) -> (KillPoint, usize) {
         let any = random.below(self.receivers.len() as u64) as usize;
         let victim = match point {
             KillPoint::Start | KillPoint::PutSeen | KillPoint::PutDone | KillPoint::Answered => {
@@ -241,7 +244,7 @@ struct OneSender {
     environment: LambdaEnvironment,
     clock: SeededClock,
     recorder: Arc<HistoryRecorder>,
-    freezer: Arc<Freezer>,
+    freezer: Arc<EnvironmentFreezer>,
 }
 
 impl OneSender {
@@ -260,7 +263,7 @@ impl OneSender {
         let known = (source_of(sender), request.id.as_str());
         let posted = self
             .recorder
-            .posted(known, &request.body, Genuineness::Proven);
+            .posted(known, &request.body, BodyGenuineness::Proven);
         self.environment.trap.request_begins();
         let answer = self.environment.post(sender, request).await;
         self.environment.trap.request_ends();
@@ -277,10 +280,10 @@ impl OneSender {
 /// What AWS does with the table's stream.
 struct StreamReader {
     environment: LambdaEnvironment,
-    pump: Pump,
-    chance: Chance,
+    pump: StreamPump,
+    chance: SeededRandom,
     recorder: Arc<HistoryRecorder>,
-    freezer: Arc<Freezer>,
+    freezer: Arc<EnvironmentFreezer>,
 }
 
 impl StreamReader {
@@ -295,12 +298,12 @@ impl StreamReader {
             } = &mut self;
             let function = async |event: Value| match environment.invoke(&event).await {
                 Some(RuntimeReport::Reply(_, reply)) => {
-                    let invoked = Invoked::of(&reply);
+                    let invoked = InvocationEnd::of(&reply);
                     recorder.push_event(untouched(recorder, &event, &invoked));
                     freezer.freeze(environment).await;
                     invoked
                 }
-                _ => Invoked::Error,
+                _ => InvocationEnd::Error,
             };
             pump.drain(chance, STREAM_FAULTS, function).await;
             sleep(Duration::from_millis(20)).await;
@@ -309,16 +312,16 @@ impl StreamReader {
 }
 
 /// The rows of a batch that are answered as done and that no attempt has touched.
-fn untouched(recorder: &HistoryRecorder, event: &Value, invoked: &Invoked) -> Happened {
+fn untouched(recorder: &HistoryRecorder, event: &Value, invoked: &InvocationEnd) -> RecordedEvent {
     let records = event["Records"].as_array().cloned().unwrap_or_default();
     let number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();
     let end = match invoked {
-        Invoked::Done => records.len(),
-        Invoked::ResumeFrom(from) => {
+        InvocationEnd::Done => records.len(),
+        InvocationEnd::ResumeFrom(from) => {
             let named = records.iter().position(|record| number(record) == **from);
             named.unwrap_or_default()
         }
-        Invoked::Error => 0,
+        InvocationEnd::Error => 0,
     };
     let key = |record: &Value| {
         record["dynamodb"]["Keys"]["pk"]["S"]
@@ -326,7 +329,7 @@ fn untouched(recorder: &HistoryRecorder, event: &Value, invoked: &Invoked) -> Ha
             .map(str::to_owned)
     };
     let done = records[..end].iter().filter_map(key);
-    Happened::StreamAnswered {
+    RecordedEvent::StreamAnswered {
         records: records.len(),
         untouched: done.filter(|key| recorder.is_untouched(key)).collect(),
     }

@@ -12,9 +12,9 @@ mod serve;
 use std::time::Duration;
 
 use crate::{
-    arguments::Arguments,
+    arguments::CommandArguments,
     processes::{choose_binaries, outcome::LaneOutcome, point::KillPoint, runtime},
-    simulate::random::Random,
+    simulate::random::SplitMix64,
 };
 
 /// The points of a `serve` on an inbox file.
@@ -65,7 +65,7 @@ const LAMBDA: &[KillPoint] = &[
 ];
 
 /// The points of a lane, each as often as the others, in random order.
-fn shuffled(points: &[KillPoint], count: u64, random: &mut Random) -> Vec<KillPoint> {
+fn shuffled(points: &[KillPoint], count: u64, random: &mut SplitMix64) -> Vec<KillPoint> {
     let mut chosen: Vec<KillPoint> = points
         .iter()
         .cycle()
@@ -105,7 +105,7 @@ impl LaneShares {
 }
 
 /// `proof kill`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["times", "seed", "only", "binaries"])?;
     let times: u64 = arguments.number("times", 200)?;
     let seed: u64 = arguments.number("seed", 1)?;
@@ -134,7 +134,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
 
 async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
     let shares = LaneShares::of(times);
-    let part = |number| Random::of(seed, number).next();
+    let part = |number| SplitMix64::of(seed, number).next();
     let is_chosen = |name: &str| name.contains(only);
     let mut lanes = Vec::new();
     let serving = [
@@ -143,12 +143,12 @@ async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
     ];
     for ((name, kind, points, kills), number) in serving.into_iter().zip([1, 3]) {
         if is_chosen(name) {
-            let points = shuffled(points, kills, &mut Random::of(seed, number));
+            let points = shuffled(points, kills, &mut SplitMix64::of(seed, number));
             lanes.push(tokio::spawn(serve::lane(kind, points, part(number + 1))));
         }
     }
     if is_chosen("lambda") {
-        let points = shuffled(LAMBDA, shares.lambda, &mut Random::of(seed, 5));
+        let points = shuffled(LAMBDA, shares.lambda, &mut SplitMix64::of(seed, 5));
         lanes.push(tokio::spawn(lambda::lane(points, shares.freezes, part(6))));
     }
     if is_chosen("acknowledge") {
@@ -165,6 +165,6 @@ async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
 }
 
 /// A random time below `limit`.
-pub(crate) fn below(random: &mut Random, limit: Duration) -> Duration {
+pub(crate) fn below(random: &mut SplitMix64, limit: Duration) -> Duration {
     Duration::from_micros(random.below(limit.as_micros() as u64))
 }

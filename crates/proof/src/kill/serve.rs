@@ -13,9 +13,9 @@ use pillarbox::inbox::dynamodb::DynamoInbox;
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 use test_support::{
     binary,
-    endpoint::Endpoint,
+    endpoint::ConsumerEndpoint,
     fault_proxy::FaultProxy,
-    process::{FREE_PORTS, Folder, Serve},
+    process::{FREE_PORTS, ProgramFolder, RunningServe},
     sqlite_copy::SqliteCopy,
     table,
 };
@@ -36,7 +36,7 @@ use crate::{
         senders::{RunningSenders, SenderContext},
         table_calls::observed_table,
     },
-    simulate::random::Random,
+    simulate::random::SplitMix64,
 };
 
 /// Kills of one set-up: a row that several kills caught waits longer each time.
@@ -89,7 +89,7 @@ pub(crate) async fn lane(kind: InboxKind, points: Vec<KillPoint>, seed: u64) -> 
 
 /// An inbox with a destination and senders, and one process after another between them.
 struct ServeSetUp {
-    folder: Folder,
+    folder: ProgramFolder,
     /// The table and the proxy before it, if the inbox is no file.
     table: Option<(DynamoInbox, FaultProxy)>,
     recorder: Arc<HistoryRecorder>,
@@ -97,15 +97,15 @@ struct ServeSetUp {
     process: Arc<AtomicUsize>,
     receiver: watch::Sender<Option<Url>>,
     senders: RunningSenders,
-    random: Random,
-    _endpoint: Endpoint,
+    random: SplitMix64,
+    _endpoint: ConsumerEndpoint,
 }
 
 impl ServeSetUp {
     async fn new(kind: InboxKind, seed: u64) -> Self {
         let recorder = Arc::new(HistoryRecorder::new(kind == InboxKind::Table));
         let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(0)));
-        let sink = EventSink::new(&recorder, &trap, &process, Random::of(seed, 1));
+        let sink = EventSink::new(&recorder, &trap, &process, SplitMix64::of(seed, 1));
         let endpoint = sink.endpoint();
         let (table, inbox) = match kind {
             InboxKind::Sqlite => (None, "kind = \"sqlite\"\npath = \"inbox.db\"\n".to_owned()),
@@ -116,7 +116,7 @@ impl ServeSetUp {
                 (Some((inbox, proxy)), text)
             }
         };
-        let folder = Folder::with(&format!("{}[inbox]\n{inbox}", endpoint.configuration()));
+        let folder = ProgramFolder::with(&format!("{}[inbox]\n{inbox}", endpoint.configuration()));
         let (receiver, watched) = watch::channel(None);
         let sending = SenderContext {
             recorder: Arc::clone(&recorder),
@@ -133,12 +133,12 @@ impl ServeSetUp {
             process,
             receiver,
             senders,
-            random: Random::of(seed, 2),
+            random: SplitMix64::of(seed, 2),
             _endpoint: endpoint,
         }
     }
 
-    fn spawn(&self) -> Serve {
+    fn spawn(&self) -> RunningServe {
         self.process.fetch_add(1, Ordering::SeqCst);
         // A write that exceeds a limit is an error, not the end of the process.
         let shell = ["-c", r#"trap "" XFSZ; exec "$0" "$@""#];
@@ -149,13 +149,13 @@ impl ServeSetUp {
             command.envs(table::variables());
             command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
         }
-        let serve = Serve::spawn(&mut command);
+        let serve = RunningServe::spawn(&mut command);
         self.trap.aim(Some(serve.pid()));
         serve
     }
 
     /// Starts a process that receives.
-    fn start(&self) -> Serve {
+    fn start(&self) -> RunningServe {
         let mut serve = self.spawn();
         block_in_place(|| serve.await_ready());
         self.receiver.send_replace(Some(serve.url("pay")));
@@ -185,7 +185,7 @@ impl ServeSetUp {
         )
     }
 
-    async fn wait_for(&mut self, point: KillPoint, serve: &Serve) -> (bool, usize) {
+    async fn wait_for(&mut self, point: KillPoint, serve: &RunningServe) -> (bool, usize) {
         let is_reached = match point {
             KillPoint::Start => true,
             KillPoint::Random => {
@@ -288,7 +288,7 @@ impl ServeSetUp {
 }
 
 /// Limits the length of the files that a process writes; `None` for no limit.
-fn limit_files(serve: &Serve, current: Option<u64>) {
+fn limit_files(serve: &RunningServe, current: Option<u64>) {
     let limit = Rlimit {
         current,
         maximum: None,

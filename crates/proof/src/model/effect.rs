@@ -4,17 +4,17 @@
 use pillarbox::{
     delivery::BUDGET,
     inbox::{
-        DeliveryInbox, DiscardRequest, Discarded, EventClaim, Mark, Marked, MemoryInbox,
-        OperatorInbox, ReceiveInbox, Recorded, Replayed, is_leased,
+        DeliveryInbox, DiscardOutcome, DiscardRequest, EventClaim, Mark, MarkOutcome, MemoryInbox,
+        OperatorInbox, ReceiveInbox, RecordOutcome, ReplayOutcome, is_leased,
     },
 };
 
 use super::{
     messages::{HMRC, ModelMessages},
-    routine::{Routine, Routines},
+    routine::{ModelRoutine, RoutineResults},
     rules::{self, ChangeCause},
     script::ScriptedCall,
-    state::{Acceptances, ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
+    state::{EventAcceptance, ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
 };
 use crate::simulate::table::at_once;
 
@@ -27,7 +27,7 @@ pub(super) struct TableChange {
 
 /// Makes a call of `process` in `state`, and returns its reply.
 pub(super) fn take_effect(
-    routines: &Routines,
+    routines: &RoutineResults,
     state: &mut ModelState,
     process: &ModelProcess,
     call: &ScriptedCall,
@@ -91,9 +91,9 @@ fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall)
     let reply = match call {
         ScriptedCall::Record(entry) => {
             at_once(table.record(entry)).map(|recorded| match recorded {
-                Recorded::First => ModelReply::First,
-                Recorded::Duplicate => ModelReply::Duplicate,
-                Recorded::Conflict(key) => {
+                RecordOutcome::First => ModelReply::First,
+                RecordOutcome::Duplicate => ModelReply::Duplicate,
+                RecordOutcome::Conflict(key) => {
                     let slot = messages.slot(&key);
                     slot.map_or(ModelReply::Failed, ModelReply::Conflict)
                 }
@@ -116,9 +116,9 @@ fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall)
         }
         ScriptedCall::Mark(fence, mark) => {
             at_once(table.mark(fence, mark)).map(|marked| match marked {
-                Marked::Done => ModelReply::Marked,
-                Marked::Lost => ModelReply::MarkLost,
-                Marked::Discarded => ModelReply::MarkDiscarded,
+                MarkOutcome::Done => ModelReply::Marked,
+                MarkOutcome::Lost => ModelReply::MarkLost,
+                MarkOutcome::Discarded => ModelReply::MarkDiscarded,
             })
         }
         ScriptedCall::Deliver(..) | ScriptedCall::Acknowledge(_) => Ok(ModelReply::Failed),
@@ -128,7 +128,7 @@ fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall)
 
 /// Changes the model table, and checks what changed. `question` stands for the call.
 fn change(
-    routines: &Routines,
+    routines: &RoutineResults,
     state: &mut ModelState,
     question: u64,
     cause: ChangeCause<'_>,
@@ -197,7 +197,7 @@ fn acknowledge(messages: &ModelMessages, state: &mut ModelState, ids: &[String])
 fn check_holders(state: &mut ModelState, process: &ModelProcess, slot: usize) {
     let now = state.now;
     let holds = |other: &&ModelProcess| {
-        let is_of_row = matches!(other.0, Routine::Attempt { slot: of, .. } if of == slot);
+        let is_of_row = matches!(other.0, ModelRoutine::Attempt { slot: of, .. } if of == slot);
         let until = other.1.first().and_then(|(_, reply)| match reply {
             ModelReply::Claimed(Some(row)) => row.lease.map(|(_, until)| until),
             _ => None,
@@ -222,7 +222,7 @@ fn accept(messages: &ModelMessages, state: &mut ModelState, slot: usize, digest:
     if is_conflict && state.replays[slot] == 0 {
         state.broken = Some(rules::HELD);
     }
-    state.accepted[slot] = Acceptances::Now;
+    state.accepted[slot] = EventAcceptance::Now;
 }
 
 fn check_mark(messages: &ModelMessages, state: &mut ModelState, slot: usize, mark: &Mark) {
@@ -230,7 +230,7 @@ fn check_mark(messages: &ModelMessages, state: &mut ModelState, slot: usize, mar
         .as_ref()
         .and_then(|row| messages.row_events[row.variant]);
     match mark {
-        Mark::Delivered { .. } if state.accepted[slot] != Acceptances::Now => {
+        Mark::Delivered { .. } if state.accepted[slot] != EventAcceptance::Now => {
             state.broken = Some(rules::DELIVERED);
         }
         Mark::Repeat { of, .. } => {
@@ -244,24 +244,24 @@ fn check_mark(messages: &ModelMessages, state: &mut ModelState, slot: usize, mar
 }
 
 /// A person replays a row.
-pub(super) fn replay(routines: &Routines, state: &mut ModelState, slot: usize) {
+pub(super) fn replay(routines: &RoutineResults, state: &mut ModelState, slot: usize) {
     let (key, now) = (&routines.messages.keys[slot], state.now);
     let question = hash_of(&("replay", slot));
     let cause = ChangeCause::Replay { slot };
     let reply = change(routines, state, question, cause, |table| {
         match at_once(table.replay(key, now)) {
-            Ok(Replayed::Done) => ModelReply::Accepted,
+            Ok(ReplayOutcome::Done) => ModelReply::Accepted,
             _ => ModelReply::Refused,
         }
     });
     if reply == ModelReply::Accepted {
         state.replays[slot] += 1;
-        state.accepted[slot] = state.accepted[slot].min(Acceptances::Earlier);
+        state.accepted[slot] = state.accepted[slot].min(EventAcceptance::Earlier);
     }
 }
 
 /// A person discards a row.
-pub(super) fn discard(routines: &Routines, state: &mut ModelState, slot: usize, erase: bool) {
+pub(super) fn discard(routines: &RoutineResults, state: &mut ModelState, slot: usize, erase: bool) {
     let key = &routines.messages.keys[slot];
     let request = DiscardRequest {
         erase,
@@ -272,7 +272,7 @@ pub(super) fn discard(routines: &Routines, state: &mut ModelState, slot: usize, 
     let cause = ChangeCause::Discard { slot };
     change(routines, state, question, cause, |table| {
         match at_once(table.discard(key, &request)) {
-            Ok(Discarded::Done) => ModelReply::Accepted,
+            Ok(DiscardOutcome::Done) => ModelReply::Accepted,
             _ => ModelReply::Refused,
         }
     });

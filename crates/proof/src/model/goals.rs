@@ -5,9 +5,9 @@ use stateright::Property;
 
 use super::{
     messages::MESSAGES,
-    routine::Routine,
+    routine::ModelRoutine,
     search::RowModel,
-    state::{Acceptances, ModelProcess, ModelRow, ModelState, SLOTS},
+    state::{EventAcceptance, ModelProcess, ModelRow, ModelState, SLOTS},
 };
 
 /// Whether a row of the state is so.
@@ -51,13 +51,13 @@ pub(super) fn reached() -> Vec<Property<RowModel>> {
             |model, state| {
                 model.bounds.replays == 0
                     || (0..SLOTS).any(|slot| {
-                        state.replays[slot] > 0 && state.accepted[slot] == Acceptances::Now
+                        state.replays[slot] > 0 && state.accepted[slot] == EventAcceptance::Now
                     })
             },
         ),
         reached("two processes attempt one row", |model, state| {
             let slot = |process: &ModelProcess| match process.0 {
-                Routine::Attempt { slot, .. } => Some(slot),
+                ModelRoutine::Attempt { slot, .. } => Some(slot),
                 _ => None,
             };
             let is_one_row = match &state.live[..] {

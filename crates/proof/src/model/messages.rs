@@ -4,7 +4,7 @@
 use pillarbox::{
     destinations::Event,
     domain::{Key, Timestamp},
-    inbox::{MemoryInbox, ReceiveInbox, Recorded, Row},
+    inbox::{MemoryInbox, ReceiveInbox, RecordOutcome, Row},
     senders::EventName,
 };
 use sender_simulator::{
@@ -18,8 +18,8 @@ use sender_simulator::{
 };
 
 use super::{
-    routine::{Routine, RoutineStep, run},
-    script::{Script, ScriptedCall, digest_of_event},
+    routine::{ModelRoutine, RoutineStep, run},
+    script::{ReplyScript, ScriptedCall, digest_of_event},
 };
 use crate::simulate::{
     process::sender_time,
@@ -58,7 +58,7 @@ pub(super) struct ModelMessages {
 
 impl ModelMessages {
     pub(super) fn new() -> Self {
-        let clock = Script::new(BEGIN, 0, []);
+        let clock = ReplyScript::new(BEGIN, 0, []);
         let payment =
             SimulatedPayment::new(PaymentLifecycle::Captured, sender_time(BEGIN), &*clock);
         let mut webhooks = payment
@@ -101,9 +101,9 @@ impl ModelMessages {
             step => panic!("a message is recorded first: {step:?}"),
         };
         let pushed: Vec<_> = (0..MESSAGES)
-            .map(|message| entry(self, Routine::Receive { message, at: BEGIN }))
+            .map(|message| entry(self, ModelRoutine::Receive { message, at: BEGIN }))
             .collect();
-        let pulled = entry(self, Routine::Pull { at: BEGIN });
+        let pulled = entry(self, ModelRoutine::Pull { at: BEGIN });
         self.contents = pushed.iter().map(|entry| entry.content_digest).collect();
         let (pay, conflict) = (&pushed[PAY], &pushed[CONFLICT]);
         for entries in [
@@ -114,7 +114,7 @@ impl ModelMessages {
         ] {
             let inbox = MemoryInbox::default();
             for entry in entries {
-                let recorded: Recorded =
+                let recorded: RecordOutcome =
                     at_once(inbox.record(entry)).expect("the model table stores it");
                 drop(recorded);
             }

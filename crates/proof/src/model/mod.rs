@@ -23,13 +23,13 @@ use std::{sync::Arc, time::Duration};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 use tokio::time::Instant;
 
-use crate::arguments::Arguments;
+use crate::arguments::CommandArguments;
 use bounds::{LONG, ModelBounds, SHORT};
-use routine::Routines;
+use routine::RoutineResults;
 use search::RowModel;
 
 /// `proof model`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["bounds", "only", "threads", "seconds"])?;
     let threads: usize = arguments.number("threads", 2)?;
     let seconds: u64 = arguments.number("seconds", 3600)?;
@@ -40,7 +40,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         "long" => LONG,
         other => return Err(format!("--bounds takes short or long, not `{other}`")),
     };
-    let routines = Arc::new(Routines::new());
+    let routines = Arc::new(RoutineResults::new());
     for bounds in searches.iter().filter(|bounds| bounds.name.contains(only)) {
         if !search(*bounds, &routines, threads, seconds) {
             return Ok(false);
@@ -52,7 +52,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
 /// One search; whether it was complete and every rule held.
 fn search(
     bounds: ModelBounds,
-    routines: &Arc<Routines>,
+    routines: &Arc<RoutineResults>,
     threads: usize,
     timeout: Duration,
 ) -> bool {

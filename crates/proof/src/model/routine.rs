@@ -27,7 +27,7 @@ use super::{
     answer_cache::AnswerCache,
     effect::TableChange,
     messages::{BEGIN, ModelMessages},
-    script::{Script, ScriptedCall, ScriptedDestination, ScriptedInbox, ScriptedReply},
+    script::{ModelDestination, ModelInbox, ReplyScript, ScriptedCall, ScriptedReply},
     state::{ModelProcess, hash_of},
 };
 use crate::simulate::{
@@ -40,7 +40,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Routine {
+pub(super) enum ModelRoutine {
     /// `Receiver::handle`, with one copy of a message.
     Receive { message: usize, at: Timestamp },
     /// `DeliveryWorker::process`, for one key, with the lease that it draws.
@@ -53,7 +53,7 @@ pub(super) enum Routine {
     Pull { at: Timestamp },
 }
 
-impl Routine {
+impl ModelRoutine {
     /// When it began, once it is `now`. A claim that is on its way keeps its age, up to the length
     /// of a lease; of anything else its replies have the time.
     pub(super) fn pass(&mut self, now: Timestamp, is_claiming: bool) {
@@ -76,13 +76,13 @@ pub(super) enum RoutineStep {
 
 /// What is known of routines and of the table. Each step is found once, by running the routine, and
 /// each change of rows once, by having the table make it.
-pub(super) struct Routines {
+pub(super) struct RoutineResults {
     pub(super) messages: ModelMessages,
     pub(super) changes: AnswerCache<TableChange>,
     steps: AnswerCache<RoutineStep>,
 }
 
-impl Routines {
+impl RoutineResults {
     pub(super) fn new() -> Self {
         Self {
             messages: ModelMessages::new(),
@@ -106,7 +106,7 @@ impl Routines {
 /// Runs a routine with these replies, up to the call after them.
 pub(super) fn run(
     messages: &ModelMessages,
-    routine: Routine,
+    routine: ModelRoutine,
     replies: &[(Timestamp, ScriptedReply)],
 ) -> RoutineStep {
     // The product sets timers, which never run out here.
@@ -116,19 +116,19 @@ pub(super) fn run(
         .build()
         .expect("a runtime");
     let _entered = runtime.enter();
-    let script = |at, random| Script::new(at, random, replies.iter().cloned());
+    let script = |at, random| ReplyScript::new(at, random, replies.iter().cloned());
     let (script, ended) = match routine {
-        Routine::Receive { message, at } => {
+        ModelRoutine::Receive { message, at } => {
             let script = script(at, 0);
             let status = receive(&script, messages, message).now_or_never();
             (script, status.map(RoutineStep::Answers))
         }
-        Routine::Attempt { slot, at, lease } => {
+        ModelRoutine::Attempt { slot, at, lease } => {
             let script = script(at, lease);
             let attempt = attempt(&script, messages, slot).now_or_never();
             (script, attempt.map(|()| RoutineStep::Ended))
         }
-        Routine::Pull { at } => {
+        ModelRoutine::Pull { at } => {
             let script = script(at, 0);
             let run = pull(&script, messages).now_or_never();
             (script, run.map(|()| RoutineStep::Ended))
@@ -140,10 +140,10 @@ pub(super) fn run(
     ended.or(next).unwrap_or(RoutineStep::Ended)
 }
 
-async fn receive(script: &Arc<Script>, messages: &ModelMessages, message: usize) -> u16 {
+async fn receive(script: &Arc<ReplyScript>, messages: &ModelMessages, message: usize) -> u16 {
     let receiver = Receiver::new(
         Keyring::fixed(Sender::ALL.map(|sender| source_with(sender, 0..=0))),
-        Arc::new(ScriptedInbox(Arc::clone(script))),
+        Arc::new(ModelInbox(Arc::clone(script))),
         Acceptance(60 * DAY),
         Arc::clone(script) as Arc<dyn Clock>,
     );
@@ -153,10 +153,10 @@ async fn receive(script: &Arc<Script>, messages: &ModelMessages, message: usize)
     answer(&result, &mut record).status
 }
 
-async fn attempt(script: &Arc<Script>, messages: &ModelMessages, slot: usize) {
+async fn attempt(script: &Arc<ReplyScript>, messages: &ModelMessages, slot: usize) {
     let worker = DeliveryWorker::new(
-        Arc::new(ScriptedInbox(Arc::clone(script))),
-        ScriptedDestination(Arc::clone(script)),
+        Arc::new(ModelInbox(Arc::clone(script))),
+        ModelDestination(Arc::clone(script)),
         Arc::clone(script) as Arc<dyn Clock>,
         RetentionPolicy {
             retention: 90 * DAY,
@@ -165,7 +165,7 @@ async fn attempt(script: &Arc<Script>, messages: &ModelMessages, slot: usize) {
     drop(worker.process(&messages.keys[slot]).await);
 }
 
-async fn pull(script: &Arc<Script>, messages: &ModelMessages) {
+async fn pull(script: &Arc<ReplyScript>, messages: &ModelMessages) {
     let (source, access): (SourceName, _) = access(Sender::Hmrc);
     let mut boxes = PpnsBoxes::new();
     open_box(&mut boxes);
@@ -176,7 +176,7 @@ async fn pull(script: &Arc<Script>, messages: &ModelMessages) {
         lists: std::sync::atomic::AtomicU32::new(0),
     };
     let context = RunContext {
-        inbox: &ScriptedInbox(Arc::clone(script)),
+        inbox: &ModelInbox(Arc::clone(script)),
         clock: &**script,
         sleeper: &**script,
         transport: &transport,
@@ -191,7 +191,7 @@ async fn pull(script: &Arc<Script>, messages: &ModelMessages) {
 
 /// HMRC's API: one list shows the notification, and what comes after the next is another run's.
 struct ScriptedTransport {
-    script: Arc<Script>,
+    script: Arc<ReplyScript>,
     boxes: std::sync::Mutex<PpnsBoxes>,
     lists: std::sync::atomic::AtomicU32,
 }

@@ -10,7 +10,7 @@ use stateright::Property;
 use super::{
     messages::{MESSAGES, ModelMessages},
     search::RowModel,
-    state::{Acceptances, ModelRow, ModelState},
+    state::{EventAcceptance, ModelRow, ModelState},
 };
 
 macro_rules! rules {
@@ -179,9 +179,9 @@ pub(super) fn broken_in(messages: &ModelMessages, state: &ModelState) -> Option<
         return Some(EXPIRY);
     }
     for event in 0..messages.events.len() {
-        let is_accepted = |(row, accepted): &(&Option<ModelRow>, Acceptances)| {
+        let is_accepted = |(row, accepted): &(&Option<ModelRow>, EventAcceptance)| {
             let event_of = |row: &ModelRow| messages.row_events[row.variant];
-            *accepted > Acceptances::Never && row.as_ref().and_then(event_of) == Some(event)
+            *accepted > EventAcceptance::Never && row.as_ref().and_then(event_of) == Some(event)
         };
         let rows = state.rows.iter().zip(state.accepted);
         if rows.filter(is_accepted).count() > 1 {

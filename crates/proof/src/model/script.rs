@@ -20,10 +20,10 @@ use pillarbox::{
     domain::{Clock, Key, SourceName, Timestamp},
     inbox::{
         CasOutcome, Claim, DeliveryInbox, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, MemoryInbox, PendingEvent, PendingGauges, ReceiveInbox,
-        ReconcileInbox, Recorded, Row, SourceFilter,
+        LedgerEntry, Mark, MarkOutcome, MemoryInbox, PendingEvent, PendingGauges, ReceiveInbox,
+        ReconcileInbox, RecordOutcome, Row, SourceFilter,
     },
-    reconcile::Sleeper,
+    reconcile::RunSleeper,
     senders::{Entry, EventName},
 };
 
@@ -45,12 +45,12 @@ pub(super) enum ScriptedCall {
 /// What a routine gets for a call.
 #[derive(Clone, Debug)]
 pub(super) enum ScriptedReply {
-    Recorded(Recorded),
+    Recorded(RecordOutcome),
     Claimed(Option<Box<(Row, Fence)>>),
     Event(EventClaim),
     Accepted,
     Refused,
-    Marked(Marked),
+    Marked(MarkOutcome),
     Acknowledged,
     /// No reply, or the reply of a failure.
     Failed,
@@ -58,7 +58,7 @@ pub(super) enum ScriptedReply {
 
 /// The replies that a routine gets, and the call after them.
 #[derive(Default)]
-pub(super) struct Script {
+pub(super) struct ReplyScript {
     now: AtomicI64,
     random: AtomicU64,
     replies: Mutex<VecDeque<(Timestamp, ScriptedReply)>>,
@@ -69,7 +69,7 @@ pub(super) struct Script {
     own: MemoryInbox,
 }
 
-impl Script {
+impl ReplyScript {
     /// A routine that begins at `now` and first draws `random`.
     pub(super) fn new(
         now: Timestamp,
@@ -110,7 +110,7 @@ fn unanswered<T>() -> Result<T, InboxError> {
     Err(InboxError::Unavailable("scripted: no reply".to_owned()))
 }
 
-impl Clock for Script {
+impl Clock for ReplyScript {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now.load(Ordering::Relaxed))
     }
@@ -121,7 +121,7 @@ impl Clock for Script {
     }
 }
 
-impl sender_simulator::Clock for Script {
+impl sender_simulator::Clock for ReplyScript {
     fn now(&self) -> sender_simulator::Timestamp {
         sender_time(Clock::now(self))
     }
@@ -132,7 +132,7 @@ impl sender_simulator::Clock for Script {
     }
 }
 
-impl Sleeper for Script {
+impl RunSleeper for ReplyScript {
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         self.now.fetch_add(millis, Ordering::Relaxed);
@@ -141,10 +141,10 @@ impl Sleeper for Script {
 }
 
 /// The inbox as a routine reaches it.
-pub(super) struct ScriptedInbox(pub(super) Arc<Script>);
+pub(super) struct ModelInbox(pub(super) Arc<ReplyScript>);
 
-impl ReceiveInbox for ScriptedInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+impl ReceiveInbox for ModelInbox {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         match self.0.call(ScriptedCall::Record(entry.clone())).await {
             ScriptedReply::Recorded(recorded) => Ok(recorded),
             _ => unanswered(),
@@ -156,7 +156,7 @@ impl ReceiveInbox for ScriptedInbox {
     }
 }
 
-impl DeliveryInbox for ScriptedInbox {
+impl DeliveryInbox for ModelInbox {
     async fn find_due(
         &self,
         _: &SourceFilter,
@@ -187,7 +187,7 @@ impl DeliveryInbox for ScriptedInbox {
         }
     }
 
-    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         let call = ScriptedCall::Mark(fence.clone(), mark.clone());
         match self.0.call(call).await {
             ScriptedReply::Marked(marked) => Ok(marked),
@@ -209,7 +209,7 @@ impl DeliveryInbox for ScriptedInbox {
     }
 }
 
-impl ReconcileInbox for ScriptedInbox {
+impl ReconcileInbox for ModelInbox {
     async fn ledger_entries(
         &self,
         source: &SourceName,
@@ -248,9 +248,9 @@ impl ReconcileInbox for ScriptedInbox {
 }
 
 /// The destination as a routine reaches it.
-pub(super) struct ScriptedDestination(pub(super) Arc<Script>);
+pub(super) struct ModelDestination(pub(super) Arc<ReplyScript>);
 
-impl Destination for ScriptedDestination {
+impl Destination for ModelDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let call = ScriptedCall::Deliver(key.clone(), digest_of_event(event));
         match self.0.call(call).await {

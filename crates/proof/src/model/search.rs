@@ -13,7 +13,7 @@ use super::{
     bounds::ModelBounds,
     effect, goals,
     messages::HMRC,
-    routine::{Routine, RoutineStep, Routines},
+    routine::{ModelRoutine, RoutineResults, RoutineStep},
     rules,
     script::ScriptedCall,
     state::{ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
@@ -68,7 +68,7 @@ pub(super) enum ModelAction {
 /// The model, with its bounds.
 pub(super) struct RowModel {
     pub(super) bounds: ModelBounds,
-    pub(super) routines: Arc<Routines>,
+    pub(super) routines: Arc<RoutineResults>,
     /// What a test plants in the transitions: it changes the state that an action leads to.
     #[cfg(test)]
     pub(super) plant: fn(ModelAction, &mut ModelState),
@@ -77,7 +77,7 @@ pub(super) struct RowModel {
 }
 
 impl RowModel {
-    pub(super) fn new(bounds: ModelBounds, routines: Arc<Routines>) -> Self {
+    pub(super) fn new(bounds: ModelBounds, routines: Arc<RoutineResults>) -> Self {
         Self {
             bounds,
             routines,
@@ -108,7 +108,7 @@ impl RowModel {
         process.1.push((state.now, reply));
         match (&*self.routines.step(&process), process.0) {
             (RoutineStep::Calls(_), _) => state.live.push(process),
-            (RoutineStep::Answers(200), Routine::Receive { message, .. }) => {
+            (RoutineStep::Answers(200), ModelRoutine::Receive { message, .. }) => {
                 state.acknowledged[message] = true;
             }
             (RoutineStep::Answers(status), _) if *status != 503 => {
@@ -155,7 +155,7 @@ impl RowModel {
     /// difference what becomes of a copy, but for its answer; and once that was 200, not even that.
     fn offer_copies(&self, state: &ModelState, message: usize, actions: &mut Vec<ModelAction>) {
         let at = state.now;
-        let receiver = (Routine::Receive { message, at }, Vec::new());
+        let receiver = (ModelRoutine::Receive { message, at }, Vec::new());
         let post = |fate| ModelAction::Post(message, fate);
         let is_stored = rules::is_stored(&self.routines.messages, state, message);
         match (is_stored, state.acknowledged[message]) {
@@ -167,13 +167,14 @@ impl RowModel {
 
     /// How many processes attempt a delivery.
     fn workers(state: &ModelState) -> usize {
-        let is_attempt = |process: &&ModelProcess| matches!(process.0, Routine::Attempt { .. });
+        let is_attempt =
+            |process: &&ModelProcess| matches!(process.0, ModelRoutine::Attempt { .. });
         state.live.iter().filter(is_attempt).count()
     }
 
     /// A worker that is about to claim a row.
     fn worker(state: &ModelState, slot: usize) -> ModelProcess {
-        let routine = Routine::Attempt {
+        let routine = ModelRoutine::Attempt {
             slot,
             at: state.now,
             lease: state.unused_lease(slot),
@@ -230,12 +231,12 @@ impl RowModel {
             }
         };
         if self.bounds.messages.contains(&HMRC) && !state.acknowledged[HMRC] {
-            work(state, Routine::Pull { at: state.now });
+            work(state, ModelRoutine::Pull { at: state.now });
         }
         let at = state.now;
         for &message in self.bounds.messages {
             if !state.acknowledged[message] {
-                work(state, Routine::Receive { message, at });
+                work(state, ModelRoutine::Receive { message, at });
             }
         }
         let is_acknowledged = |message: &usize| state.acknowledged[*message];
@@ -276,7 +277,7 @@ impl Model for RowModel {
             self.offer_copies(state, message, actions);
         }
         self.offer_attempts(state, actions);
-        let is_pulling = |process: &ModelProcess| matches!(process.0, Routine::Pull { .. });
+        let is_pulling = |process: &ModelProcess| matches!(process.0, ModelRoutine::Pull { .. });
         let is_listed = self.bounds.messages.contains(&HMRC) && !state.acknowledged[HMRC];
         if is_listed && self.bounds.puller && !state.live.iter().any(is_pulling) {
             actions.push(ModelAction::Pull);
@@ -304,7 +305,7 @@ impl Model for RowModel {
         match action {
             ModelAction::Post(message, fate) => {
                 let at = state.now;
-                let routine = Routine::Receive { message, at };
+                let routine = ModelRoutine::Receive { message, at };
                 self.make_call(&mut state, (routine, Vec::new()), fate);
             }
             ModelAction::Attempt(slot, fate) => {
@@ -313,7 +314,7 @@ impl Model for RowModel {
             }
             ModelAction::Pull => {
                 let at = state.now;
-                state.live.push((Routine::Pull { at }, Vec::new()));
+                state.live.push((ModelRoutine::Pull { at }, Vec::new()));
             }
             ModelAction::Call(index, fate) => {
                 let process = state.live.remove(index);

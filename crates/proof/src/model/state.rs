@@ -14,14 +14,14 @@ use pillarbox::{
     delivery::BUDGET,
     domain::{State, Timestamp},
     inbox::{
-        DeliveryHistory, DeliveryInbox, EventClaim, Fence, Lease, LeaseId, Marked, MemoryInbox,
-        Recorded, Row,
+        DeliveryHistory, DeliveryInbox, EventClaim, Fence, Lease, LeaseId, MarkOutcome,
+        MemoryInbox, RecordOutcome, Row,
     },
 };
 
 use super::{
     messages::{BEGIN, MESSAGES, ModelMessages},
-    routine::Routine,
+    routine::ModelRoutine,
     script::ScriptedReply,
 };
 use crate::simulate::table::at_once;
@@ -134,9 +134,9 @@ impl ModelReply {
     pub(super) fn in_script(&self, messages: &ModelMessages) -> ScriptedReply {
         let key = |slot: &usize| messages.keys[*slot].clone();
         match self {
-            Self::First => ScriptedReply::Recorded(Recorded::First),
-            Self::Duplicate => ScriptedReply::Recorded(Recorded::Duplicate),
-            Self::Conflict(slot) => ScriptedReply::Recorded(Recorded::Conflict(key(slot))),
+            Self::First => ScriptedReply::Recorded(RecordOutcome::First),
+            Self::Duplicate => ScriptedReply::Recorded(RecordOutcome::Duplicate),
+            Self::Conflict(slot) => ScriptedReply::Recorded(RecordOutcome::Conflict(key(slot))),
             Self::Claimed(row) => ScriptedReply::Claimed(row.as_ref().map(|row| {
                 let row = row.row(messages);
                 let fence = Fence {
@@ -152,9 +152,9 @@ impl ModelReply {
             Self::EventOf(Some(slot)) => ScriptedReply::Event(EventClaim::HeldBy(key(slot))),
             Self::Accepted => ScriptedReply::Accepted,
             Self::Refused => ScriptedReply::Refused,
-            Self::Marked => ScriptedReply::Marked(Marked::Done),
-            Self::MarkLost => ScriptedReply::Marked(Marked::Lost),
-            Self::MarkDiscarded => ScriptedReply::Marked(Marked::Discarded),
+            Self::Marked => ScriptedReply::Marked(MarkOutcome::Done),
+            Self::MarkLost => ScriptedReply::Marked(MarkOutcome::Lost),
+            Self::MarkDiscarded => ScriptedReply::Marked(MarkOutcome::Discarded),
             Self::Acknowledged => ScriptedReply::Acknowledged,
             Self::Failed => ScriptedReply::Failed,
         }
@@ -162,11 +162,11 @@ impl ModelReply {
 }
 
 /// A process: its routine, and the replies that it has had.
-pub(super) type ModelProcess = (Routine, Vec<(Timestamp, ModelReply)>);
+pub(super) type ModelProcess = (ModelRoutine, Vec<(Timestamp, ModelReply)>);
 
 /// What a destination has under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Acceptances {
+pub(super) enum EventAcceptance {
     Never,
     /// Only before the last replay.
     Earlier,
@@ -185,7 +185,7 @@ pub(super) struct ModelState {
     /// The owner of each event.
     pub(super) ledger: [Option<usize>; EVENTS],
     pub(super) replays: [u8; SLOTS],
-    pub(super) accepted: [Acceptances; SLOTS],
+    pub(super) accepted: [EventAcceptance; SLOTS],
     /// What each sender counts as acknowledged.
     pub(super) acknowledged: [bool; MESSAGES],
     /// The processes that run.
@@ -204,7 +204,7 @@ impl ModelState {
             rows: [const { None }; SLOTS],
             ledger: [None; EVENTS],
             replays: [0; SLOTS],
-            accepted: [Acceptances::Never; SLOTS],
+            accepted: [EventAcceptance::Never; SLOTS],
             acknowledged: [false; MESSAGES],
             live: Vec::new(),
             wire: Vec::new(),
@@ -264,7 +264,7 @@ impl ModelState {
             let Some(row) = row else { continue };
             let is_known = |id: u64| {
                 self.live.iter().chain(&self.wire).any(|(routine, _)| {
-                    matches!(routine, Routine::Attempt { slot: of, lease, .. }
+                    matches!(routine, ModelRoutine::Attempt { slot: of, lease, .. }
                         if (*of, *lease) == (slot, id))
                 })
             };
@@ -284,7 +284,7 @@ impl ModelState {
     /// The smallest id of a lease that nothing knows of this row.
     pub(super) fn unused_lease(&self, slot: usize) -> u64 {
         let of_process = |process: &ModelProcess| match process.0 {
-            Routine::Attempt {
+            ModelRoutine::Attempt {
                 slot: of, lease, ..
             } if of == slot => Some(lease),
             _ => None,

@@ -19,7 +19,7 @@ const ONE: ModelBounds = ModelBounds {
 };
 
 fn found(bounds: ModelBounds, plant: fn(ModelAction, &mut ModelState)) -> Vec<String> {
-    let mut model = RowModel::new(bounds, Arc::new(Routines::new()));
+    let mut model = RowModel::new(bounds, Arc::new(RoutineResults::new()));
     model.plant = plant;
     let checker = model.checker().threads(2);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures);

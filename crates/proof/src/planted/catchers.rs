@@ -13,7 +13,7 @@ const COMMAND_LOSSES: &str = "100";
 
 /// What has to find a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Catcher {
+pub(super) enum FaultCatcher {
     /// `proof simulate`.
     Simulation,
     /// `proof model`.
@@ -36,7 +36,7 @@ pub(super) struct SearchLimits {
     pub(super) seed: u64,
 }
 
-impl Catcher {
+impl FaultCatcher {
     /// Reads a catcher as the list has it.
     pub(super) fn parse(text: &'static str) -> Self {
         match text {
@@ -176,10 +176,10 @@ mod tests {
             ("receive::tests", Some("pillarbox")),
             ("pillarbox-cli sqlite", Some("pillarbox-cli")),
         ] {
-            assert_eq!(Catcher::parse(text).package(), package, "{text}");
+            assert_eq!(FaultCatcher::parse(text).package(), package, "{text}");
         }
-        let commands = Catcher::PowerLoss { part: "commands" };
-        assert_eq!(Catcher::parse("power commands"), commands);
+        let commands = FaultCatcher::PowerLoss { part: "commands" };
+        assert_eq!(FaultCatcher::parse("power commands"), commands);
     }
 
     #[test]

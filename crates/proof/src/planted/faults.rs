@@ -1,6 +1,6 @@
 //! The list of faults: what each changes, and what has to find it.
 
-use super::catchers::Catcher;
+use super::catchers::FaultCatcher;
 
 /// The list, which says how it is written.
 const LIST: &str = include_str!("faults.txt");
@@ -18,7 +18,7 @@ pub(super) struct FaultEdit {
 pub(super) struct PlantedFault {
     pub(super) name: &'static str,
     /// Each of these has to find it.
-    pub(super) catchers: Vec<Catcher>,
+    pub(super) catchers: Vec<FaultCatcher>,
     pub(super) edits: Vec<FaultEdit>,
 }
 
@@ -38,7 +38,7 @@ pub(super) fn faults() -> Vec<PlantedFault> {
             continue;
         };
         if let Some(catcher) = line.strip_prefix("by: ") {
-            fault.catchers.push(Catcher::parse(catcher));
+            fault.catchers.push(FaultCatcher::parse(catcher));
         } else if let Some(file) = line.strip_prefix("in: ") {
             fault.edits.push(FaultEdit {
                 file,

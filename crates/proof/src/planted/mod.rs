@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::arguments::Arguments;
+use crate::arguments::CommandArguments;
 use catchers::SearchLimits;
 use faults::{PlantedFault, faults};
 
@@ -47,7 +47,7 @@ pub(crate) mod planted {
 "#;
 
 /// `proof planted`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["only", "histories", "seed", "target"])?;
     let histories: u64 = arguments.number("histories", 20_000)?;
     let seed: u64 = arguments.number("seed", 1)?;

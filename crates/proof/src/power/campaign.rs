@@ -17,15 +17,15 @@ use super::{
     commands::{AttackedCommand, RecordedCommand},
     disk::{DiskLie, RecordedDisk},
     folder_content::FolderContent,
-    interposer::Interposer,
-    recording::{RecordedRun, RunPlan},
+    interposer::SyncInterposer,
+    recording::{RecordedRun, RecordingPlan},
     recovery::{RecoveredInbox, recover, violation},
     served::{CONFIGURATION, PillarboxProgram},
     story::PowerStory,
-    survival::Survival,
+    survival::UnsyncedSurvival,
     totals::PowerTotals,
 };
-use crate::{checker::Violation, simulate::Random};
+use crate::{checker::Violation, simulate::SplitMix64};
 
 /// How often the power is lost in one run, each time in a copy of its disk.
 const CUTS_A_RUN: u64 = 20;
@@ -59,9 +59,9 @@ impl CampaignPart {
 }
 
 /// All power losses of one call.
-pub(super) struct Campaign {
+pub(super) struct LossCampaign {
     program: PillarboxProgram,
-    interposer: Interposer,
+    interposer: SyncInterposer,
     folder: PathBuf,
     /// What the disk does besides what it says.
     pub(super) lie: DiskLie,
@@ -88,16 +88,16 @@ struct IdleInbox {
 struct PowerCut {
     number: u64,
     at: usize,
-    survival: Survival,
+    survival: UnsyncedSurvival,
     random: u64,
 }
 
 impl PowerCut {
-    fn draw(number: u64, at: usize, random: &mut Random) -> Self {
+    fn draw(number: u64, at: usize, random: &mut SplitMix64) -> Self {
         Self {
             number,
             at,
-            survival: Survival::draw(random, at),
+            survival: UnsyncedSurvival::draw(random, at),
             random: random.next(),
         }
     }
@@ -117,8 +117,12 @@ impl IdleInbox {
     }
 }
 
-impl Campaign {
-    pub(super) fn new(program: PillarboxProgram, interposer: Interposer, folder: PathBuf) -> Self {
+impl LossCampaign {
+    pub(super) fn new(
+        program: PillarboxProgram,
+        interposer: SyncInterposer,
+        folder: PathBuf,
+    ) -> Self {
         Self {
             program,
             interposer,
@@ -141,7 +145,7 @@ impl Campaign {
             }
             let run = first / CUTS_A_RUN;
             let cuts = first..times.min(first + CUTS_A_RUN);
-            let mut random = Random::of(seed, run);
+            let mut random = SplitMix64::of(seed, run);
             if let Some(command) = self.part.command(run) {
                 let command = command as usize % AttackedCommand::ALL.len();
                 self.attack(AttackedCommand::ALL[command], cuts, &mut random)?;
@@ -158,9 +162,9 @@ impl Campaign {
         run: u64,
         cuts: Range<u64>,
         idle: IdleInbox,
-        random: &mut Random,
+        random: &mut SplitMix64,
     ) -> Result<IdleInbox, String> {
-        let plan = RunPlan::draw(random, run);
+        let plan = RecordingPlan::draw(random, run);
         let recorded = self.record(random, plan, &idle, run)?;
         self.totals().add_run(&recorded);
         if run == 0 && self.lie == DiskLie::Honest {
@@ -185,7 +189,7 @@ impl Campaign {
         &self,
         command: AttackedCommand,
         cuts: Range<u64>,
-        random: &mut Random,
+        random: &mut SplitMix64,
     ) -> Result<(), String> {
         let folder = self.folder.join("command");
         let recorded = RecordedCommand::make(
@@ -202,7 +206,7 @@ impl Campaign {
         });
         let disk = RecordedDisk::new(&recorded.base, &recorded.journal, self.lie)?;
         self.in_parallel(cuts.collect(), |cut| {
-            let image = disk.image(cut.at, cut.survival, &mut Random::of(cut.random, 0));
+            let image = disk.image(cut.at, cut.survival, &mut SplitMix64::of(cut.random, 0));
             let folder = self.folder.join(format!("cut-{}", cut.number));
             let judged = image.write(&folder).map_err(|error| error.to_string());
             let judged = judged.and_then(|()| recorded.judge(&self.program, &folder, cut.at));
@@ -222,8 +226,8 @@ impl Campaign {
 
     fn record(
         &self,
-        random: &mut Random,
-        plan: RunPlan,
+        random: &mut SplitMix64,
+        plan: RecordingPlan,
         idle: &IdleInbox,
         run: u64,
     ) -> Result<RecordedRun, String> {
@@ -282,7 +286,7 @@ impl Campaign {
         cut: PowerCut,
         is_wanted: bool,
     ) -> Option<IdleInbox> {
-        let image = disk.image(cut.at, cut.survival, &mut Random::of(cut.random, 0));
+        let image = disk.image(cut.at, cut.survival, &mut SplitMix64::of(cut.random, 0));
         let folder = self.folder.join(format!("cut-{}", cut.number));
         let outcome = self.judge(recorded, cut, &image, &folder);
         self.totals()
@@ -340,14 +344,18 @@ impl Campaign {
     }
 
     /// Shows that a disk that does not flush what it says is found out.
-    fn test_with_lies(&self, recorded: &RecordedRun, random: &mut Random) -> Result<(), String> {
+    fn test_with_lies(
+        &self,
+        recorded: &RecordedRun,
+        random: &mut SplitMix64,
+    ) -> Result<(), String> {
         for lie in [DiskLie::All, DiskLie::Folders] {
             let disk = RecordedDisk::new(&recorded.base, &recorded.journal, lie)?;
             for number in 0..LYING_DISKS {
                 let at = recorded
                     .draw_answer(random)
                     .ok_or("no request was answered")?;
-                let image = disk.image(at, Survival::Nothing, random);
+                let image = disk.image(at, UnsyncedSurvival::Nothing, random);
                 let folder = self.folder.join(format!("lie-{number}"));
                 let story = recorded.story(at);
                 let outcome = recover(&self.program, &folder, &image, story);

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{
     folder_content::FolderContent,
-    interposer::{DiskManner, Interposer},
-    journal::{Journal, Operation},
+    interposer::{DiskManner, SyncInterposer},
+    journal::{DiskJournal, DiskOperation},
     messages::{BodyLengths, post_all},
     served::{CONFIGURATION, PillarboxProgram, RunningServe, describe, finish},
 };
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 /// A command under attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,21 +26,21 @@ pub(super) enum AttackedCommand {
 }
 
 /// The keys of an inbox.
-type Keys = BTreeSet<String>;
+type RowKeys = BTreeSet<String>;
 
 /// A run of the command.
 pub(super) struct RecordedCommand {
     pub(super) command: AttackedCommand,
     pub(super) base: FolderContent,
-    pub(super) journal: Journal,
+    pub(super) journal: DiskJournal,
     /// The record at which it reported success.
     done: usize,
     /// What the inbox had before it.
-    old: Keys,
+    old: RowKeys,
     /// What the backup has.
-    backup: Keys,
+    backup: RowKeys,
     /// What was acknowledged in it.
-    new: Keys,
+    new: RowKeys,
 }
 
 impl AttackedCommand {
@@ -67,20 +67,20 @@ impl RecordedCommand {
     /// Makes an inbox in `folder`, and runs the command on it.
     pub(super) fn make(
         program: &PillarboxProgram,
-        interposer: &Interposer,
+        interposer: &SyncInterposer,
         (command, folder): (AttackedCommand, &Path),
-        (random, contents): (&mut Random, &AtomicU64),
+        (random, contents): (&mut SplitMix64, &AtomicU64),
     ) -> Result<Self, String> {
         fs::create_dir_all(folder).map_err(|error| describe(folder, &error))?;
         let folder = &fs::canonicalize(folder).map_err(|error| describe(folder, &error))?;
         let mut recorded = Self {
             command,
             base: FolderContent::default(),
-            journal: Journal::default(),
+            journal: DiskJournal::default(),
             done: 0,
-            old: Keys::new(),
-            backup: Keys::new(),
-            new: Keys::new(),
+            old: RowKeys::new(),
+            backup: RowKeys::new(),
+            new: RowKeys::new(),
         };
         if command != AttackedCommand::Demo {
             recorded.prepare(program, folder, random, contents)?;
@@ -95,10 +95,13 @@ impl RecordedCommand {
         let attach = |command: &mut Command| interposer.attach(command, folder, &journal, manner);
         recorded.run(program, folder, attach)?;
         let bytes = fs::read(&journal).map_err(|error| describe(&journal, &error))?;
-        recorded.journal = Journal::read(bytes, folder)?;
-        let is_report = |operation: &Operation| match command {
-            AttackedCommand::Demo => matches!(operation, Operation::Answer { status: 200, .. }),
-            _ => matches!(operation, Operation::Output { .. } | Operation::Report),
+        recorded.journal = DiskJournal::read(bytes, folder)?;
+        let is_report = |operation: &DiskOperation| match command {
+            AttackedCommand::Demo => matches!(operation, DiskOperation::Answer { status: 200, .. }),
+            _ => matches!(
+                operation,
+                DiskOperation::Output { .. } | DiskOperation::Report
+            ),
         };
         let done = recorded.journal.operations.iter().rposition(is_report);
         recorded.done = done.ok_or_else(|| format!("{} reports nothing", command.name()))?;
@@ -139,7 +142,7 @@ impl RecordedCommand {
         &mut self,
         program: &PillarboxProgram,
         folder: &Path,
-        random: &mut Random,
+        random: &mut SplitMix64,
         contents: &AtomicU64,
     ) -> Result<(), String> {
         let configuration = folder.join("pillarbox.toml");
@@ -162,7 +165,7 @@ impl RecordedCommand {
     }
 
     /// A record after which the power is cut: one in three after success was reported.
-    pub(super) fn draw_cut(&self, random: &mut Random) -> usize {
+    pub(super) fn draw_cut(&self, random: &mut SplitMix64) -> usize {
         let all = self.journal.operations.len() as u64;
         if random.is(333) {
             return random.between(self.done as u64, all) as usize;
@@ -301,7 +304,7 @@ impl RecordedCommand {
 }
 
 /// The arguments of a command; what is erased is the first key.
-fn arguments(command: AttackedCommand, keys: &Keys) -> Vec<&str> {
+fn arguments(command: AttackedCommand, keys: &RowKeys) -> Vec<&str> {
     match command {
         AttackedCommand::Backup => vec!["inbox", "backup", "copy.db"],
         AttackedCommand::Restore | AttackedCommand::RestoreAfterCrash => {
@@ -315,13 +318,13 @@ fn arguments(command: AttackedCommand, keys: &Keys) -> Vec<&str> {
     }
 }
 
-fn keys(program: &PillarboxProgram, folder: &Path, filters: &[&str]) -> Result<Keys, String> {
+fn keys(program: &PillarboxProgram, folder: &Path, filters: &[&str]) -> Result<RowKeys, String> {
     let lines = program.list(folder, filters)?;
     let key = |line: &Value| line["key"].as_str().map(str::to_owned);
     Ok(lines.iter().filter_map(key).collect())
 }
 
-fn same(found: &Keys, expected: &Keys, what: &str) -> Result<(), String> {
+fn same(found: &RowKeys, expected: &RowKeys, what: &str) -> Result<(), String> {
     if found == expected {
         return Ok(());
     }

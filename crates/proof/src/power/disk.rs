@@ -17,10 +17,10 @@ use std::{
 
 use super::{
     folder_content::FolderContent,
-    journal::{Journal, Operation},
-    survival::Survival,
+    journal::{DiskJournal, DiskOperation},
+    survival::UnsyncedSurvival,
 };
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 /// What a disk does besides what it says, to show that the checks notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ struct DiskFile {
 
 /// Everything that was done to a folder, and when it was flushed.
 pub(super) struct RecordedDisk<'a> {
-    journal: &'a Journal,
+    journal: &'a DiskJournal,
     base_names: BTreeMap<PathBuf, usize>,
     base_folders: BTreeSet<PathBuf>,
     files: Vec<DiskFile>,
@@ -135,7 +135,7 @@ pub(super) struct RecordedDisk<'a> {
 }
 
 /// What a number of the journal stands for.
-enum Opened {
+enum OpenedPath {
     File(usize, PathBuf),
     Folder(PathBuf),
 }
@@ -144,7 +144,7 @@ impl<'a> RecordedDisk<'a> {
     /// The disk that held `base`, all of it flushed, when the journal began.
     pub(super) fn new(
         base: &FolderContent,
-        journal: &'a Journal,
+        journal: &'a DiskJournal,
         lie: DiskLie,
     ) -> Result<Self, String> {
         let mut disk = Self {
@@ -172,25 +172,28 @@ impl<'a> RecordedDisk<'a> {
     fn replay(
         &mut self,
         at: usize,
-        operation: &Operation,
+        operation: &DiskOperation,
         live: &mut BTreeMap<PathBuf, usize>,
-        opened: &mut BTreeMap<u32, Opened>,
+        opened: &mut BTreeMap<u32, OpenedPath>,
         lie: DiskLie,
     ) -> Result<(), String> {
         match operation {
-            Operation::Existing { file, path } => {
+            DiskOperation::Existing { file, path } => {
                 let known = live
                     .get(path)
-                    .map(|inode| Opened::File(*inode, path.clone()));
-                opened.insert(*file, known.unwrap_or_else(|| Opened::Folder(path.clone())));
+                    .map(|inode| OpenedPath::File(*inode, path.clone()));
+                opened.insert(
+                    *file,
+                    known.unwrap_or_else(|| OpenedPath::Folder(path.clone())),
+                );
             }
-            Operation::Created { file, path } => {
+            DiskOperation::Created { file, path } => {
                 let inode = self.files.len();
                 self.files.push(DiskFile::default());
-                opened.insert(*file, Opened::File(inode, path.clone()));
+                opened.insert(*file, OpenedPath::File(inode, path.clone()));
                 self.rename(at, NameChange::Set(path.clone(), inode), live);
             }
-            Operation::Write {
+            DiskOperation::Write {
                 file,
                 offset,
                 content,
@@ -202,28 +205,28 @@ impl<'a> RecordedDisk<'a> {
                     ContentChange::Write { offset, content },
                 )?;
             }
-            Operation::Truncate { file, length } => {
+            DiskOperation::Truncate { file, length } => {
                 self.change(at, opened.get(file), ContentChange::Truncate(*length))?;
             }
-            Operation::Flushed {
+            DiskOperation::Flushed {
                 file,
                 began,
                 failed,
             } => self.flush(opened.get(file), (*began, at, *failed), lie),
-            Operation::Link { .. }
-            | Operation::Rename { .. }
-            | Operation::Unlink { .. }
-            | Operation::Folder { .. } => {
+            DiskOperation::Link { .. }
+            | DiskOperation::Rename { .. }
+            | DiskOperation::Unlink { .. }
+            | DiskOperation::Folder { .. } => {
                 let change = name_change(operation, live)?;
                 self.rename(at, change, live);
             }
-            Operation::Unsupported { call } => {
+            DiskOperation::Unsupported { call } => {
                 return Err(format!("the process calls {call}, which the journal lacks"));
             }
-            Operation::Flush { .. }
-            | Operation::Answer { .. }
-            | Operation::Output { .. }
-            | Operation::Report => {}
+            DiskOperation::Flush { .. }
+            | DiskOperation::Answer { .. }
+            | DiskOperation::Output { .. }
+            | DiskOperation::Report => {}
         }
         Ok(())
     }
@@ -236,25 +239,25 @@ impl<'a> RecordedDisk<'a> {
     fn change(
         &mut self,
         at: usize,
-        opened: Option<&Opened>,
+        opened: Option<&OpenedPath>,
         change: ContentChange,
     ) -> Result<(), String> {
-        let Some(Opened::File(inode, _)) = opened else {
+        let Some(OpenedPath::File(inode, _)) = opened else {
             return Err("the journal changes a file that it did not open".to_owned());
         };
         self.files[*inode].changes.push(DiskChange::new(at, change));
         Ok(())
     }
 
-    fn flush(&mut self, opened: Option<&Opened>, flush: (usize, usize, bool), lie: DiskLie) {
+    fn flush(&mut self, opened: Option<&OpenedPath>, flush: (usize, usize, bool), lie: DiskLie) {
         let (began, ended, failed) = flush;
         match opened {
-            Some(Opened::File(inode, path)) if !lie.hides(path, false) => {
+            Some(OpenedPath::File(inode, path)) if !lie.hides(path, false) => {
                 for change in &mut self.files[*inode].changes {
                     change.flush(began, ended, failed);
                 }
             }
-            Some(Opened::Folder(path)) if !lie.hides(path, true) => {
+            Some(OpenedPath::Folder(path)) if !lie.hides(path, true) => {
                 for change in &mut self.names {
                     if change.kind.folders().contains(&path.as_path()) {
                         change.flush(began, ended, failed);
@@ -269,8 +272,8 @@ impl<'a> RecordedDisk<'a> {
     pub(super) fn image(
         &self,
         cut: usize,
-        survival: Survival,
-        random: &mut Random,
+        survival: UnsyncedSurvival,
+        random: &mut SplitMix64,
     ) -> FolderContent {
         let (mut names, mut folders) = (self.base_names.clone(), self.base_folders.clone());
         for change in self.names.iter().take_while(|change| change.at <= cut) {
@@ -301,8 +304,8 @@ impl<'a> RecordedDisk<'a> {
         &self,
         file: &DiskFile,
         cut: usize,
-        survival: Survival,
-        random: &mut Random,
+        survival: UnsyncedSurvival,
+        random: &mut SplitMix64,
     ) -> Vec<u8> {
         let mut bytes = file.base.clone();
         for change in file.changes.iter().take_while(|change| change.at <= cut) {
@@ -338,17 +341,17 @@ impl<'a> RecordedDisk<'a> {
 
 /// The change of a name, where names stand for the files of `live`.
 fn name_change(
-    operation: &Operation,
+    operation: &DiskOperation,
     live: &BTreeMap<PathBuf, usize>,
 ) -> Result<NameChange, String> {
     let inode = |path: &Path| live.get(path).copied().ok_or_else(|| unknown(path));
     Ok(match operation {
-        Operation::Link { from, to } => NameChange::Set(to.clone(), inode(from)?),
-        Operation::Rename { from, to } => {
+        DiskOperation::Link { from, to } => NameChange::Set(to.clone(), inode(from)?),
+        DiskOperation::Rename { from, to } => {
             NameChange::Rename(from.clone(), to.clone(), inode(from)?)
         }
-        Operation::Unlink { path } => NameChange::Remove(path.clone()),
-        Operation::Folder { path } => NameChange::Folder(path.clone()),
+        DiskOperation::Unlink { path } => NameChange::Remove(path.clone()),
+        DiskOperation::Folder { path } => NameChange::Folder(path.clone()),
         other => return Err(format!("{other:?} changes no name")),
     })
 }
@@ -371,7 +374,7 @@ fn is_memory(path: &Path) -> bool {
 }
 
 /// What is left of shared memory is anything; SQLite must not read it.
-fn leave_memory(content: &mut FolderContent, random: &mut Random) {
+fn leave_memory(content: &mut FolderContent, random: &mut SplitMix64) {
     let logs: Vec<PathBuf> = content
         .files
         .keys()

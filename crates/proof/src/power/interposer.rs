@@ -10,7 +10,7 @@ use std::{
 const SOURCE: &str = include_str!("unsynced.c");
 
 /// The shared library.
-pub(super) struct Interposer {
+pub(super) struct SyncInterposer {
     library: PathBuf,
 }
 
@@ -40,7 +40,7 @@ pub(super) const IS_SUPPORTED: bool = cfg!(all(
     target_pointer_width = "64"
 ));
 
-impl Interposer {
+impl SyncInterposer {
     /// Compiles it into `folder` with the C compiler of this machine.
     pub(super) fn build(folder: &Path) -> Result<Self, String> {
         let fail = |error: std::io::Error| format!("cannot compile the interposer: {error}");

@@ -10,7 +10,7 @@ const RECORD_BYTES: usize = 32;
 
 /// One record. A `file` is a number that stands for one file for the whole journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum DiskOperation {
     /// A file or folder that was there before is opened for the first time.
     Existing {
         file: u32,
@@ -74,12 +74,12 @@ pub(super) enum Operation {
 
 /// A journal that has been read.
 #[derive(Default)]
-pub(super) struct Journal {
+pub(super) struct DiskJournal {
     bytes: Vec<u8>,
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<DiskOperation>,
 }
 
-impl Journal {
+impl DiskJournal {
     /// Reads a journal, whose paths become relative to `folder`. A record that was cut off with its
     /// process is left out.
     pub(super) fn read(bytes: Vec<u8>, folder: &Path) -> Result<Self, String> {
@@ -109,7 +109,7 @@ fn operation(
     text: &[u8],
     content: Range<usize>,
     folder: &Path,
-) -> Result<Operation, String> {
+) -> Result<DiskOperation, String> {
     let file = word(head, 4);
     let (offset, length) = (number(head, 8), number(head, 16));
     let text = || String::from_utf8_lossy(text).into_owned();
@@ -124,16 +124,16 @@ fn operation(
         (relative(from), relative(to))
     };
     Ok(match word(head, 0) {
-        1 => Operation::Existing { file, path: path() },
-        2 => Operation::Created { file, path: path() },
-        3 => Operation::Write {
+        1 => DiskOperation::Existing { file, path: path() },
+        2 => DiskOperation::Created { file, path: path() },
+        3 => DiskOperation::Write {
             file,
             offset,
             content,
         },
-        4 => Operation::Truncate { file, length },
-        5 => Operation::Flush { file },
-        6 => Operation::Flushed {
+        4 => DiskOperation::Truncate { file, length },
+        5 => DiskOperation::Flush { file },
+        6 => DiskOperation::Flushed {
             file,
             began: usize::try_from(offset).map_err(|error| error.to_string())?,
             failed: length != 0,
@@ -141,19 +141,19 @@ fn operation(
         kind @ (7 | 9) => {
             let (from, to) = paths();
             match kind {
-                7 => Operation::Link { from, to },
-                _ => Operation::Rename { from, to },
+                7 => DiskOperation::Link { from, to },
+                _ => DiskOperation::Rename { from, to },
             }
         }
-        8 => Operation::Unlink { path: path() },
-        10 => Operation::Folder { path: path() },
-        11 => Operation::Answer {
+        8 => DiskOperation::Unlink { path: path() },
+        10 => DiskOperation::Folder { path: path() },
+        11 => DiskOperation::Answer {
             port: u16::try_from(offset).map_err(|error| error.to_string())?,
             status: u16::try_from(length).unwrap_or(0),
         },
-        12 => Operation::Output { content },
-        13 => Operation::Unsupported { call: text() },
-        14 => Operation::Report,
+        12 => DiskOperation::Output { content },
+        13 => DiskOperation::Unsupported { call: text() },
+        14 => DiskOperation::Report,
         other => return Err(format!("the journal has a record of kind {other}")),
     })
 }
@@ -170,15 +170,16 @@ fn number(bytes: &[u8], at: usize) -> u64 {
 }
 
 #[cfg(test)]
-impl Journal {
+impl DiskJournal {
     /// A journal of these operations; a write or an output has the text beside it.
-    pub(super) fn of(operations: &[(Operation, &[u8])]) -> Self {
+    pub(super) fn of(operations: &[(DiskOperation, &[u8])]) -> Self {
         let mut journal = Self::default();
         for (operation, text) in operations {
             let mut operation = operation.clone();
             let range = journal.bytes.len()..journal.bytes.len() + text.len();
             journal.bytes.extend_from_slice(text);
-            if let Operation::Write { content, .. } | Operation::Output { content } = &mut operation
+            if let DiskOperation::Write { content, .. } | DiskOperation::Output { content } =
+                &mut operation
             {
                 *content = range;
             }

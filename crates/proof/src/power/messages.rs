@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::served::{HMRC_SECRET, PAY_SECRET};
-use crate::{history::Digest, simulate::Random};
+use crate::{history::Sha256Digest, simulate::SplitMix64};
 
 /// How many requests are under way at once.
 pub(super) const CONNECTIONS: usize = 6;
@@ -46,8 +46,8 @@ pub(super) enum BodyLengths {
 
 impl PostedMessage {
     /// A new one.
-    pub(super) fn new(random: &mut Random, lengths: BodyLengths, content: u64) -> Self {
-        let clock = ContentClock(Mutex::new(Random::of(random.next(), content)));
+    pub(super) fn new(random: &mut SplitMix64, lengths: BodyLengths, content: u64) -> Self {
+        let clock = ContentClock(Mutex::new(SplitMix64::of(random.next(), content)));
         let is_long = match lengths {
             BodyLengths::Usual => random.is(60),
             BodyLengths::Long => random.is(600),
@@ -95,7 +95,7 @@ impl PostedMessage {
     }
 
     /// Of the bytes that are sent.
-    pub(super) fn digest(&self) -> Digest {
+    pub(super) fn digest(&self) -> Sha256Digest {
         Sha256::digest(&self.body.wire).into()
     }
 
@@ -119,7 +119,7 @@ impl PostedMessage {
 }
 
 /// Text that no compressor makes much shorter.
-fn noise(random: &mut Random, bytes: usize) -> String {
+fn noise(random: &mut SplitMix64, bytes: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes + 10);
     while text.len() < bytes {
@@ -131,7 +131,7 @@ fn noise(random: &mut Random, bytes: usize) -> String {
 }
 
 /// The system's time, and seeded chance.
-struct ContentClock(Mutex<Random>);
+struct ContentClock(Mutex<SplitMix64>);
 
 impl Clock for ContentClock {
     fn now(&self) -> Timestamp {
@@ -223,7 +223,7 @@ impl<'a> PostConnection<'a> {
 /// have been made or the receiver is gone. The messages that were made, and every outcome.
 pub(super) fn post_all(
     base: &Url,
-    random: &mut Random,
+    random: &mut SplitMix64,
     lengths: BodyLengths,
     posts: u64,
     contents: &AtomicU64,
@@ -233,7 +233,7 @@ pub(super) fn post_all(
     let lock = || posted.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
-            let mut random = Random::of(random.next(), connection as u64);
+            let mut random = SplitMix64::of(random.next(), connection as u64);
             let (left, lock) = (&left, &lock);
             scope.spawn(move || {
                 let Ok(mut connection) = PostConnection::open(base) else {
@@ -264,8 +264,8 @@ pub(super) fn post_all(
 /// A new message, or one that is under way or was sent lately.
 fn next_message(
     messages: &mut Vec<PostedMessage>,
-    random: &mut Random,
-    new: impl FnOnce(&mut Random) -> PostedMessage,
+    random: &mut SplitMix64,
+    new: impl FnOnce(&mut SplitMix64) -> PostedMessage,
 ) -> (usize, PostedMessage) {
     const LATELY: u64 = 8;
     let known = messages.len() as u64;

@@ -32,14 +32,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::arguments::Arguments;
-use campaign::{Campaign, CampaignPart};
+use crate::arguments::CommandArguments;
+use campaign::{CampaignPart, LossCampaign};
 use disk::DiskLie;
-use interposer::{IS_SUPPORTED, Interposer};
+use interposer::{IS_SUPPORTED, SyncInterposer};
 use served::{PillarboxProgram, describe};
 
 /// `proof power`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&[
         "times",
         "seed",
@@ -73,8 +73,8 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
         || env::temp_dir().join(format!("pillarbox-power-{}", process::id())),
         PathBuf::from,
     );
-    let interposer = Interposer::build(&folder.join("interposer"))?;
-    let mut campaign = Campaign::new(program(arguments)?, interposer, folder.clone());
+    let interposer = SyncInterposer::build(&folder.join("interposer"))?;
+    let mut campaign = LossCampaign::new(program(arguments)?, interposer, folder.clone());
     campaign.lie = lie;
     campaign.part = part;
     campaign.threads = threads;
@@ -89,7 +89,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
 }
 
 /// The program under attack: the one that was named, or the one that Cargo builds.
-fn program(arguments: &Arguments) -> Result<PillarboxProgram, String> {
+fn program(arguments: &CommandArguments) -> Result<PillarboxProgram, String> {
     if let Some(path) = arguments.text("pillarbox") {
         let path = fs::canonicalize(path).map_err(|error| describe(Path::new(path), &error))?;
         return Ok(PillarboxProgram(path));

@@ -4,17 +4,17 @@ use std::{collections::BTreeMap, fs, path::Path, sync::atomic::AtomicU64, time::
 
 use super::{
     folder_content::FolderContent,
-    interposer::{DiskManner, Interposer},
-    journal::{Journal, Operation},
+    interposer::{DiskManner, SyncInterposer},
+    journal::{DiskJournal, DiskOperation},
     messages::{BodyLengths, CONNECTIONS, PostOutcome, PostedMessage, post_all},
     served::{PillarboxProgram, RunningServe, describe},
     story::PowerStory,
 };
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 /// What a run is like.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RunPlan {
+pub(super) struct RecordingPlan {
     pub(super) name: &'static str,
     pub(super) lengths: BodyLengths,
     pub(super) posts: u64,
@@ -23,9 +23,9 @@ pub(super) struct RunPlan {
     pub(super) stops: bool,
 }
 
-impl RunPlan {
+impl RecordingPlan {
     /// The plan of the run with this number: every kind of disk in turn.
-    pub(super) fn draw(random: &mut Random, run: u64) -> Self {
+    pub(super) fn draw(random: &mut SplitMix64, run: u64) -> Self {
         let mut manner = DiskManner {
             seed: random.next() >> 1,
             flush_micros: [200, 1_000, 3_000][random.below(3) as usize],
@@ -50,9 +50,9 @@ impl RunPlan {
 
 /// A run that has ended.
 pub(super) struct RecordedRun {
-    pub(super) plan: RunPlan,
+    pub(super) plan: RecordingPlan,
     pub(super) base: FolderContent,
-    pub(super) journal: Journal,
+    pub(super) journal: DiskJournal,
     /// What happened before it.
     pub(super) before: PowerStory,
     messages: Vec<PostedMessage>,
@@ -76,9 +76,9 @@ impl RecordedRun {
     /// Runs `serve` in `folder`, which holds `base` afterwards no more.
     pub(super) fn make(
         program: &PillarboxProgram,
-        interposer: &Interposer,
+        interposer: &SyncInterposer,
         (folder, base, before): (&Path, FolderContent, PowerStory),
-        (plan, random, contents): (RunPlan, &mut Random, &AtomicU64),
+        (plan, random, contents): (RecordingPlan, &mut SplitMix64, &AtomicU64),
     ) -> Result<Self, String> {
         base.write(folder)
             .map_err(|error| describe(folder, &error))?;
@@ -102,7 +102,7 @@ impl RecordedRun {
             drop(serve);
         }
         let bytes = fs::read(&journal).map_err(|error| describe(&journal, &error))?;
-        let journal = Journal::read(bytes, &folder)?;
+        let journal = DiskJournal::read(bytes, &folder)?;
         let run = Self {
             plan,
             base,
@@ -130,7 +130,7 @@ impl RecordedRun {
             .sum::<usize>();
         let writes = self.journal.operations.iter();
         let writes = writes
-            .filter(|operation| matches!(operation, Operation::Write { .. }))
+            .filter(|operation| matches!(operation, DiskOperation::Write { .. }))
             .count();
         if answered == 0 {
             return Err("serve has answered no request".to_owned());
@@ -149,7 +149,7 @@ impl RecordedRun {
     fn answers(&self, cut: usize) -> BTreeMap<u16, Vec<u16>> {
         let mut answers: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
         for operation in self.journal.operations.iter().take(cut.saturating_add(1)) {
-            if let Operation::Answer { port, status } = operation {
+            if let DiskOperation::Answer { port, status } = operation {
                 answers.entry(*port).or_default().push(*status);
             }
         }
@@ -157,13 +157,18 @@ impl RecordedRun {
     }
 
     /// The record of a 200.
-    pub(super) fn draw_answer(&self, random: &mut Random) -> Option<usize> {
-        let is_acknowledgement =
-            |operation: &Operation| matches!(operation, Operation::Answer { status: 200, .. });
+    pub(super) fn draw_answer(&self, random: &mut SplitMix64) -> Option<usize> {
+        let is_acknowledgement = |operation: &DiskOperation| {
+            matches!(operation, DiskOperation::Answer { status: 200, .. })
+        };
         self.draw(random, is_acknowledgement)
     }
 
-    fn draw(&self, random: &mut Random, wanted: impl Fn(&Operation) -> bool) -> Option<usize> {
+    fn draw(
+        &self,
+        random: &mut SplitMix64,
+        wanted: impl Fn(&DiskOperation) -> bool,
+    ) -> Option<usize> {
         let operations = self.journal.operations.iter().enumerate();
         let wanted = operations.filter(|(_, operation)| wanted(operation));
         let places: Vec<usize> = wanted.map(|(at, _)| at).collect();
@@ -171,9 +176,9 @@ impl RecordedRun {
     }
 
     /// A record after which the power is cut: half of them that of a 200.
-    pub(super) fn draw_cut(&self, random: &mut Random) -> usize {
+    pub(super) fn draw_cut(&self, random: &mut SplitMix64) -> usize {
         let all = self.journal.operations.len() as u64;
-        let is_flush = |operation: &Operation| matches!(operation, Operation::Flush { .. });
+        let is_flush = |operation: &DiskOperation| matches!(operation, DiskOperation::Flush { .. });
         let chosen = match random.below(100) {
             0..50 => self.draw_answer(random),
             50..60 => Some(random.below(60.min(all)) as usize),
@@ -206,7 +211,7 @@ impl RecordedRun {
         }
         let output = self.journal.operations.iter().take(cut.saturating_add(1));
         let output = output.filter_map(|operation| match operation {
-            Operation::Output { content } => Some(self.journal.content(content)),
+            DiskOperation::Output { content } => Some(self.journal.content(content)),
             _ => None,
         });
         let output: Vec<u8> = output.flatten().copied().collect();
@@ -226,13 +231,13 @@ impl RecordedRun {
     }
 }
 
-fn is_change_of_name(operation: &Operation) -> bool {
+fn is_change_of_name(operation: &DiskOperation) -> bool {
     matches!(
         operation,
-        Operation::Created { .. }
-            | Operation::Unlink { .. }
-            | Operation::Rename { .. }
-            | Operation::Link { .. }
-            | Operation::Folder { .. }
+        DiskOperation::Created { .. }
+            | DiskOperation::Unlink { .. }
+            | DiskOperation::Rename { .. }
+            | DiskOperation::Link { .. }
+            | DiskOperation::Folder { .. }
     )
 }

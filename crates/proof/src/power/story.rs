@@ -10,13 +10,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::messages::PostedMessage;
-use crate::history::{Digest, Genuineness, Happened, History, RowState};
+use crate::history::{BodyGenuineness, History, RecordedEvent, RowState, Sha256Digest};
 
 /// A row that `list` shows.
 pub(super) struct ListedRow {
     pub(super) key: String,
     pub(super) state: RowState,
-    digest: Digest,
+    digest: Sha256Digest,
 }
 
 impl ListedRow {
@@ -64,7 +64,7 @@ pub(super) struct PowerStory {
 }
 
 impl PowerStory {
-    fn push(&mut self, what: Happened) {
+    fn push(&mut self, what: RecordedEvent) {
         self.at += 1;
         self.history.push(self.at, what);
     }
@@ -77,7 +77,7 @@ impl PowerStory {
             ..RowSoFar::default()
         };
         self.rows.entry(message.key()).or_insert(known);
-        self.push(Happened::Created {
+        self.push(RecordedEvent::Created {
             source: message.source().to_owned(),
             id: message.id().to_owned(),
             payment: None,
@@ -88,24 +88,24 @@ impl PowerStory {
     /// It posts it. Returns the number of the request.
     pub(super) fn posted(&mut self, message: &PostedMessage) -> u32 {
         self.posts += 1;
-        self.push(Happened::Posted {
+        self.push(RecordedEvent::Posted {
             post: self.posts,
             source: message.source().to_owned(),
             id: message.id().to_owned(),
             content: message.content,
             digest: message.digest(),
-            genuine: Genuineness::Proven,
+            genuine: BodyGenuineness::Proven,
         });
         self.posts
     }
 
     pub(super) fn answered(&mut self, post: u32, status: u16, took: Duration) {
-        self.push(Happened::Answered { post, status, took });
+        self.push(RecordedEvent::Answered { post, status, took });
     }
 
     /// A fault that may concern any row.
     pub(super) fn disturbed(&mut self, fault: &'static str) {
-        self.push(Happened::Disturbed { key: None, fault });
+        self.push(RecordedEvent::Disturbed { key: None, fault });
     }
 
     /// These rows are in the inbox.
@@ -116,7 +116,7 @@ impl PowerStory {
                 known.is_stored = true;
                 known.state = Some(RowState::Open);
                 let content = known.content;
-                self.push(Happened::Stored {
+                self.push(RecordedEvent::Stored {
                     key: row.key.clone(),
                     content,
                     digest: row.digest,
@@ -140,37 +140,37 @@ impl PowerStory {
             if let Some(key) = key {
                 self.attempted(&key, Sha256::digest(line).into());
             } else if !line.is_empty() {
-                self.push(Happened::Stuck {
+                self.push(RecordedEvent::Stuck {
                     what: "a line of the destination that is no event".to_owned(),
                 });
             }
         }
     }
 
-    fn attempted(&mut self, key: &str, digest: Digest) {
+    fn attempted(&mut self, key: &str, digest: Sha256Digest) {
         let known = self.rows.entry(key.to_owned()).or_default();
         known.attempts += 1;
         let attempt = known.attempts;
         self.calls += 1;
         let (key, call) = (key.to_owned(), self.calls);
-        self.push(Happened::Claimed {
+        self.push(RecordedEvent::Claimed {
             key: key.clone(),
             attempt,
             lease: u64::from(attempt),
             until: self.at,
         });
-        let delivering = Happened::Delivering {
+        let delivering = RecordedEvent::Delivering {
             key: key.clone(),
             call,
         };
         self.push(delivering);
-        let accepted = Happened::Accepted {
+        let accepted = RecordedEvent::Accepted {
             key: key.clone(),
             call,
             digest,
         };
         self.push(accepted);
-        self.push(Happened::Returned {
+        self.push(RecordedEvent::Returned {
             key,
             call,
             refused: false,
@@ -186,7 +186,7 @@ impl PowerStory {
             }
             known.state = Some(row.state);
             let attempt = known.attempts;
-            self.push(Happened::Marked {
+            self.push(RecordedEvent::Marked {
                 key: row.key.clone(),
                 attempt,
                 lease: u64::from(attempt),
@@ -201,7 +201,7 @@ impl PowerStory {
     pub(super) fn ended(&self, rows: &[ListedRow]) -> History {
         let mut ended = self.clone();
         for row in rows {
-            ended.push(Happened::Left {
+            ended.push(RecordedEvent::Left {
                 key: row.key.clone(),
                 state: row.state,
                 digest: Some(row.digest),
@@ -212,6 +212,6 @@ impl PowerStory {
 
     pub(super) fn stuck(&mut self, what: &str) {
         let what = what.to_owned();
-        self.push(Happened::Stuck { what });
+        self.push(RecordedEvent::Stuck { what });
     }
 }

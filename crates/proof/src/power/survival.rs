@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 /// The parts of a write that a disk keeps or loses.
 const SECTOR_BYTES: [u64; 2] = [512, 4096];
 
 /// Which of the changes that were not flushed a disk keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Survival {
+pub(super) enum UnsyncedSurvival {
     Nothing,
     Everything,
     /// Those before this record, and the first sectors of this one.
@@ -20,9 +20,9 @@ pub(super) enum Survival {
     Torn(u64, u64),
 }
 
-impl Survival {
+impl UnsyncedSurvival {
     /// One of them at random, for a cut after record `cut`.
-    pub(super) fn draw(random: &mut Random, cut: usize) -> Self {
+    pub(super) fn draw(random: &mut SplitMix64, cut: usize) -> Self {
         let share = [100, 500, 900][random.below(3) as usize];
         match random.below(100) {
             0..25 => Self::Nothing,
@@ -44,7 +44,7 @@ impl Survival {
     }
 
     /// Whether the change of a name by record `at` is kept.
-    pub(super) fn keeps(self, at: usize, random: &mut Random) -> bool {
+    pub(super) fn keeps(self, at: usize, random: &mut SplitMix64) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything => true,
@@ -58,7 +58,7 @@ impl Survival {
         self,
         at: usize,
         whole: Range<u64>,
-        random: &mut Random,
+        random: &mut SplitMix64,
     ) -> Vec<Range<u64>> {
         let sectors = |size: u64| {
             let numbers = whole.start / size..whole.end.div_ceil(size);

@@ -5,39 +5,39 @@ use std::{collections::BTreeSet, fs, process::Command};
 use super::{
     disk::{DiskLie, RecordedDisk},
     folder_content::FolderContent,
-    interposer::{DiskManner, IS_SUPPORTED, Interposer},
-    journal::{Journal, Operation},
-    survival::Survival,
+    interposer::{DiskManner, IS_SUPPORTED, SyncInterposer},
+    journal::{DiskJournal, DiskOperation},
+    survival::UnsyncedSurvival,
 };
-use crate::simulate::Random;
+use crate::simulate::SplitMix64;
 
 const FILE: u32 = 7;
 const FOLDER: u32 = 9;
 
-fn write(offset: u64) -> Operation {
-    Operation::Write {
+fn write(offset: u64) -> DiskOperation {
+    DiskOperation::Write {
         file: FILE,
         offset,
         content: 0..0,
     }
 }
 
-fn created(path: &str) -> Operation {
-    Operation::Created {
+fn created(path: &str) -> DiskOperation {
+    DiskOperation::Created {
         file: FILE,
         path: path.into(),
     }
 }
 
-fn existing(file: u32, path: &str) -> Operation {
-    Operation::Existing {
+fn existing(file: u32, path: &str) -> DiskOperation {
+    DiskOperation::Existing {
         file,
         path: path.into(),
     }
 }
 
-fn flushed(file: u32, began: usize) -> Operation {
-    Operation::Flushed {
+fn flushed(file: u32, began: usize) -> DiskOperation {
+    DiskOperation::Flushed {
         file,
         began,
         failed: false,
@@ -57,29 +57,29 @@ fn base(files: &[(&str, &str)]) -> FolderContent {
 /// What a disk has after all of `operations`.
 fn left(
     start: &FolderContent,
-    operations: &[(Operation, &[u8])],
+    operations: &[(DiskOperation, &[u8])],
     lie: DiskLie,
-    survival: Survival,
+    survival: UnsyncedSurvival,
 ) -> FolderContent {
-    let journal = Journal::of(operations);
+    let journal = DiskJournal::of(operations);
     let disk = RecordedDisk::new(start, &journal, lie).unwrap();
-    disk.image(operations.len(), survival, &mut Random::of(1, 1))
+    disk.image(operations.len(), survival, &mut SplitMix64::of(1, 1))
 }
 
 #[test]
 fn a_write_is_kept_from_the_end_of_a_flush_that_began_after_it() {
     let start = base(&[("a", "....")]);
-    let operations: [(Operation, &[u8]); 5] = [
+    let operations: [(DiskOperation, &[u8]); 5] = [
         (existing(FILE, "a"), b""),
         (write(0), b"1"),
-        (Operation::Flush { file: FILE }, b""),
+        (DiskOperation::Flush { file: FILE }, b""),
         (write(1), b"2"),
         (flushed(FILE, 2), b""),
     ];
-    let journal = Journal::of(&operations);
+    let journal = DiskJournal::of(&operations);
     let disk = RecordedDisk::new(&start, &journal, DiskLie::Honest).unwrap();
-    let mut random = Random::of(1, 1);
-    let mut nothing = |cut| disk.image(cut, Survival::Nothing, &mut random);
+    let mut random = SplitMix64::of(1, 1);
+    let mut nothing = |cut| disk.image(cut, UnsyncedSurvival::Nothing, &mut random);
     assert_eq!(nothing(3), base(&[("a", "....")]));
     assert_eq!(nothing(4), base(&[("a", "1...")]));
     for (lie, text) in [
@@ -88,57 +88,72 @@ fn a_write_is_kept_from_the_end_of_a_flush_that_began_after_it() {
         (DiskLie::File, "1..."),
     ] {
         assert_eq!(
-            left(&start, &operations, lie, Survival::Nothing),
+            left(&start, &operations, lie, UnsyncedSurvival::Nothing),
             base(&[("a", text)])
         );
     }
-    let everything = left(&start, &operations, DiskLie::All, Survival::Everything);
+    let everything = left(
+        &start,
+        &operations,
+        DiskLie::All,
+        UnsyncedSurvival::Everything,
+    );
     assert_eq!(everything, base(&[("a", "12..")]));
 }
 
 #[test]
 fn what_a_failed_flush_should_have_kept_is_not_kept_by_a_later_one() {
-    let failed = Operation::Flushed {
+    let failed = DiskOperation::Flushed {
         file: FILE,
         began: 2,
         failed: true,
     };
-    let operations: [(Operation, &[u8]); 6] = [
+    let operations: [(DiskOperation, &[u8]); 6] = [
         (existing(FILE, "a"), b""),
         (write(0), b"1"),
         (failed, b""),
         (write(1), b"2"),
-        (Operation::Flush { file: FILE }, b""),
+        (DiskOperation::Flush { file: FILE }, b""),
         (flushed(FILE, 4), b""),
     ];
     let kept = left(
         &base(&[("a", "....")]),
         &operations,
         DiskLie::Honest,
-        Survival::Nothing,
+        UnsyncedSurvival::Nothing,
     );
     assert_eq!(kept, base(&[("a", ".2..")]));
 }
 
 #[test]
 fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
-    let named: [(Operation, &[u8]); 5] = [
+    let named: [(DiskOperation, &[u8]); 5] = [
         (created("new"), b""),
         (write(0), b"1"),
-        (Operation::Flush { file: FILE }, b""),
+        (DiskOperation::Flush { file: FILE }, b""),
         (flushed(FILE, 2), b""),
         (existing(FOLDER, ""), b""),
     ];
     let start = base(&[]);
     assert_eq!(
-        left(&start, &named, DiskLie::Honest, Survival::Nothing),
+        left(&start, &named, DiskLie::Honest, UnsyncedSurvival::Nothing),
         start
     );
     let flushed_folder = [&named[..], &[(flushed(FOLDER, 5), &b""[..])]].concat();
-    let kept = left(&start, &flushed_folder, DiskLie::Honest, Survival::Nothing);
+    let kept = left(
+        &start,
+        &flushed_folder,
+        DiskLie::Honest,
+        UnsyncedSurvival::Nothing,
+    );
     assert_eq!(kept, base(&[("new", "1")]));
     assert_eq!(
-        left(&start, &flushed_folder, DiskLie::Folders, Survival::Nothing),
+        left(
+            &start,
+            &flushed_folder,
+            DiskLie::Folders,
+            UnsyncedSurvival::Nothing
+        ),
         start
     );
 }
@@ -146,23 +161,26 @@ fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
 #[test]
 fn a_rename_is_lost_or_whole_and_its_content_is_apart() {
     let start = base(&[("old", "before"), ("new", "")]);
-    let rename = Operation::Rename {
+    let rename = DiskOperation::Rename {
         from: "old".into(),
         to: "new".into(),
     };
-    let operations: [(Operation, &[u8]); 3] = [
+    let operations: [(DiskOperation, &[u8]); 3] = [
         (existing(FILE, "old"), b""),
         (write(0), b"after!"),
         (rename, b""),
     ];
     let kept = |survival| left(&start, &operations, DiskLie::Honest, survival);
-    assert_eq!(kept(Survival::Nothing), start);
-    assert_eq!(kept(Survival::Everything), base(&[("new", "after!")]));
+    assert_eq!(kept(UnsyncedSurvival::Nothing), start);
+    assert_eq!(
+        kept(UnsyncedSurvival::Everything),
+        base(&[("new", "after!")])
+    );
     let mut found = BTreeSet::new();
-    let journal = Journal::of(&operations);
+    let journal = DiskJournal::of(&operations);
     let disk = RecordedDisk::new(&start, &journal, DiskLie::Honest).unwrap();
     for seed in 0..64 {
-        let image = disk.image(9, Survival::Some(500), &mut Random::of(seed, 1));
+        let image = disk.image(9, UnsyncedSurvival::Some(500), &mut SplitMix64::of(seed, 1));
         found.insert(format!("{:?}", image.files));
     }
     assert_eq!(found.len(), 4, "{found:?}");
@@ -171,13 +189,17 @@ fn a_rename_is_lost_or_whole_and_its_content_is_apart() {
 #[test]
 fn a_torn_write_has_whole_sectors_in_any_order_and_changes_nothing_beside_them() {
     let long = vec![b'x'; 1500];
-    let operations: [(Operation, &[u8]); 2] = [(created("a"), b""), (write(100), &long)];
+    let operations: [(DiskOperation, &[u8]); 2] = [(created("a"), b""), (write(100), &long)];
     let start = base(&[]);
-    let journal = Journal::of(&operations);
+    let journal = DiskJournal::of(&operations);
     let disk = RecordedDisk::new(&start, &journal, DiskLie::Honest).unwrap();
     let mut found = BTreeSet::new();
     for seed in 0..200 {
-        let image = disk.image(9, Survival::Torn(512, 500), &mut Random::of(seed, 1));
+        let image = disk.image(
+            9,
+            UnsyncedSurvival::Torn(512, 500),
+            &mut SplitMix64::of(seed, 1),
+        );
         let Some(bytes) = image.files.get(std::path::Path::new("a")) else {
             continue; // its name was lost
         };
@@ -211,7 +233,7 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
         .arg(&program)
         .arg(folder.join("changes.c"));
     assert!(compiler.status().unwrap().success());
-    let interposer = Interposer::build(&folder).unwrap();
+    let interposer = SyncInterposer::build(&folder).unwrap();
     let mut changes = Command::new(&program);
     interposer.attach(
         changes.current_dir(&watched),
@@ -223,7 +245,7 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
     let bytes = fs::read(&journal).unwrap();
     fs::remove_dir_all(&folder).unwrap();
 
-    let read = Journal::read(bytes, &watched).unwrap();
+    let read = DiskJournal::read(bytes, &watched).unwrap();
     let recorded: Vec<String> = read
         .operations
         .iter()
@@ -249,35 +271,38 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
     ];
     assert_eq!(recorded, expected);
     let disk = RecordedDisk::new(&base(&[("old", "old")]), &read, DiskLie::Honest).unwrap();
-    let image = |survival| disk.image(99, survival, &mut Random::of(1, 1)).files;
+    let image = |survival| disk.image(99, survival, &mut SplitMix64::of(1, 1)).files;
     assert_eq!(
-        image(Survival::Everything),
+        image(UnsyncedSurvival::Everything),
         base(&[("b/c", ""), ("d", "")]).files
     );
-    assert_eq!(image(Survival::Nothing), base(&[("old", "old")]).files);
+    assert_eq!(
+        image(UnsyncedSurvival::Nothing),
+        base(&[("old", "old")]).files
+    );
 }
 
 /// An operation in a few words.
-fn described(journal: &Journal, operation: &Operation) -> String {
+fn described(journal: &DiskJournal, operation: &DiskOperation) -> String {
     let text = |content| String::from_utf8_lossy(journal.content(content)).into_owned();
     match operation {
-        Operation::Existing { file, path } => format!("existing {file} {}", path.display()),
-        Operation::Created { file, path } => format!("created {file} {}", path.display()),
-        Operation::Write {
+        DiskOperation::Existing { file, path } => format!("existing {file} {}", path.display()),
+        DiskOperation::Created { file, path } => format!("created {file} {}", path.display()),
+        DiskOperation::Write {
             file,
             offset,
             content,
         } => format!("write {file} {offset} {}", text(content)),
-        Operation::Truncate { file, length } => format!("truncate {file} {length}"),
-        Operation::Flush { file } => format!("flush {file}"),
-        Operation::Flushed { file, began, .. } => format!("flushed {file} {began}"),
-        Operation::Link { from, to } => format!("link {} {}", from.display(), to.display()),
-        Operation::Rename { from, to } => format!("rename {} {}", from.display(), to.display()),
-        Operation::Unlink { path } => format!("unlink {}", path.display()),
-        Operation::Folder { path } => format!("folder {}", path.display()),
-        Operation::Answer { port, status } => format!("answer {port} {status}"),
-        Operation::Output { content } => format!("output {}", text(content)),
-        Operation::Report => "report".to_owned(),
-        Operation::Unsupported { call } => format!("unsupported {call}"),
+        DiskOperation::Truncate { file, length } => format!("truncate {file} {length}"),
+        DiskOperation::Flush { file } => format!("flush {file}"),
+        DiskOperation::Flushed { file, began, .. } => format!("flushed {file} {began}"),
+        DiskOperation::Link { from, to } => format!("link {} {}", from.display(), to.display()),
+        DiskOperation::Rename { from, to } => format!("rename {} {}", from.display(), to.display()),
+        DiskOperation::Unlink { path } => format!("unlink {}", path.display()),
+        DiskOperation::Folder { path } => format!("folder {}", path.display()),
+        DiskOperation::Answer { port, status } => format!("answer {port} {status}"),
+        DiskOperation::Output { content } => format!("output {}", text(content)),
+        DiskOperation::Report => "report".to_owned(),
+        DiskOperation::Unsupported { call } => format!("unsupported {call}"),
     }
 }

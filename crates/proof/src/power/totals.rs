@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    folder_content::FolderContent, journal::Operation, recording::RecordedRun,
-    recovery::RecoveredInbox, survival::Survival,
+    folder_content::FolderContent, journal::DiskOperation, recording::RecordedRun,
+    recovery::RecoveredInbox, survival::UnsyncedSurvival,
 };
 use crate::checker::Violation;
 
@@ -36,12 +36,12 @@ impl PowerTotals {
         self.count(run.plan.name, 1);
         for operation in &run.journal.operations {
             let what = match operation {
-                Operation::Write { .. } => "writes",
-                Operation::Flushed { failed: false, .. } => "flushes",
-                Operation::Flushed { failed: true, .. } => "flushes that failed",
-                Operation::Answer { status: 200, .. } => "answers 200",
-                Operation::Answer { status: 503, .. } => "answers 503",
-                Operation::Answer { .. } => "other answers",
+                DiskOperation::Write { .. } => "writes",
+                DiskOperation::Flushed { failed: false, .. } => "flushes",
+                DiskOperation::Flushed { failed: true, .. } => "flushes that failed",
+                DiskOperation::Answer { status: 200, .. } => "answers 200",
+                DiskOperation::Answer { status: 503, .. } => "answers 503",
+                DiskOperation::Answer { .. } => "other answers",
                 _ => continue,
             };
             self.count(what, 1);
@@ -53,7 +53,7 @@ impl PowerTotals {
         &mut self,
         run: &RecordedRun,
         at: usize,
-        survival: Survival,
+        survival: UnsyncedSurvival,
         image: &FolderContent,
         outcome: &Result<RecoveredInbox, Vec<Violation>>,
     ) {
@@ -67,7 +67,7 @@ impl PowerTotals {
         }
         self.images.insert(hasher.finish());
         self.count("cuts", 1);
-        if let Some(Operation::Answer { status: 200, .. }) = run.journal.operations.get(at) {
+        if let Some(DiskOperation::Answer { status: 200, .. }) = run.journal.operations.get(at) {
             self.count("cuts at a 200", 1);
         }
         match outcome {

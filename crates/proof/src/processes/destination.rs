@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use test_support::endpoint::{Endpoint, EndpointReply, ReceivedDelivery};
+use test_support::endpoint::{ConsumerEndpoint, EndpointReply, ReceivedDelivery};
 
 use super::{
     point::{KillPoint, KillTrap},
     recorder::HistoryRecorder,
 };
-use crate::simulate::random::{Random, SharedRandom};
+use crate::simulate::random::{SharedRandom, SplitMix64};
 
 /// How long after its answer a process is killed that is to be killed there.
 const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
@@ -34,7 +34,7 @@ impl EventSink {
         recorder: &Arc<HistoryRecorder>,
         trap: &Arc<KillTrap>,
         process: &Arc<AtomicUsize>,
-        random: Random,
+        random: SplitMix64,
     ) -> Arc<Self> {
         Arc::new(Self {
             recorder: Arc::clone(recorder),
@@ -45,8 +45,8 @@ impl EventSink {
     }
 
     /// An endpoint that most often accepts.
-    pub(crate) fn endpoint(self: &Arc<Self>) -> Endpoint {
-        let endpoint = Endpoint::opened();
+    pub(crate) fn endpoint(self: &Arc<Self>) -> ConsumerEndpoint {
+        let endpoint = ConsumerEndpoint::opened();
         let sink = Arc::clone(self);
         endpoint.answers(move |delivery, _| sink.answer(delivery));
         endpoint

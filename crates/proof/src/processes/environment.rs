@@ -15,11 +15,11 @@ use sender_simulator::{Sender, SenderRequest};
 use serde_json::{Value, json};
 use test_support::{
     client::CheckedResponse,
-    cloud::{Call, Cloud, CloudReply},
+    cloud::{AwsCall, CloudReply, SimulatedAws},
     fault_proxy::FaultProxy,
-    fronts::{Front, FrontRequest},
+    fronts::{FrontRequest, LambdaFront},
     function::answer_of,
-    runtime_api::{Bootstrap, RuntimeReport, deployed},
+    runtime_api::{BootstrapProcess, RuntimeReport, deployed},
 };
 use tokio::{
     task::block_in_place,
@@ -48,7 +48,7 @@ const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
 /// A place for one `bootstrap` after another.
 pub(crate) struct LambdaEnvironment {
     variables: Vec<(&'static str, String)>,
-    bootstrap: Option<Bootstrap>,
+    bootstrap: Option<BootstrapProcess>,
     recorder: Arc<HistoryRecorder>,
     pub(crate) trap: Arc<KillTrap>,
     process: Arc<AtomicUsize>,
@@ -56,7 +56,7 @@ pub(crate) struct LambdaEnvironment {
     pub(crate) start_kill: Arc<AtomicU64>,
     pub(crate) plan: Arc<FaultPlan>,
     _proxy: FaultProxy,
-    _queue: Cloud,
+    _queue: SimulatedAws,
 }
 
 impl LambdaEnvironment {
@@ -86,7 +86,7 @@ impl LambdaEnvironment {
 
     async fn start(&mut self) {
         self.process.fetch_add(1, Ordering::SeqCst);
-        let bootstrap = Bootstrap::start(&self.variables).await;
+        let bootstrap = BootstrapProcess::start(&self.variables).await;
         self.trap.aim(Some(bootstrap.pid()));
         self.bootstrap = Some(bootstrap);
     }
@@ -135,7 +135,7 @@ impl LambdaEnvironment {
         for (name, value) in &request.headers {
             front = front.header(name, value);
         }
-        let event = Front::HttpApi.invocation(&front, SystemClock.now());
+        let event = LambdaFront::HttpApi.invocation(&front, SystemClock.now());
         match self.invoke(&event).await? {
             RuntimeReport::Reply(_, reply) => Some(answer_of(&reply)),
             other => {
@@ -165,7 +165,7 @@ fn variables(
     role: &str,
     table: &str,
     endpoint: &str,
-    queue: &Cloud,
+    queue: &SimulatedAws,
 ) -> Vec<(&'static str, String)> {
     let mut variables = deployed(role, table);
     for (name, value) in &mut variables {
@@ -188,11 +188,11 @@ async fn queue(
     recorder: &Arc<HistoryRecorder>,
     trap: &Arc<KillTrap>,
     process: &Arc<AtomicUsize>,
-) -> Cloud {
+) -> SimulatedAws {
     let (recorder, trap) = (Arc::clone(recorder), Arc::clone(trap));
     let process = Arc::clone(process);
     let calls = AtomicUsize::new(0);
-    Cloud::answering(move |call: &Call| {
+    SimulatedAws::answering(move |call: &AwsCall| {
         if calls.fetch_add(1, Ordering::SeqCst) % 40 == 39 {
             return CloudReply::Fault(503, "ServiceUnavailable", "injected");
         }

@@ -17,10 +17,10 @@ pub(crate) mod table_calls;
 
 use std::path::PathBuf;
 
-use crate::arguments::Arguments;
+use crate::arguments::CommandArguments;
 
 /// Has the processes be the binaries of `--binaries`, or of the tests' profile.
-pub(crate) fn choose_binaries(arguments: &Arguments) -> Result<(), String> {
+pub(crate) fn choose_binaries(arguments: &CommandArguments) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let target = program.ancestors().nth(2).map(PathBuf::from);
     let folder = match arguments.text("binaries") {

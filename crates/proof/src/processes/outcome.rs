@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 use super::{point::KillCounts, recorder::HistoryRecorder};
 use crate::{
     checker::check,
-    history::{Happened, Moment},
+    history::{RecordedEvent, TimedRecord},
 };
 
 /// What a lane did.
@@ -29,10 +29,10 @@ impl LaneOutcome {
         let (mut answers, mut accepted) = (0, BTreeMap::new());
         for moment in &history.moments {
             match &moment.what {
-                Happened::Created { .. } => self.messages += 1,
-                Happened::Posted { .. } => self.posts += 1,
-                Happened::Answered { .. } => answers += 1,
-                Happened::Accepted { key, .. } => *accepted.entry(key).or_insert(0) += 1,
+                RecordedEvent::Created { .. } => self.messages += 1,
+                RecordedEvent::Posted { .. } => self.posts += 1,
+                RecordedEvent::Answered { .. } => answers += 1,
+                RecordedEvent::Accepted { key, .. } => *accepted.entry(key).or_insert(0) += 1,
                 _ => {}
             }
         }
@@ -45,7 +45,7 @@ impl LaneOutcome {
             .extend(shown.map(|text| format!("{what}: {text}")));
         if let Some(key) = broken.first().and_then(|violation| key_in(&violation.text)) {
             println!("what happened to the first that {what} broke a rule with:");
-            let about = |moment: &&Moment| moment.to_string().contains(key);
+            let about = |moment: &&TimedRecord| moment.to_string().contains(key);
             for moment in history.moments.iter().filter(about).take(60) {
                 println!("    {moment}");
             }
@@ -64,8 +64,8 @@ impl LaneOutcome {
     }
 }
 
-fn is_post(moment: &&Moment) -> bool {
-    matches!(moment.what, Happened::Posted { .. })
+fn is_post(moment: &&TimedRecord) -> bool {
+    matches!(moment.what, RecordedEvent::Posted { .. })
 }
 
 /// The id of the message that a violation is about.

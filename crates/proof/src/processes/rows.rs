@@ -14,7 +14,7 @@ use super::{
     table_calls::state_of,
 };
 use crate::{
-    history::{Digest, RowState},
+    history::{RowState, Sha256Digest},
     simulate::content::digest_of,
 };
 
@@ -86,7 +86,9 @@ pub(crate) async fn drain_table(inbox: &DynamoInbox, recorder: &HistoryRecorder,
 }
 
 /// Every row at the end, with the digest of the bytes that it really has.
-pub(crate) async fn rows_left(inbox: &impl ReadInbox) -> Vec<(String, RowState, Option<Digest>)> {
+pub(crate) async fn rows_left(
+    inbox: &impl ReadInbox,
+) -> Vec<(String, RowState, Option<Sha256Digest>)> {
     let mut left = Vec::new();
     for row in rows(inbox).await {
         let whole = whole_row(inbox, &row.key).await;

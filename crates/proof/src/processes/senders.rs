@@ -23,8 +23,8 @@ use super::{
     recorder::HistoryRecorder,
 };
 use crate::{
-    history::Genuineness,
-    simulate::random::{Random, SharedRandom},
+    history::BodyGenuineness,
+    simulate::random::{SharedRandom, SplitMix64},
 };
 
 /// How long a client waits for an answer; longer than any may take.
@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct SeededClock(SharedRandom);
 
 impl SeededClock {
-    pub(crate) fn new(random: Random) -> Self {
+    pub(crate) fn new(random: SplitMix64) -> Self {
         Self(SharedRandom::new(random))
     }
 
@@ -51,7 +51,7 @@ impl Clock for SeededClock {
     }
 
     fn random(&self) -> u64 {
-        self.0.draw(Random::next)
+        self.0.draw(SplitMix64::next)
     }
 }
 
@@ -131,7 +131,7 @@ impl SenderContext {
         &self,
         sender: Sender,
         request: &SenderRequest,
-        genuine: Genuineness,
+        genuine: BodyGenuineness,
         line: &mut SenderConnection,
     ) -> Option<String> {
         let root = {
@@ -167,7 +167,9 @@ impl SenderContext {
         line: &mut SenderConnection,
     ) -> String {
         loop {
-            let word = self.post(sender, request, Genuineness::Proven, line).await;
+            let word = self
+                .post(sender, request, BodyGenuineness::Proven, line)
+                .await;
             match word.as_deref() {
                 Some("recorded" | "duplicate") => return word.unwrap_or_default(),
                 _ => tokio::time::sleep(PAUSE).await,
@@ -187,7 +189,8 @@ impl SenderContext {
         };
         if clock.below(16) == 0 {
             let forged = forged(&request);
-            self.post(sender, &forged, Genuineness::Forged, first).await;
+            self.post(sender, &forged, BodyGenuineness::Forged, first)
+                .await;
         }
         self.recorder.created(source, &request.id, &request.body);
         let words = if clock.below(4) == 0 {
@@ -256,7 +259,7 @@ impl RunningSenders {
     pub(crate) fn start(sending: SenderContext, count: u64, pause: Duration, seed: u64) -> Self {
         let sending = Arc::new(sending);
         let start = |part| {
-            let clock = SeededClock::new(Random::of(seed, part));
+            let clock = SeededClock::new(SplitMix64::of(seed, part));
             tokio::spawn(Arc::clone(&sending).send_all(clock, pause))
         };
         let running = (0..count).map(start).collect();

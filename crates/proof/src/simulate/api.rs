@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 use super::{
     content::digest_of,
     plan::FaultKind,
-    process::{Process, sender_time},
+    process::{SimulatedProcess, sender_time},
     simulation::lock,
 };
-use crate::history::Happened;
+use crate::history::RecordedEvent;
 
 /// The network of one process.
-pub(crate) struct SimulatedTransport(pub(crate) Arc<Process>);
+pub(crate) struct SimulatedTransport(pub(crate) Arc<SimulatedProcess>);
 
 impl SenderTransport for SimulatedTransport {
     fn ask(
@@ -92,7 +92,7 @@ impl SimulatedTransport {
 
     fn note_listed(&self, source: &str, bytes: &[u8]) {
         let digest = digest_of(bytes);
-        self.0.simulation.note(Happened::Listed {
+        self.0.simulation.note(RecordedEvent::Listed {
             source: source.to_owned(),
             digest,
         });
@@ -112,7 +112,7 @@ impl SimulatedTransport {
         for id in &ids {
             lock(&self.0.simulation.acknowledged).insert(id.clone(), true);
         }
-        self.0.simulation.note(Happened::PullAcknowledged {
+        self.0.simulation.note(RecordedEvent::PullAcknowledged {
             source: "hmrc".to_owned(),
             ids,
         });

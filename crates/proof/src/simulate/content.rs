@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::history;
 
 /// SHA-256.
-pub(crate) fn digest_of(bytes: &[u8]) -> history::Digest {
+pub(crate) fn digest_of(bytes: &[u8]) -> history::Sha256Digest {
     Sha256::digest(bytes).into()
 }
 

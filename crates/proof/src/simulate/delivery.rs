@@ -3,35 +3,35 @@
 use std::{sync::Arc, time::Duration};
 
 use pillarbox::{
-    delivery::{DeliveryWorker, RunDeadline, sweep::Sweeper},
+    delivery::{DeliveryWorker, RunDeadline, sweep::SweepRunner},
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key},
     inbox::RetentionPolicy,
 };
 
 use super::{
-    content::digest_of, plan::FaultKind, process::Process, random::Random, simulation::Simulation,
-    table::SimulatedInbox,
+    content::digest_of, plan::FaultKind, process::SimulatedProcess, random::SplitMix64,
+    simulation::Simulation, table::SimulatedInbox,
 };
-use crate::history::Happened;
+use crate::history::RecordedEvent;
 
 /// Said by the panics that are planned, so that others are shown.
 pub(crate) const PLANNED_PANIC: &str = "a planned panic";
 
 /// A destination as one process calls it.
-pub(crate) struct SimulatedDestination(Arc<Process>);
+pub(crate) struct SimulatedDestination(Arc<SimulatedProcess>);
 
 /// Notes the end of a call, however it ends: a call that is dropped ends, too.
-struct Call<'a> {
+struct DestinationCall<'a> {
     simulation: &'a Simulation,
     key: &'a Key,
     number: u32,
     refused: bool,
 }
 
-impl Drop for Call<'_> {
+impl Drop for DestinationCall<'_> {
     fn drop(&mut self) {
-        self.simulation.note(Happened::Returned {
+        self.simulation.note(RecordedEvent::Returned {
             key: self.key.to_string(),
             call: self.number,
             refused: self.refused,
@@ -39,19 +39,19 @@ impl Drop for Call<'_> {
     }
 }
 
-impl Call<'_> {
+impl DestinationCall<'_> {
     /// The destination has the event now.
     fn accept(&self, event: &Event) {
         let signed = event.signed().map_or(&b""[..], |signed| &signed.body);
         let digest = digest_of(&[event.json(), signed].concat());
         let (key, call) = (self.key.to_string(), self.number);
         self.simulation
-            .note(Happened::Accepted { key, call, digest });
+            .note(RecordedEvent::Accepted { key, call, digest });
     }
 
     fn disturb(&self, fault: FaultKind) {
         let key = Some(self.key.to_string());
-        self.simulation.note(Happened::Disturbed {
+        self.simulation.note(RecordedEvent::Disturbed {
             key,
             fault: fault.as_str(),
         });
@@ -66,11 +66,11 @@ impl Destination for SimulatedDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let (process, simulation) = (&self.0, &self.0.simulation);
         let number = simulation.number();
-        simulation.note(Happened::Delivering {
+        simulation.note(RecordedEvent::Delivering {
             key: key.to_string(),
             call: number,
         });
-        let mut call = Call {
+        let mut call = DestinationCall {
             simulation,
             key,
             number,
@@ -122,7 +122,7 @@ impl Destination for SimulatedDestination {
 
 /// The worker of a process.
 pub(crate) fn start_worker(
-    process: &Arc<Process>,
+    process: &Arc<SimulatedProcess>,
 ) -> Arc<DeliveryWorker<SimulatedInbox, SimulatedDestination>> {
     let retention = RetentionPolicy {
         retention: process.simulation.plan.retention(),
@@ -138,9 +138,9 @@ pub(crate) fn start_worker(
 /// Sweeps for ever, once a minute while something is due.
 pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
     let minute = Duration::from_secs(60);
-    let mut random = Random::of(simulation.plan.seed, 0x200 + number);
-    let mut process = Process::start(&simulation, 0);
-    let mut sweeper = Sweeper::new(start_worker(&process));
+    let mut random = SplitMix64::of(simulation.plan.seed, 0x200 + number);
+    let mut process = SimulatedProcess::start(&simulation, 0);
+    let mut sweeper = SweepRunner::new(start_worker(&process));
     let mut idle = minute;
     loop {
         match simulation.time_until_due() {
@@ -164,14 +164,14 @@ pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
             _ => minute,
         };
         if swept.is_none() || random.is(50) {
-            process = Process::start(&simulation, process.skew());
-            sweeper = Sweeper::new(start_worker(&process));
+            process = SimulatedProcess::start(&simulation, process.skew());
+            sweeper = SweepRunner::new(start_worker(&process));
         }
     }
 }
 
 /// Sets the clock of a process now and then, if clocks are wrong in this run.
-fn set_clock(process: &Process, random: &mut Random) {
+fn set_clock(process: &SimulatedProcess, random: &mut SplitMix64) {
     let is_due = random.is(200);
     if is_due
         && !process.simulation.is_calm()

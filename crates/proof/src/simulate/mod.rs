@@ -35,14 +35,14 @@ use std::{
 };
 
 use crate::{
-    arguments::Arguments,
+    arguments::CommandArguments,
     checker::{Violation, check},
-    history::{Happened, History},
+    history::{History, RecordedEvent},
 };
 use delivery::PLANNED_PANIC;
 use one_history::run;
-use plan::Plan;
-pub(crate) use random::Random;
+use plan::HistoryPlan;
+pub(crate) use random::SplitMix64;
 
 /// How many violations end a run.
 const MAX_VIOLATIONS: usize = 5;
@@ -53,31 +53,31 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// What many histories did.
 #[derive(Default)]
-struct Totals {
+struct SimulationTotals {
     histories: u64,
     moments: u64,
     virtual_millis: i64,
     counts: BTreeMap<&'static str, u64>,
-    violated: Vec<(Plan, Violation)>,
+    violated: Vec<(HistoryPlan, Violation)>,
 }
 
-impl Totals {
-    fn add(&mut self, plan: &Plan, history: &History) {
+impl SimulationTotals {
+    fn add(&mut self, plan: &HistoryPlan, history: &History) {
         self.histories += 1;
         self.moments += history.moments.len() as u64;
         self.virtual_millis += history.moments.last().map_or(0, |moment| moment.at);
         for moment in &history.moments {
             let what = match &moment.what {
-                Happened::Posted { .. } => "requests",
-                Happened::Stored { .. } => "rows",
-                Happened::Claimed { .. } => "attempts",
-                Happened::Accepted { .. } => "deliveries",
-                Happened::Replayed { .. } | Happened::Discarded { .. } => "decisions",
-                Happened::StreamAnswered { .. } => "batches",
-                Happened::PullAcknowledged { .. } => "acknowledgements",
-                Happened::Expired { .. } => "expiries",
-                Happened::ClockSet { .. } => "fault clock-jump",
-                Happened::Disturbed { fault, .. } => fault_name(fault),
+                RecordedEvent::Posted { .. } => "requests",
+                RecordedEvent::Stored { .. } => "rows",
+                RecordedEvent::Claimed { .. } => "attempts",
+                RecordedEvent::Accepted { .. } => "deliveries",
+                RecordedEvent::Replayed { .. } | RecordedEvent::Discarded { .. } => "decisions",
+                RecordedEvent::StreamAnswered { .. } => "batches",
+                RecordedEvent::PullAcknowledged { .. } => "acknowledgements",
+                RecordedEvent::Expired { .. } => "expiries",
+                RecordedEvent::ClockSet { .. } => "fault clock-jump",
+                RecordedEvent::Disturbed { fault, .. } => fault_name(fault),
                 _ => continue,
             };
             *self.counts.entry(what).or_default() += 1;
@@ -133,7 +133,7 @@ fn fault_name(fault: &'static str) -> &'static str {
 }
 
 /// `proof simulate`.
-pub(crate) fn command(arguments: &Arguments) -> Result<bool, String> {
+pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     arguments.only(&["histories", "seed", "threads", "first"])?;
     let histories: u64 = arguments.number("histories", 10_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
@@ -166,21 +166,21 @@ fn judge(history: &History) -> (u64, Vec<Violation>) {
     (lines, violations.collect())
 }
 
-fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> Totals {
+fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> SimulationTotals {
     leaks::watch();
-    let (next, all) = (AtomicU64::new(0), Mutex::new(Totals::default()));
+    let (next, all) = (AtomicU64::new(0), Mutex::new(SimulationTotals::default()));
     let violated = AtomicU64::new(0);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut totals = Totals::default();
+                let mut totals = SimulationTotals::default();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let is_enough = violated.load(Ordering::Relaxed) >= most as u64;
                     if number >= histories || is_enough {
                         break;
                     }
-                    let plan = Plan::of(seed, number);
+                    let plan = HistoryPlan::of(seed, number);
                     let before = totals.violated.len();
                     totals.add(&plan, &run(&plan));
                     violated.fetch_add((totals.violated.len() - before) as u64, Ordering::Relaxed);
@@ -195,7 +195,7 @@ fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> Totals {
 }
 
 /// The smallest plan that still breaks the same rule, as far as steps one at a time lead there.
-fn shrink(plan: Plan, violation: Violation) -> (Plan, Violation) {
+fn shrink(plan: HistoryPlan, violation: Violation) -> (HistoryPlan, Violation) {
     let (mut plan, mut violation) = (plan, violation);
     'smaller: loop {
         for smaller in plan.smaller() {
@@ -210,8 +210,8 @@ fn shrink(plan: Plan, violation: Violation) -> (Plan, Violation) {
 }
 
 /// `proof replay`.
-pub(crate) fn replay(arguments: &Arguments) -> Result<bool, String> {
-    let plan: Plan = arguments.line().parse()?;
+pub(crate) fn replay(arguments: &CommandArguments) -> Result<bool, String> {
+    let plan: HistoryPlan = arguments.line().parse()?;
     hide_planned_panics();
     leaks::watch();
     let history = run(&plan);

@@ -11,22 +11,22 @@ use tokio::{runtime::Builder, task::JoinSet};
 use super::{
     delivery::sweep,
     person,
-    plan::{FaultKind, Plan},
-    process::Process,
-    receivers::Front,
+    plan::{FaultKind, HistoryPlan},
+    process::SimulatedProcess,
+    receivers::ReceiverFront,
     reconciler::{compare_payments, empty_boxes, is_waiting, open, run_once},
-    senders::{Network, messages, rotate},
+    senders::{SenderNetwork, messages, rotate},
     simulation::{Simulation, lock},
     stream::read_shard,
     table::state_of,
 };
-use crate::history::{Happened, History};
+use crate::history::{History, RecordedEvent};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// Runs the history of a plan, alone on this thread.
-pub(crate) fn run(plan: &Plan) -> History {
+pub(crate) fn run(plan: &HistoryPlan) -> History {
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -36,11 +36,11 @@ pub(crate) fn run(plan: &Plan) -> History {
         .block_on(run_in_runtime(plan.clone()))
 }
 
-async fn run_in_runtime(plan: Plan) -> History {
+async fn run_in_runtime(plan: HistoryPlan) -> History {
     let simulation = Arc::new(Simulation::new(plan));
     open(&simulation);
-    let network = Arc::new(Network {
-        front: Front::new(&simulation),
+    let network = Arc::new(SenderNetwork {
+        front: ReceiverFront::new(&simulation),
         simulation: Arc::clone(&simulation),
         seen: Default::default(),
     });
@@ -58,7 +58,7 @@ async fn run_in_runtime(plan: Plan) -> History {
 /// Starts every part, and returns the senders, which end.
 fn begin(
     simulation: &Arc<Simulation>,
-    network: &Arc<Network>,
+    network: &Arc<SenderNetwork>,
     others: &mut JoinSet<()>,
 ) -> JoinSet<()> {
     let mut senders = JoinSet::new();
@@ -109,7 +109,7 @@ async fn drain(simulation: &Arc<Simulation>, mut senders: JoinSet<()>) {
         while senders.join_next().await.is_some() {}
     });
     if longest.await.is_err() {
-        simulation.note(Happened::Stuck {
+        simulation.note(RecordedEvent::Stuck {
             what: "a sender".to_owned(),
         });
     }
@@ -128,18 +128,18 @@ async fn no_open_rows(simulation: &Simulation) {
 }
 
 /// Reconciles until nothing is missing, and lets everything expire, once.
-async fn settle(simulation: &Arc<Simulation>, network: &Arc<Network>) {
+async fn settle(simulation: &Arc<Simulation>, network: &Arc<SenderNetwork>) {
     for _ in 0..20 {
         if !is_waiting(simulation) {
             break;
         }
-        run_once(&Process::start(simulation, 0), Sender::Hmrc).await;
+        run_once(&SimulatedProcess::start(simulation, 0), Sender::Hmrc).await;
         tokio::time::sleep(5 * MINUTE).await;
     }
     if simulation.plan.payments > 0 {
         for wait in [4 * HOUR, 4 * HOUR, 48 * HOUR] {
             tokio::time::sleep(wait).await;
-            run_once(&Process::start(simulation, 0), Sender::GovukPay).await;
+            run_once(&SimulatedProcess::start(simulation, 0), Sender::GovukPay).await;
         }
     }
     no_open_rows(simulation).await;
@@ -152,7 +152,7 @@ async fn settle(simulation: &Arc<Simulation>, network: &Arc<Network>) {
     if is_waiting(simulation) {
         let acknowledged = lock(&simulation.acknowledged);
         for (id, _) in acknowledged.iter().filter(|(_, is)| !**is) {
-            simulation.note(Happened::Unacknowledged {
+            simulation.note(RecordedEvent::Unacknowledged {
                 source: "hmrc".to_owned(),
                 id: id.clone(),
             });
@@ -166,7 +166,7 @@ fn note_what_is_left(simulation: &Simulation) {
             .body
             .as_ref()
             .map(|body| super::content::digest_of(body));
-        simulation.note(Happened::Left {
+        simulation.note(RecordedEvent::Left {
             key: row.key.to_string(),
             state: state_of(&row),
             digest,

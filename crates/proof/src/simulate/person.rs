@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use pillarbox::inbox::{DiscardRequest, Discarded, OperatorInbox, Replayed};
+use pillarbox::inbox::{DiscardOutcome, DiscardRequest, OperatorInbox, ReplayOutcome};
 
-use super::{random::Random, simulation::Simulation, table::state_of};
-use crate::history::Happened;
+use super::{random::SplitMix64, simulation::Simulation, table::state_of};
+use crate::history::RecordedEvent;
 
 /// Replays and discards some rows, at any time.
 pub(crate) async fn decide(simulation: Arc<Simulation>) {
-    let mut random = Random::of(simulation.plan.seed, 7);
+    let mut random = SplitMix64::of(simulation.plan.seed, 7);
     for _ in 0..random.between(1, 6) {
         tokio::time::sleep(Duration::from_millis(
             random.below(simulation.plan.span * 500),
@@ -24,8 +24,8 @@ pub(crate) async fn decide(simulation: Arc<Simulation>) {
         let (now, key) = (simulation.now(), row.key.to_string());
         if random.is(700) {
             let replayed = simulation.table.replay(&row.key, now).now_or_never();
-            if matches!(replayed, Some(Ok(Replayed::Done))) {
-                simulation.note(Happened::Replayed { key });
+            if matches!(replayed, Some(Ok(ReplayOutcome::Done))) {
+                simulation.note(RecordedEvent::Replayed { key });
                 simulation.changed.notify_waiters();
             }
         } else {
@@ -35,8 +35,8 @@ pub(crate) async fn decide(simulation: Arc<Simulation>) {
                 expires_at: now.plus(simulation.plan.retention()),
             };
             let discarded = simulation.table.discard(&row.key, &request).now_or_never();
-            if matches!(discarded, Some(Ok(Discarded::Done))) {
-                simulation.note(Happened::Discarded { key });
+            if matches!(discarded, Some(Ok(DiscardOutcome::Done))) {
+                simulation.note(RecordedEvent::Discarded { key });
             }
         }
     }
@@ -45,7 +45,7 @@ pub(crate) async fn decide(simulation: Arc<Simulation>) {
 /// Removes what has expired.
 pub(crate) fn expire(simulation: &Simulation) {
     for row in simulation.table.expire(simulation.now()) {
-        simulation.note(Happened::Expired {
+        simulation.note(RecordedEvent::Expired {
             key: row.key.to_string(),
             state: state_of(&row),
         });

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::random::Random;
+use super::random::SplitMix64;
 
 macro_rules! faults {
     ($($(#[doc = $text:literal])+ $name:ident = $word:literal,)+) => {
@@ -107,7 +107,7 @@ pub(crate) const BURST: u64 = 4;
 
 /// The numbers of one history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct HistoryPlan {
     pub(crate) seed: u64,
     /// Payments, each with one to four webhooks.
     pub(crate) payments: u64,
@@ -129,11 +129,11 @@ pub(crate) struct Plan {
     pub(crate) faults: FaultSet,
 }
 
-impl Plan {
+impl HistoryPlan {
     /// The history number `number` of a run.
     pub(crate) fn of(run: u64, number: u64) -> Self {
-        let seed = Random::of(run, number).next();
-        let mut random = Random::of(seed, 1);
+        let seed = SplitMix64::of(run, number).next();
+        let mut random = SplitMix64::of(seed, 1);
         let minute = 60;
         let day = 24 * 60 * minute;
         let span = match random.below(100) {
@@ -218,7 +218,7 @@ impl Plan {
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for HistoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             seed,
@@ -243,7 +243,7 @@ impl fmt::Display for Plan {
     }
 }
 
-impl FromStr for Plan {
+impl FromStr for HistoryPlan {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
@@ -301,16 +301,16 @@ mod tests {
     #[test]
     fn a_plan_reads_back_from_its_line() {
         for number in 0..200 {
-            let plan = Plan::of(7, number);
+            let plan = HistoryPlan::of(7, number);
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }
-        assert!("seed=1 faults=nonsense".parse::<Plan>().is_err());
-        assert!("seed".parse::<Plan>().is_err());
+        assert!("seed=1 faults=nonsense".parse::<HistoryPlan>().is_err());
+        assert!("seed".parse::<HistoryPlan>().is_err());
     }
 
     #[test]
     fn smaller_plans_are_smaller_and_end() {
-        let mut plan = Plan::of(7, 3);
+        let mut plan = HistoryPlan::of(7, 3);
         let mut steps = 0;
         while let Some(smaller) = plan.smaller().into_iter().next() {
             assert_ne!(smaller, plan);

@@ -14,25 +14,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     plan::FaultKind,
-    random::{Random, SharedRandom},
+    random::{SharedRandom, SplitMix64},
     simulation::Simulation,
 };
-use crate::history::Happened;
+use crate::history::RecordedEvent;
 
 /// A process of the product: a replica, an environment of a function.
-pub(crate) struct Process {
+pub(crate) struct SimulatedProcess {
     pub(crate) simulation: Arc<Simulation>,
     pub(crate) random: SharedRandom,
     skew: AtomicI64,
     ended: CancellationToken,
 }
 
-impl Process {
+impl SimulatedProcess {
     pub(crate) fn start(simulation: &Arc<Simulation>, skew: i64) -> Arc<Self> {
         let part = 0x1000 + u64::from(simulation.number());
         Arc::new(Self {
             simulation: Arc::clone(simulation),
-            random: SharedRandom::new(Random::of(simulation.plan.seed, part)),
+            random: SharedRandom::new(SplitMix64::of(simulation.plan.seed, part)),
             skew: AtomicI64::new(skew),
             ended: CancellationToken::new(),
         })
@@ -54,7 +54,7 @@ impl Process {
     /// Ends the process, here.
     pub(crate) async fn crash(&self) -> ! {
         // What was under way may be under way for any row.
-        self.simulation.note(Happened::Disturbed {
+        self.simulation.note(RecordedEvent::Disturbed {
             key: None,
             fault: FaultKind::Crash.as_str(),
         });
@@ -68,7 +68,7 @@ impl Process {
         let before = self.skew.swap(skew, Ordering::Relaxed);
         if before != skew {
             self.simulation
-                .note(Happened::ClockSet { by: skew - before });
+                .note(RecordedEvent::ClockSet { by: skew - before });
         }
     }
 
@@ -95,18 +95,18 @@ impl Process {
     }
 }
 
-impl Clock for Process {
+impl Clock for SimulatedProcess {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.simulation.now().as_millis() + self.skew())
     }
 
     fn random(&self) -> u64 {
-        self.random.draw(Random::next)
+        self.random.draw(SplitMix64::next)
     }
 }
 
 /// The senders draw from the process, too, when it calls their APIs.
-impl sender_simulator::Clock for Process {
+impl sender_simulator::Clock for SimulatedProcess {
     fn now(&self) -> sender_simulator::Timestamp {
         sender_time(self.simulation.now())
     }

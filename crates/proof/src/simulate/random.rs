@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// SplitMix64: small, fast, and good enough to choose faults.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct SplitMix64(u64);
 
-impl Random {
+impl SplitMix64 {
     /// An independent stream for another part of the run, so that a change in one part leaves the
     /// others as they are.
     pub(crate) fn of(seed: u64, part: u64) -> Self {
@@ -45,14 +45,14 @@ impl Random {
 
 /// The same, shared by the tasks of one process.
 #[derive(Debug)]
-pub(crate) struct SharedRandom(Mutex<Random>);
+pub(crate) struct SharedRandom(Mutex<SplitMix64>);
 
 impl SharedRandom {
-    pub(crate) fn new(random: Random) -> Self {
+    pub(crate) fn new(random: SplitMix64) -> Self {
         Self(Mutex::new(random))
     }
 
-    pub(crate) fn draw<T>(&self, with: impl FnOnce(&mut Random) -> T) -> T {
+    pub(crate) fn draw<T>(&self, with: impl FnOnce(&mut SplitMix64) -> T) -> T {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -19,8 +19,8 @@ use sender_simulator::Sender;
 
 use super::{
     plan::FaultKind,
-    process::Process,
-    random::Random,
+    process::SimulatedProcess,
+    random::SplitMix64,
     simulation::{Simulation, lock},
     table::SimulatedInbox,
 };
@@ -101,16 +101,16 @@ pub(crate) fn source_with(sender: Sender, kept: RangeInclusive<u64>) -> Source {
 }
 
 /// One receiver, and its process.
-pub(crate) struct Environment {
-    pub(crate) process: Arc<Process>,
+pub(crate) struct ReceiverProcess {
+    pub(crate) process: Arc<SimulatedProcess>,
     receiver: Receiver<SimulatedInbox>,
     /// The secrets it was started with.
     installed: [u64; 2],
 }
 
-impl Environment {
+impl ReceiverProcess {
     fn start(simulation: &Arc<Simulation>, skew: i64) -> Arc<Self> {
-        let process = Process::start(simulation, skew);
+        let process = SimulatedProcess::start(simulation, skew);
         let keyring = Keyring::fixed(Sender::ALL.map(|sender| configured(simulation, sender)));
         let receiver = Receiver::new(
             keyring,
@@ -145,15 +145,15 @@ fn installed(simulation: &Simulation) -> [u64; 2] {
 }
 
 /// The receivers behind one address.
-pub(crate) struct Front {
+pub(crate) struct ReceiverFront {
     simulation: Arc<Simulation>,
-    environments: Mutex<Vec<Arc<Environment>>>,
+    environments: Mutex<Vec<Arc<ReceiverProcess>>>,
 }
 
-impl Front {
+impl ReceiverFront {
     pub(crate) fn new(simulation: &Arc<Simulation>) -> Self {
         let environments =
-            (0..simulation.plan.receivers).map(|_| Environment::start(simulation, 0));
+            (0..simulation.plan.receivers).map(|_| ReceiverProcess::start(simulation, 0));
         Self {
             simulation: Arc::clone(simulation),
             environments: Mutex::new(environments.collect()),
@@ -161,14 +161,14 @@ impl Front {
     }
 
     /// One of them, started again if it has ended, or if it knows old secrets only.
-    pub(crate) fn choose(&self, random: &mut Random) -> Arc<Environment> {
+    pub(crate) fn choose(&self, random: &mut SplitMix64) -> Arc<ReceiverProcess> {
         let simulation = &self.simulation;
         let index = usize::try_from(random.below(simulation.plan.receivers)).unwrap_or(0);
         let mut environments = lock(&self.environments);
         let environment = &mut environments[index];
         let is_old = environment.installed != installed(simulation);
         if environment.process.has_ended() || is_old {
-            *environment = Environment::start(simulation, environment.process.skew());
+            *environment = ReceiverProcess::start(simulation, environment.process.skew());
         }
         let may_jump = !simulation.is_calm() && simulation.plan.faults.has(FaultKind::ClockJump);
         if may_jump && random.is(100) {

@@ -22,8 +22,8 @@ use url::Url;
 use super::{
     api::SimulatedTransport,
     plan::FaultKind,
-    process::Process,
-    random::Random,
+    process::SimulatedProcess,
+    random::SplitMix64,
     senders::PAY_API_KEY,
     simulation::{Simulation, lock},
     table::SimulatedInbox,
@@ -82,7 +82,7 @@ pub(crate) fn access(sender: Sender) -> (SourceName, SenderAccess) {
 }
 
 /// One run in `process`; `None` if the process ended before.
-pub(crate) async fn run_once(process: &Arc<Process>, sender: Sender) -> Option<RunEnd> {
+pub(crate) async fn run_once(process: &Arc<SimulatedProcess>, sender: Sender) -> Option<RunEnd> {
     let (source, access) = access(sender);
     let inbox = SimulatedInbox(Arc::clone(process));
     let transport = SimulatedTransport(Arc::clone(process));
@@ -114,7 +114,7 @@ pub(crate) fn is_waiting(simulation: &Simulation) -> bool {
 
 /// Empties HMRC's box every few minutes, while something is in it; two runs meet at times.
 pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
-    let mut random = Random::of(simulation.plan.seed, 0x400 + number);
+    let mut random = SplitMix64::of(simulation.plan.seed, 0x400 + number);
     loop {
         tokio::time::sleep(Duration::from_millis(random.between(20_000, 20 * 60_000))).await;
         if simulation.is_calm() {
@@ -122,7 +122,7 @@ pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
         }
         if is_waiting(&simulation) {
             let skewed = simulation.plan.faults.has(FaultKind::ClockJump) && random.is(300);
-            let process = Process::start(&simulation, 0);
+            let process = SimulatedProcess::start(&simulation, 0);
             if skewed {
                 let hour = 60 * 60 * 1000;
                 process.set_clock(
@@ -136,7 +136,7 @@ pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
 
 /// Compares Pay's payments every hour or so.
 pub(crate) async fn compare_payments(simulation: Arc<Simulation>) {
-    let mut random = Random::of(simulation.plan.seed, 6);
+    let mut random = SplitMix64::of(simulation.plan.seed, 6);
     loop {
         tokio::time::sleep(Duration::from_millis(
             random.between(3_600_000, 6 * 3_600_000),
@@ -145,6 +145,6 @@ pub(crate) async fn compare_payments(simulation: Arc<Simulation>) {
         if simulation.is_calm() {
             return;
         }
-        run_once(&Process::start(&simulation, 0), Sender::GovukPay).await;
+        run_once(&SimulatedProcess::start(&simulation, 0), Sender::GovukPay).await;
     }
 }

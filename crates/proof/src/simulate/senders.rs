@@ -11,7 +11,7 @@ use sender_simulator::{
     DeliveryAttempt, ExchangeOutcome, MessageBody, NextAction, Sender,
     apis::{
         pay_api::{PaymentLifecycle, SimulatedPayment},
-        ppns::{BoxNotification, NotificationStatus},
+        ppns::{BoxNotification, BoxNotificationStatus},
     },
     decide,
     hmrc::{HmrcMessage, SAMPLE_BOX},
@@ -21,12 +21,12 @@ use sender_simulator::{
 use super::{
     content::{content_of, digest_of},
     plan::{BURST, FaultKind},
-    process::{Process, sender_time},
-    random::Random,
-    receivers::{Environment, Front, SimulatedRequest, index_of, secret_of},
+    process::{SimulatedProcess, sender_time},
+    random::SplitMix64,
+    receivers::{ReceiverFront, ReceiverProcess, SimulatedRequest, index_of, secret_of},
     simulation::{Simulation, lock},
 };
-use crate::history::{Genuineness, Happened};
+use crate::history::{BodyGenuineness, RecordedEvent};
 
 /// The API key of the account.
 pub(crate) const PAY_API_KEY: &str = "api_test_simulated_0123456789";
@@ -58,8 +58,8 @@ const LIFECYCLES: [PaymentLifecycle; 6] = [
 
 /// Every message of a run, made before it begins.
 pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
-    let clock = Process::start(simulation, 0);
-    let mut random = Random::of(simulation.plan.seed, 2);
+    let clock = SimulatedProcess::start(simulation, 0);
+    let mut random = SplitMix64::of(simulation.plan.seed, 2);
     let mut messages = Vec::new();
     for _ in 0..simulation.plan.payments {
         let lifecycle = random
@@ -101,7 +101,7 @@ pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
             at,
         });
         let id = notification.id.clone();
-        lock(&simulation.boxes).add(notification.with_status(NotificationStatus::Acknowledged));
+        lock(&simulation.boxes).add(notification.with_status(BoxNotificationStatus::Acknowledged));
         lock(&simulation.acknowledged).insert(id, false);
     }
     let twins: Vec<_> = messages
@@ -111,7 +111,7 @@ pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
         .collect();
     messages.extend(twins);
     for message in &messages {
-        simulation.note(Happened::Created {
+        simulation.note(RecordedEvent::Created {
             source: source_of(message.sender).to_owned(),
             id: message.body.id.clone(),
             payment: message.payment.clone(),
@@ -149,8 +149,8 @@ impl OutgoingMessage {
         }
     }
 
-    fn ended(&self, acknowledged: bool) -> Happened {
-        Happened::Ended {
+    fn ended(&self, acknowledged: bool) -> RecordedEvent {
+        RecordedEvent::Ended {
             source: source_of(self.sender).to_owned(),
             id: self.body.id.clone(),
             acknowledged,
@@ -162,23 +162,23 @@ impl OutgoingMessage {
 pub(crate) type SeenRequests = Mutex<Vec<(SimulatedRequest, String)>>;
 
 /// The way to the receivers.
-pub(crate) struct Network {
+pub(crate) struct SenderNetwork {
     pub(crate) simulation: Arc<Simulation>,
-    pub(crate) front: Front,
+    pub(crate) front: ReceiverFront,
     pub(crate) seen: SeenRequests,
 }
 
-impl Network {
+impl SenderNetwork {
     /// Posts a request to a receiver, notes what is seen, and returns the status, if there is one.
     async fn post(
         &self,
-        environment: &Environment,
+        environment: &ReceiverProcess,
         request: SimulatedRequest,
         id: &str,
-        genuine: Genuineness,
+        genuine: BodyGenuineness,
     ) -> Option<u16> {
         let (simulation, post) = (&self.simulation, self.simulation.number());
-        simulation.note(Happened::Posted {
+        simulation.note(RecordedEvent::Posted {
             post,
             source: source_of(request.sender).to_owned(),
             id: id.to_owned(),
@@ -188,7 +188,7 @@ impl Network {
         });
         let began = tokio::time::Instant::now();
         let status = environment.receive(request).await?;
-        simulation.note(Happened::Answered {
+        simulation.note(RecordedEvent::Answered {
             post,
             status,
             took: began.elapsed(),
@@ -199,7 +199,7 @@ impl Network {
     /// Sends one message until its sender ends.
     pub(crate) async fn send(self: Arc<Self>, message: OutgoingMessage, number: u64) {
         let simulation = Arc::clone(&self.simulation);
-        let mut random = Random::of(simulation.plan.seed, 0x300 + number);
+        let mut random = SplitMix64::of(simulation.plan.seed, 0x300 + number);
         tokio::time::sleep(message.at).await;
         let (sender, id) = (message.sender, message.body.id.clone());
         let set_status = |status| {
@@ -207,13 +207,13 @@ impl Network {
                 lock(&simulation.boxes).set_status(&id, status);
             }
         };
-        set_status(NotificationStatus::Pending);
+        set_status(BoxNotificationStatus::Pending);
         if random.is(simulation.plan.unpushed) {
             // The callback URL is not set, or the webhook is switched off.
             tokio::time::sleep(Duration::from_secs(6 * 60 * 60)).await;
             let is_acknowledged = lock(&simulation.acknowledged).get(&id) == Some(&true);
             if !is_acknowledged {
-                set_status(NotificationStatus::Failed);
+                set_status(BoxNotificationStatus::Failed);
             }
             return simulation.note(message.ended(is_acknowledged));
         }
@@ -229,7 +229,7 @@ impl Network {
             let next = decide(sender, outcome, attempt).next;
             match next {
                 NextAction::Acknowledged => {
-                    set_status(NotificationStatus::Acknowledged);
+                    set_status(BoxNotificationStatus::Acknowledged);
                     if sender == Sender::Hmrc {
                         lock(&simulation.acknowledged).insert(id.clone(), true);
                     }
@@ -241,13 +241,13 @@ impl Network {
                 }
                 NextAction::GiveUp => {
                     if lock(&simulation.acknowledged).get(&id) == Some(&false) {
-                        set_status(NotificationStatus::Failed);
+                        set_status(BoxNotificationStatus::Failed);
                     }
                     return simulation.note(message.ended(false));
                 }
                 NextAction::FollowWithoutBody | NextAction::FollowWhole => {
                     let what = format!("a redirect of {id}");
-                    return simulation.note(Happened::Stuck { what });
+                    return simulation.note(RecordedEvent::Stuck { what });
                 }
             }
             attempt = attempt.following(next).unwrap_or(attempt);
@@ -258,10 +258,10 @@ impl Network {
     async fn exchange(
         self: &Arc<Self>,
         message: &OutgoingMessage,
-        random: &mut Random,
+        random: &mut SplitMix64,
     ) -> ExchangeOutcome {
         let (simulation, sender) = (&self.simulation, message.sender);
-        let meets = |kind, random: &mut Random| {
+        let meets = |kind, random: &mut SplitMix64| {
             !simulation.is_calm()
                 && simulation.plan.faults.has(kind)
                 && random.is(2 * simulation.plan.rate)
@@ -275,9 +275,9 @@ impl Network {
         let environment = self.front.choose(random);
         let genuine = if environment.knows(sender, signed_with) {
             lock(&self.seen).push((request.clone(), message.body.id.clone()));
-            Genuineness::Proven
+            BodyGenuineness::Proven
         } else {
-            Genuineness::Unknown
+            BodyGenuineness::Unknown
         };
         if meets(FaultKind::RequestRepeated, random) {
             let (network, copy) = (Arc::clone(self), request.clone());
@@ -308,7 +308,7 @@ impl Network {
     /// Posts what a stranger can: forgeries, and again what the senders once posted.
     pub(crate) async fn attack(self: Arc<Self>) {
         let simulation = Arc::clone(&self.simulation);
-        let mut random = Random::of(simulation.plan.seed, 3);
+        let mut random = SplitMix64::of(simulation.plan.seed, 3);
         for _ in 0..random.between(1, 6) {
             let wait = random.below(simulation.plan.span * 1000);
             tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -321,30 +321,30 @@ impl Network {
             let environment = self.front.choose(&mut random);
             if random.is(300) {
                 // A replay of a request that was genuine: one whose secret is gone is not.
-                self.post(&environment, request.clone(), id, Genuineness::Unknown)
+                self.post(&environment, request.clone(), id, BodyGenuineness::Unknown)
                     .await;
                 continue;
             }
             let forged = forge(request, &mut random);
-            self.post(&environment, forged, id, Genuineness::Forged)
+            self.post(&environment, forged, id, BodyGenuineness::Forged)
                 .await;
         }
     }
 
     /// Posts once more what was captured at the beginning, long after its row has expired.
     pub(crate) async fn replay_captured(&self) {
-        let mut random = Random::of(self.simulation.plan.seed, 4);
+        let mut random = SplitMix64::of(self.simulation.plan.seed, 4);
         let seen = lock(&self.seen).clone();
         for (request, id) in seen.iter().take(2) {
             let environment = self.front.choose(&mut random);
-            self.post(&environment, request.clone(), id, Genuineness::Unknown)
+            self.post(&environment, request.clone(), id, BodyGenuineness::Unknown)
                 .await;
         }
     }
 }
 
 /// A request that its sender did not sign.
-fn forge(request: &SimulatedRequest, random: &mut Random) -> SimulatedRequest {
+fn forge(request: &SimulatedRequest, random: &mut SplitMix64) -> SimulatedRequest {
     let mut forged = request.clone();
     let genuine = request.signatures.first().cloned().unwrap_or_default();
     let other = signature::sign(request.sender, "a secret of a stranger", &request.body);
@@ -373,7 +373,7 @@ fn forge(request: &SimulatedRequest, random: &mut Random) -> SimulatedRequest {
 
 /// Replaces the secret of a sender: it signs with the new one, and it is installed.
 pub(crate) async fn rotate(simulation: Arc<Simulation>) {
-    let mut random = Random::of(simulation.plan.seed, 5);
+    let mut random = SplitMix64::of(simulation.plan.seed, 5);
     let index = usize::from(random.is(500));
     let half = simulation.plan.span * 500;
     tokio::time::sleep(Duration::from_millis(random.below(half))).await;

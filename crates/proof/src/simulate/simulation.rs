@@ -16,15 +16,15 @@ use pillarbox::{
 use sender_simulator::apis::{pay_api::PayAccounts, ppns::PpnsBoxes};
 use tokio::{sync::Notify, time::Instant};
 
-use super::{plan::Plan, stream::StreamShards};
-use crate::history::{Happened, History};
+use super::{plan::HistoryPlan, stream::StreamShards};
+use crate::history::{History, RecordedEvent};
 
 /// When every run begins: 2026-03-02T10:15:31.480Z.
 pub(crate) const BEGINNING: i64 = 1_772_446_531_480;
 
 /// One run.
 pub(crate) struct Simulation {
-    pub(crate) plan: Plan,
+    pub(crate) plan: HistoryPlan,
     /// The model table.
     pub(crate) table: MemoryInbox,
     /// Notified when a row is stored or set back.
@@ -51,7 +51,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Simulation {
-    pub(crate) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: HistoryPlan) -> Self {
         let history = History {
             retention: Some(plan.retention()),
             is_reconciled: true,
@@ -84,7 +84,7 @@ impl Simulation {
         Timestamp::from_millis(BEGINNING + self.elapsed())
     }
 
-    pub(crate) fn note(&self, what: Happened) {
+    pub(crate) fn note(&self, what: RecordedEvent) {
         let at = self.elapsed();
         lock(&self.history).push(at, what);
     }
@@ -96,7 +96,7 @@ impl Simulation {
     /// Ends the faults.
     pub(crate) fn calm(&self) {
         self.is_calm.store(true, Ordering::Relaxed);
-        self.note(Happened::Calmed);
+        self.note(RecordedEvent::Calmed);
         self.changed.notify_waiters();
     }
 

@@ -13,11 +13,11 @@ use pillarbox::{
 use super::{
     delivery::start_worker,
     plan::FaultKind,
-    process::Process,
-    random::Random,
+    process::SimulatedProcess,
+    random::SplitMix64,
     simulation::{Simulation, lock},
 };
-use crate::history::Happened;
+use crate::history::RecordedEvent;
 
 const SHARDS: usize = 2;
 /// The records of a batch, at most.
@@ -30,12 +30,12 @@ const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// The records that were not read yet.
 #[derive(Default)]
 pub(crate) struct StreamShards {
-    shards: [Vec<StreamRecord>; SHARDS],
+    shards: [Vec<SimulatedStreamRecord>; SHARDS],
     written: u64,
 }
 
 #[derive(Clone)]
-struct StreamRecord {
+struct SimulatedStreamRecord {
     sequence: u64,
     key: Key,
     at: i64,
@@ -48,29 +48,29 @@ impl StreamShards {
         let shard = usize::from(key.shard(2)) % SHARDS;
         // Of very different lengths, since they are compared as numbers.
         let sequence = self.written * self.written * 7;
-        self.shards[shard].push(StreamRecord {
+        self.shards[shard].push(SimulatedStreamRecord {
             sequence,
             key: key.clone(),
             at,
         });
     }
 
-    fn take(&mut self, shard: usize) -> Vec<StreamRecord> {
+    fn take(&mut self, shard: usize) -> Vec<SimulatedStreamRecord> {
         std::mem::take(&mut self.shards[shard])
     }
 }
 
 /// Reads one shard for ever.
 pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
-    let mut random = Random::of(simulation.plan.seed, 0x100 + shard as u64);
-    let mut process = Process::start(&simulation, 0);
+    let mut random = SplitMix64::of(simulation.plan.seed, 0x100 + shard as u64);
+    let mut process = SimulatedProcess::start(&simulation, 0);
     loop {
         let mut records = lock(&simulation.stream).take(shard);
         if records.is_empty() {
             simulation.changed.notified().await;
             continue;
         }
-        let meets = |kind, permille: u64, random: &mut Random| {
+        let meets = |kind, permille: u64, random: &mut SplitMix64| {
             !simulation.is_calm() && simulation.plan.faults.has(kind) && random.is(permille)
         };
         let mut wait = random.between(50, 900);
@@ -94,13 +94,13 @@ pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
 /// Invokes the function with a batch until it is done, or given up.
 async fn process_batch(
     simulation: &Arc<Simulation>,
-    process: &mut Arc<Process>,
-    batch: Vec<StreamRecord>,
+    process: &mut Arc<SimulatedProcess>,
+    batch: Vec<SimulatedStreamRecord>,
 ) {
     let mut waiting = vec![(batch, 0)];
     while let Some((batch, retries)) = waiting.pop() {
         if process.has_ended() {
-            *process = Process::start(simulation, 0);
+            *process = SimulatedProcess::start(simulation, 0);
         }
         match invoke(process, &batch).await {
             Some(BatchOutcome::Done) => {}
@@ -122,11 +122,14 @@ async fn process_batch(
     }
 }
 
-fn number(record: &StreamRecord) -> SequenceNumber {
+fn number(record: &SimulatedStreamRecord) -> SequenceNumber {
     SequenceNumber::parse(&record.sequence.to_string()).expect("a number is one")
 }
 
-async fn invoke(process: &Arc<Process>, batch: &[StreamRecord]) -> Option<BatchOutcome> {
+async fn invoke(
+    process: &Arc<SimulatedProcess>,
+    batch: &[SimulatedStreamRecord],
+) -> Option<BatchOutcome> {
     let worker: Arc<DeliveryWorker<_, _>> = start_worker(process);
     let records: Vec<BatchRecord> = batch
         .iter()
@@ -143,7 +146,11 @@ async fn invoke(process: &Arc<Process>, batch: &[StreamRecord]) -> Option<BatchO
 }
 
 /// Notes which rows of the answered part of the batch no attempt has touched.
-fn note_untouched(simulation: &Simulation, batch: &[StreamRecord], outcome: &BatchOutcome) {
+fn note_untouched(
+    simulation: &Simulation,
+    batch: &[SimulatedStreamRecord],
+    outcome: &BatchOutcome,
+) {
     let rows = simulation.table.rows();
     let untouched = batch
         .iter()
@@ -159,7 +166,7 @@ fn note_untouched(simulation: &Simulation, batch: &[StreamRecord], outcome: &Bat
             })
         });
     let untouched = untouched.map(|record| record.key.to_string()).collect();
-    simulation.note(Happened::StreamAnswered {
+    simulation.note(RecordedEvent::StreamAnswered {
         records: batch.len(),
         untouched,
     });

@@ -10,8 +10,8 @@ use pillarbox::{
     domain::{Key, SourceName, State, Timestamp},
     inbox::{
         CasOutcome, Claim, DeliveryInbox, EventClaim, Fence, InboxError, KvEntry, KvKey,
-        LedgerEntry, Mark, Marked, MemoryInbox, PendingEvent, PendingGauges, ReadInbox,
-        ReceiveInbox, ReconcileInbox, Recorded, Row, SourceFilter, SweepStatus,
+        LedgerEntry, Mark, MarkOutcome, MemoryInbox, PendingEvent, PendingGauges, ReadInbox,
+        ReceiveInbox, ReconcileInbox, RecordOutcome, Row, SourceFilter, SweepStatus,
     },
     senders::{Entry, EventName},
 };
@@ -19,16 +19,16 @@ use pillarbox::{
 use super::{
     content::content_of,
     plan::FaultKind,
-    process::Process,
+    process::SimulatedProcess,
     simulation::{BEGINNING, Simulation, lock},
 };
-use crate::history::{Happened, RowState};
+use crate::history::{RecordedEvent, RowState};
 
 /// How long the product's client waits for the table.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The inbox of one process.
-pub(crate) struct SimulatedInbox(pub(crate) Arc<Process>);
+pub(crate) struct SimulatedInbox(pub(crate) Arc<SimulatedProcess>);
 
 /// What goes wrong with one call.
 #[derive(Clone, Copy)]
@@ -111,7 +111,7 @@ impl SimulatedInbox {
             && fault.kind() != FaultKind::Crash
         {
             let key = key.map(|key| key.as_str().to_owned());
-            simulation.note(Happened::Disturbed {
+            simulation.note(RecordedEvent::Disturbed {
                 key,
                 fault: fault.kind().as_str(),
             });
@@ -205,7 +205,7 @@ fn note_stored(simulation: &Simulation, key: &Key) {
         return;
     };
     let body = row.body.clone().unwrap_or_default();
-    simulation.note(Happened::Stored {
+    simulation.note(RecordedEvent::Stored {
         key: key.to_string(),
         content: content_of(&body),
         digest: row.digest,
@@ -218,14 +218,14 @@ fn note_stored(simulation: &Simulation, key: &Key) {
 }
 
 impl ReceiveInbox for SimulatedInbox {
-    async fn record(&self, entry: &Entry) -> Result<Recorded, InboxError> {
+    async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let (key, entry) = (entry.key.clone(), entry.clone());
         let record = move |simulation: &Simulation| {
             let recorded = at_once(simulation.table.record(&entry))?;
             match &recorded {
-                Recorded::First => note_stored(simulation, &entry.key),
-                Recorded::Conflict(key) => note_stored(simulation, key),
-                Recorded::Duplicate => {}
+                RecordOutcome::First => note_stored(simulation, &entry.key),
+                RecordOutcome::Conflict(key) => note_stored(simulation, key),
+                RecordOutcome::Duplicate => {}
             }
             Ok(recorded)
         };
@@ -270,7 +270,7 @@ impl DeliveryInbox for SimulatedInbox {
         self.call(Some(key), false, move |simulation| {
             let taken = at_once(simulation.table.claim(&claimed, &claim))?;
             if let Some((_, fence)) = &taken {
-                simulation.note(Happened::Claimed {
+                simulation.note(RecordedEvent::Claimed {
                     key: claimed.to_string(),
                     attempt: fence.attempt,
                     lease: fence.lease.0,
@@ -295,7 +295,7 @@ impl DeliveryInbox for SimulatedInbox {
         .await
     }
 
-    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<Marked, InboxError> {
+    async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         let (key, fence, mark) = (fence.key.clone(), fence.clone(), mark.clone());
         self.call(Some(&key), false, move |simulation| {
             let marked = at_once(simulation.table.mark(&fence, &mark))?;
@@ -306,13 +306,13 @@ impl DeliveryInbox for SimulatedInbox {
                 Mark::Dead { reason, .. } => (RowState::Dead, reason.clone()),
                 Mark::Held { reason, .. } => (RowState::Held, reason.to_string()),
             };
-            simulation.note(Happened::Marked {
+            simulation.note(RecordedEvent::Marked {
                 key: fence.key.to_string(),
                 attempt: fence.attempt,
                 lease: fence.lease.0,
                 state,
                 reason,
-                done: marked == Marked::Done,
+                done: marked == MarkOutcome::Done,
             });
             Ok(marked)
         })

@@ -12,7 +12,7 @@ const REGRESSIONS: &[&str] = &[
      outage=0 window=60 faults=clock-jump,stream-delay,request-lost,person",
 ];
 
-fn assert_kept(plan: &Plan) {
+fn assert_kept(plan: &HistoryPlan) {
     leaks::watch();
     let (_, violations) = judge(&run(plan));
     assert_eq!(violations, [], "proof replay {plan}");
@@ -22,7 +22,7 @@ fn assert_kept(plan: &Plan) {
 fn a_line_gives_the_same_history_again_byte_for_byte_on_any_thread() {
     hide_planned_panics();
     for number in 0..40 {
-        let plan = Plan::of(11, number);
+        let plan = HistoryPlan::of(11, number);
         let here = run(&plan);
         let there = thread::spawn({
             let plan = plan.clone();
@@ -43,7 +43,7 @@ fn a_line_gives_the_same_history_again_byte_for_byte_on_any_thread() {
 fn some_hundred_histories_keep_every_promise() {
     hide_planned_panics();
     for number in 0..200 {
-        assert_kept(&Plan::of(12, number));
+        assert_kept(&HistoryPlan::of(12, number));
     }
 }
 

@@ -1,8 +1,8 @@
 //! The senders' APIs on loopback: HMRC's boxes and GOV.UK Pay's payments.
 //!
-//! Each is an [`ApiServer`] over the sender's state: [`Ppns`] over boxes, `PayApi` over accounts.
-//! Requests arrive over real sockets and are answered by the sender's rules. A server never leaves
-//! this machine, and its state is gone when it is dropped.
+//! Each is an [`ApiServer`] over the sender's state: [`PpnsApi`] over boxes, `PayApi` over
+//! accounts. Requests arrive over real sockets and are answered by the sender's rules. A server
+//! never leaves this machine, and its state is gone when it is dropped.
 //!
 //! Released commands serve HMRC's boxes only. Pay's API, scripted failures and the log of calls are
 //! for tests and benchmarks, so they are behind the feature `test-apis`.
@@ -20,7 +20,7 @@ pub mod ppns;
 #[cfg(any(test, feature = "test-apis"))]
 mod script;
 
-pub use ppns::Ppns;
+pub use ppns::PpnsApi;
 pub use request::ApiRequest;
 pub use response::ApiResponse;
 pub use server::{ApiServer, SenderApi};

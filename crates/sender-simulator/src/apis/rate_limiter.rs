@@ -13,12 +13,12 @@ const SECOND: Duration = Duration::from_secs(1);
 ///
 /// Neither sender documents how it counts. This window slides, which is the strictest method: a
 /// client within this limit is within any other.
-pub(super) struct RateLimiter {
+pub(super) struct ApiRateLimiter {
     pub(super) max_per_second: usize,
     accepted: HashMap<String, VecDeque<Timestamp>>,
 }
 
-impl RateLimiter {
+impl ApiRateLimiter {
     pub(super) fn new(max_per_second: usize) -> Self {
         Self {
             max_per_second,
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn calls_are_allowed_up_to_the_limit_in_any_second_for_each_client() {
-        let mut rate = RateLimiter::new(3);
+        let mut rate = ApiRateLimiter::new(3);
         for (ms, client, expected) in [
             (0, "a", true),
             (400, "a", true),

@@ -41,11 +41,11 @@ pub trait SenderApi: Send + 'static {
 /// An API on loopback. Dropping it closes all connections.
 pub struct ApiServer<S: SenderApi> {
     base_url: Url,
-    pub(super) shared: Arc<SharedState<S>>,
+    pub(super) shared: Arc<ApiServerState<S>>,
     accepting: JoinHandle<Infallible>,
 }
 
-pub(super) struct SharedState<S: SenderApi> {
+pub(super) struct ApiServerState<S: SenderApi> {
     origin: String,
     pub(super) clock: Arc<dyn Clock>,
     state: Mutex<ApiState<S>>,
@@ -85,7 +85,7 @@ impl<S: SenderApi> ApiServer<S> {
             #[cfg(any(test, feature = "test-apis"))]
             calls: super::script::ScriptedCalls::new(),
         });
-        let shared = Arc::new(SharedState {
+        let shared = Arc::new(ApiServerState {
             origin,
             clock,
             state,
@@ -115,7 +115,7 @@ impl<S: SenderApi> Drop for ApiServer<S> {
     }
 }
 
-impl<S: SenderApi> SharedState<S> {
+impl<S: SenderApi> ApiServerState<S> {
     /// A panic in [`ApiServer::with`] fails its test and must not break the server.
     pub(super) fn lock(&self) -> MutexGuard<'_, ApiState<S>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -133,7 +133,7 @@ impl<S: SenderApi> SharedState<S> {
     }
 }
 
-async fn accept<S: SenderApi>(listener: TcpListener, shared: Arc<SharedState<S>>) -> Infallible {
+async fn accept<S: SenderApi>(listener: TcpListener, shared: Arc<ApiServerState<S>>) -> Infallible {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -148,7 +148,7 @@ async fn accept<S: SenderApi>(listener: TcpListener, shared: Arc<SharedState<S>>
     }
 }
 
-async fn serve_connection<S: SenderApi>(stream: TcpStream, shared: Arc<SharedState<S>>) {
+async fn serve_connection<S: SenderApi>(stream: TcpStream, shared: Arc<ApiServerState<S>>) {
     let _ = stream.set_nodelay(true); // responses are small and must not wait
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
@@ -161,7 +161,7 @@ async fn serve_connection<S: SenderApi>(stream: TcpStream, shared: Arc<SharedSta
 }
 
 async fn answer<S: SenderApi>(
-    shared: &SharedState<S>,
+    shared: &ApiServerState<S>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, ConnectionClosedError> {
     let (parts, body) = request.into_parts();

@@ -1,6 +1,6 @@
 //! A report as a Markdown document, for the decision to go live. No I/O.
 
-use super::report::{CheckReport, Finding, Grade, SentNotification};
+use super::report::{CheckFinding, CheckReport, Grade, SentNotification};
 
 impl CheckReport {
     /// The whole report in Markdown. Text from the receiver is escaped.
@@ -23,7 +23,7 @@ impl CheckReport {
             out.push_str(&format!("* {name}: {value}\n"));
         }
         out.push_str("\n| finding | result | expected | seen |\n|---|---|---|---|\n");
-        for Finding {
+        for CheckFinding {
             id,
             title,
             result,
@@ -65,8 +65,8 @@ impl CheckReport {
     }
 }
 
-fn details(finding: &Finding) -> String {
-    let Finding {
+fn details(finding: &CheckFinding) -> String {
+    let CheckFinding {
         id,
         title,
         seen,

@@ -32,7 +32,7 @@ use crate::Clock;
 use run::CheckRun;
 
 pub use definition::Check;
-pub use report::{CheckReport, Finding, Grade, SentNotification};
+pub use report::{CheckFinding, CheckReport, Grade, SentNotification};
 
 /// Time limits of a check run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub async fn check(
     secret: &str,
     options: &CheckOptions,
     clock: &dyn Clock,
-    mut on_finding: impl FnMut(&Finding),
+    mut on_finding: impl FnMut(&CheckFinding),
 ) -> Result<CheckReport, CheckError> {
     check_target(url)?;
     let mut run = CheckRun::new((url, sender, secret), options, clock, &mut on_finding);

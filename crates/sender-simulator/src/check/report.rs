@@ -36,7 +36,7 @@ impl Grade {
 
 /// The result of one check. No field contains a secret, a signature or a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckFinding {
     /// The check's stable name.
     pub id: &'static str,
     /// What a sound receiver does.
@@ -55,7 +55,7 @@ pub struct Finding {
     pub fix: &'static str,
 }
 
-impl Finding {
+impl CheckFinding {
     /// The finding of a check; `None` if the check does not apply to this sender.
     pub(super) fn of(check: &Check, sender: Sender, result: Grade, seen: String) -> Option<Self> {
         let (who, fact) = check.of(sender)?;
@@ -102,7 +102,7 @@ pub struct CheckReport {
     /// The duration of the run.
     pub took: Duration,
     /// The findings, in order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<CheckFinding>,
     /// The sent notifications, in order.
     pub sent: Vec<SentNotification>,
 }
@@ -119,7 +119,7 @@ struct ReportJson<'a> {
     warnings: usize,
     failed: usize,
     not_tried: usize,
-    findings: &'a [Finding],
+    findings: &'a [CheckFinding],
     sent: &'a [SentNotification],
 }
 
@@ -138,7 +138,7 @@ impl CheckReport {
     }
 
     /// The finding with this id.
-    pub fn finding(&self, id: &str) -> Option<&Finding> {
+    pub fn finding(&self, id: &str) -> Option<&CheckFinding> {
         self.findings.iter().find(|finding| finding.id == id)
     }
 
@@ -213,7 +213,7 @@ pub(super) fn plain(text: &str, max: usize) -> String {
 pub(super) mod tests {
     use super::*;
 
-    fn finding(id: &'static str, result: Grade, seen: &str) -> Finding {
+    fn finding(id: &'static str, result: Grade, seen: &str) -> CheckFinding {
         let texts = (
             "The receiver is correct",
             "It matters.",
@@ -222,7 +222,7 @@ pub(super) mod tests {
             "Fix it.",
         );
         let (title, why, sender, source, fix) = texts;
-        Finding {
+        CheckFinding {
             id,
             title,
             result,

@@ -12,7 +12,7 @@ use super::{
     },
     CheckOptions,
     definition::Check,
-    report::{CheckReport, Finding, Grade, SentNotification, redacted},
+    report::{CheckFinding, CheckReport, Grade, SentNotification, redacted},
     response_stats::ResponseStats,
     timed_response::TimedResponse,
 };
@@ -63,8 +63,8 @@ pub(super) struct CheckRun<'a> {
     pub(super) stats: ResponseStats,
     began: Instant,
     started_at: Timestamp,
-    on_finding: &'a mut dyn FnMut(&Finding),
-    findings: Vec<Finding>,
+    on_finding: &'a mut dyn FnMut(&CheckFinding),
+    findings: Vec<CheckFinding>,
     sent: Vec<SentNotification>,
 }
 
@@ -73,7 +73,7 @@ impl<'a> CheckRun<'a> {
         (url, sender, secret): (&'a Url, Sender, &'a str),
         options: &'a CheckOptions,
         clock: &'a dyn Clock,
-        on_finding: &'a mut dyn FnMut(&Finding),
+        on_finding: &'a mut dyn FnMut(&CheckFinding),
     ) -> Self {
         Self {
             url,
@@ -240,7 +240,7 @@ impl<'a> CheckRun<'a> {
             Ok(ProbeAssessment { grade, seen }) => (grade, seen),
             Err(NotTriedError(why)) => (Grade::NotTried, why),
         };
-        if let Some(finding) = Finding::of(check, self.sender, grade, seen) {
+        if let Some(finding) = CheckFinding::of(check, self.sender, grade, seen) {
             (self.on_finding)(&finding);
             self.findings.push(finding);
         }

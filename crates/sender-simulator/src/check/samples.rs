@@ -34,7 +34,7 @@ pub(super) fn pay_kind(kind: govuk_pay::PaymentKind, clock: &dyn Clock) -> Messa
 /// The same event of one payment, with two ids.
 pub(super) fn same_event_twice(clock: &dyn Clock) -> [MessageBody; 2] {
     let event = govuk_pay::PaymentEvent::Captured;
-    let payment = govuk_pay::Payment::new(clock.now().minus(event.after()), clock);
+    let payment = govuk_pay::PaymentMessages::new(clock.now().minus(event.after()), clock);
     [(); 2].map(|()| plain(payment.body(event, clock)))
 }
 
@@ -66,7 +66,10 @@ pub(super) fn old(run: &CheckRun<'_>) -> MessageBody {
         ),
         Sender::GovukPay => {
             let event = govuk_pay::PaymentEvent::Captured;
-            plain(govuk_pay::Payment::new(then.minus(event.after()), clock).body(event, clock))
+            plain(
+                govuk_pay::PaymentMessages::new(then.minus(event.after()), clock)
+                    .body(event, clock),
+            )
         }
     }
 }

@@ -16,14 +16,14 @@ pub(super) const SURCHARGE: u32 = 250;
 
 /// A payment whose events are all consistent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payment {
+pub struct PaymentMessages {
     id: String,
     reference: String,
     created: Timestamp,
     kind: PaymentKind,
 }
 
-impl Payment {
+impl PaymentMessages {
     /// A card payment created at `created`.
     pub fn new(created: Timestamp, clock: &dyn Clock) -> Self {
         let reference = ids::test_reference(clock);

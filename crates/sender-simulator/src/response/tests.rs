@@ -1,9 +1,9 @@
 use super::*;
 
 /// The status, the body, whether it was truncated, and whether the connection can be reused.
-type Outline = (u16, Vec<u8>, bool, bool);
+type ResponseOutline = (u16, Vec<u8>, bool, bool);
 
-fn complete(bytes: &[u8], ended: bool) -> Result<Option<Outline>, ResponseParseError> {
+fn complete(bytes: &[u8], ended: bool) -> Result<Option<ResponseOutline>, ResponseParseError> {
     parsed(ParseRules::default(), bytes, ended)
 }
 
@@ -11,7 +11,7 @@ fn parsed(
     rules: ParseRules,
     bytes: &[u8],
     ended: bool,
-) -> Result<Option<Outline>, ResponseParseError> {
+) -> Result<Option<ResponseOutline>, ResponseParseError> {
     let mut parser = ResponseParser::new(rules);
     parser.received.extend_from_slice(bytes);
     let parsed = parser.advance(ended)?;

@@ -11,14 +11,14 @@ use url::Url;
 use crate::{ClientProfile, ExchangeError, ReceiverConnection, Sender};
 
 /// The connections of one sender to one URL.
-pub(super) struct ConnectionPool {
+pub(super) struct SenderConnections {
     sender: Sender,
     profile: ClientProfile,
     idle_timeout: Duration,
     idle: Mutex<Vec<(ReceiverConnection, Instant)>>,
 }
 
-impl ConnectionPool {
+impl SenderConnections {
     pub(super) fn new(sender: Sender) -> Self {
         let idle_timeout = match sender {
             // HMRC's client keeps idle connections for a minute, Pay's for 5 seconds.

@@ -19,7 +19,7 @@ use url::Url;
 use super::{
     DeliveryOutcome, ExchangeRecord, MessageKind, REORDER_WINDOW, RunEvent, RunPlan, RunStats,
     SettledMessage,
-    connection_pool::ConnectionPool,
+    connection_pool::SenderConnections,
     injected_faults::InjectedFaults,
     scaled_clock::ScaledClock,
     seeded_rng::{RngStream, SeededRng},
@@ -46,7 +46,7 @@ pub(super) struct RunDriver<'a> {
     plan: &'a RunPlan,
     on_event: RunObserver<'a>,
     clock: ScaledClock,
-    pool: ConnectionPool,
+    pool: SenderConnections,
     cookies: Mutex<CookieStore>,
     first_attempts: Semaphore,
     retries: Semaphore,
@@ -74,18 +74,18 @@ struct PlannedMessage {
 }
 
 /// The end of one attempt, after all that the sender's client repeated and followed within it.
-struct AttemptResult {
+struct SenderAttemptResult {
     end: AttemptEnd,
     attempt: DeliveryAttempt,
     outcome: ExchangeOutcome,
     response: Option<ReceiverResponse>,
-    redirected: Redirected,
+    redirected: RedirectOutcome,
     took: Duration,
 }
 
 /// Where redirects led the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Redirected {
+enum RedirectOutcome {
     Nowhere,
     ToResponse,
     /// To a URL that must not receive test data.
@@ -129,7 +129,7 @@ impl<'a> RunDriver<'a> {
             plan,
             on_event,
             clock: ScaledClock::start(plan.time_scale),
-            pool: ConnectionPool::new(plan.sender),
+            pool: SenderConnections::new(plan.sender),
             cookies: Mutex::default(),
             first_attempts: Semaphore::new(threads),
             retries: Semaphore::new(retries),

@@ -39,7 +39,7 @@ pub const REORDER_WINDOW: u64 = 64;
 
 /// A named combination of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scenario {
+pub struct FaultScenario {
     /// The name on the command line.
     pub name: &'static str,
     /// A short description.
@@ -91,7 +91,7 @@ const GO_LIVE: FaultRates = FaultRates {
     ..NONE
 };
 
-impl Scenario {
+impl FaultScenario {
     /// All scenarios.
     pub const ALL: [Self; 5] = [
         Self::new("calm", "no faults", NONE),

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     MessageBody, Sender, Timestamp,
     apis::ppns::BoxNotification,
-    govuk_pay::{Payment, PaymentEvent, PaymentKind},
+    govuk_pay::{PaymentEvent, PaymentKind, PaymentMessages},
     hmrc::{self, HmrcMessage},
 };
 
@@ -90,7 +90,7 @@ fn payment_event(plan: &RunPlan, n: u64, id: RngStream) -> MessageBody {
     let (kind, payment) = (kind(nth, payment), nth * PAYMENTS + payment);
     let created = creation_date(plan, payment);
     let rng = SeededRng::new(plan.seed, RngStream::Payment, payment, created);
-    let payment = Payment::new(created, &rng).with_kind(kind);
+    let payment = PaymentMessages::new(created, &rng).with_kind(kind);
     let rng = SeededRng::new(plan.seed, id, n, created);
     match event {
         EventSpec::First(event) => payment.body(event, &rng),

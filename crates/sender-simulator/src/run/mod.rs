@@ -30,7 +30,7 @@ use driver::RunDriver;
 use stats::RunStats;
 
 pub use events::{DeliveryOutcome, ExchangeRecord, MessageKind, RunEvent, SettledMessage};
-pub use injected_faults::{FaultRates, REORDER_WINDOW, Scenario};
+pub use injected_faults::{FaultRates, FaultScenario, REORDER_WINDOW};
 pub use messages::box_id;
 pub use plan::{RunPlan, default_start};
 pub use stats::{ReceiverFault, RunEnding, RunSummary, SentMessage, outcome_label};

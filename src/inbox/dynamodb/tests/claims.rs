@@ -25,7 +25,7 @@ async fn failed_once(inbox: &DynamoInbox, id: &str, due_at: Timestamp) -> Key {
     let fence = claimed(inbox, &entry.key, NOW, 1).await;
     let error = "https: status 503".to_owned();
     let marked = inbox.mark(&fence, &Mark::Retry { due_at, error }).await;
-    assert_eq!(marked.unwrap(), Marked::Done);
+    assert_eq!(marked.unwrap(), MarkOutcome::Done);
     entry.key
 }
 

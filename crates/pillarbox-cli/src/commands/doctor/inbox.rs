@@ -6,7 +6,7 @@ use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
 use crate::{
     any_inbox::{AnyInbox, InboxAccess, open_inbox},
     commands::settings::outside,
-    overview::{Age, Overview, OverviewScope, ServeProcess, SourceOverview, count},
+    overview::{HumanDuration, Overview, OverviewScope, ServeProcess, SourceOverview, count},
     sqlite::SqliteInbox,
 };
 use pillarbox::{
@@ -204,7 +204,7 @@ fn last_received(source: &SourceOverview) -> Option<DoctorFinding> {
         );
         return Some(finding(CheckHealth::Look, name, why));
     }
-    let age = Age(now.since(at));
+    let age = HumanDuration(now.since(at));
     Some(fine(name, format!("last notification {age} ago")))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CheckHealth, DoctorFinding, finding, fine};
 use crate::{
     commands::sender_access,
-    overview::{Age, Overview, UNACKNOWLEDGED_AFTER},
+    overview::{HumanDuration, Overview, UNACKNOWLEDGED_AFTER},
 };
 use pillarbox::{
     config::Config,
@@ -60,7 +60,7 @@ fn name(source: &SourceName) -> String {
 fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     let now = SystemClock.now();
     let ago = now.since(last.at());
-    let ended = format!("last run {} ago: {}", Age(ago), last.ended);
+    let ended = format!("last run {} ago: {}", HumanDuration(ago), last.ended);
     let mut findings = vec![if last.failed {
         finding(CheckHealth::Wrong, name, ended)
     } else if ago > SILENT {
@@ -95,7 +95,10 @@ fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     }
     if let Some(oldest) = last.oldest() {
         let age = now.since(oldest);
-        let found = format!("the oldest left unacknowledged is {} old", Age(age));
+        let found = format!(
+            "the oldest left unacknowledged is {} old",
+            HumanDuration(age)
+        );
         findings.push(if age > UNACKNOWLEDGED_AFTER {
             finding(CheckHealth::Look, name, found).for_a_person()
         } else {

@@ -42,7 +42,7 @@ async fn doctor(folder: &Path, listen: SocketAddr, console: SocketAddr) -> (Stri
         inbox: Some(format!("sqlite:{}", folder.join("inbox.db").display())),
         ..GlobalArgs::default()
     };
-    let (mut output, printed) = Output::captured();
+    let (mut output, printed) = CommandOutput::captured();
     let ended = DoctorArgs { json: false }.run(&global, &mut output).await;
     assert!(
         matches!(ended, Ok(()) | Err(CommandError::Wanting)),

@@ -7,12 +7,12 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs, filter::since, output::Output, sender_access,
+    CommandError, ErrorCode, GlobalArgs, filter::since, output::CommandOutput, sender_access,
     settings::CommandSettings,
 };
 use crate::{any_inbox::InboxAccess, lock_holder::LocalProcess};
 use pillarbox::{
-    config::Overrides,
+    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     reconcile::{self, NetworkTransport, RunContext, RunEnd, RunOptions, RunOutcome, TokioSleeper},
 };
@@ -47,14 +47,14 @@ impl ReconcileArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let since = self
             .since
             .as_deref()
             .map(|when| since(when, SystemClock.now()))
             .transpose()?;
-        let settings = CommandSettings::load(global, Overrides::default())?;
+        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
         let source = settings.source(&self.source)?;
         let access = sender_access::access(source)
             .await?

@@ -11,7 +11,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::super::output::Output;
+use super::super::output::CommandOutput;
 use pillarbox::reconcile::{ProgressEvent, RunReporter};
 
 /// The interval at which the line is redrawn during a wait.
@@ -29,7 +29,7 @@ pub(super) struct ProgressLine {
 
 impl ProgressLine {
     pub(super) fn new() -> Self {
-        let target = if Output::may_move() {
+        let target = if CommandOutput::may_move() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()

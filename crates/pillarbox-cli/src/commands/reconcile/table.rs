@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     CommandError,
-    output::{BOLD, Output, paint},
+    output::{BOLD, CommandOutput, paint},
 };
 use crate::labels;
 use pillarbox::{
@@ -20,7 +20,7 @@ use pillarbox::{
 pub(super) fn print(
     outcome: &RunOutcome,
     dry_run: bool,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     match &outcome.found {
         RunFindings::Hmrc(boxes) => boxes_table(boxes, output)?,
@@ -46,7 +46,7 @@ pub(super) fn print(
     Ok(output.say(&line)?)
 }
 
-fn boxes_table(boxes: &[BoxReport], output: &mut Output) -> Result<(), CommandError> {
+fn boxes_table(boxes: &[BoxReport], output: &mut CommandOutput) -> Result<(), CommandError> {
     if !boxes.is_empty() {
         let head = format!(
             "{:<36}  {:>7}  {:>7}  {:>7}  {:>5}  {:>7}  OLDEST LEFT",
@@ -94,7 +94,7 @@ fn failures(report: &BoxReport) -> Vec<String> {
     [trouble, refused, stuck].into_iter().flatten().collect()
 }
 
-fn missing_table(missing: &[MissingEvent], output: &mut Output) -> Result<(), CommandError> {
+fn missing_table(missing: &[MissingEvent], output: &mut CommandOutput) -> Result<(), CommandError> {
     if !missing.is_empty() {
         let head = format!(
             "{:<26}  {:<24}  {:<23}  OBSERVATION",
@@ -123,7 +123,7 @@ fn observed(observed: ObservationStatus) -> &'static str {
 }
 
 /// Prints one object per box or missing event, and a summary.
-pub(super) fn json(outcome: &RunOutcome, output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn json(outcome: &RunOutcome, output: &mut CommandOutput) -> Result<(), CommandError> {
     let lines: Vec<Value> = match &outcome.found {
         RunFindings::Hmrc(boxes) => boxes.iter().map(box_json).collect(),
         RunFindings::GovukPay(report) => report.missing.iter().map(missing_json).collect(),

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use crate::{
     commands::{
         CommandError,
-        output::{BOLD, Output, paint},
+        output::{BOLD, CommandOutput, paint},
         settings::CommandSettings,
     },
     labels,
@@ -21,7 +21,7 @@ pub(super) fn welcome(
     keyring: &Keyring,
     (bound, console): (SocketAddr, SocketAddr),
     (goes_to, inbox): (&[String], &str),
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     output.say(&format!(
         "{} {}",
@@ -120,7 +120,7 @@ pub(super) fn destination_lines(config: &Config) -> Vec<String> {
 }
 
 /// Commands to try next, ready to paste into a shell.
-fn invite(bound: SocketAddr, output: &mut Output) -> io::Result<()> {
+fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
     let program = output.program();
     output.say("Try, in another terminal in this folder:")?;
     for (source, rest) in [
@@ -157,7 +157,7 @@ mod tests {
             ("127.0.0.1:8080", ""),
             ("[::1]:9000", "--to\nhttp://[::1]:9000/pay"),
         ] {
-            let (mut output, printed) = Output::captured();
+            let (mut output, printed) = CommandOutput::captured();
             invite(bound.parse().unwrap(), &mut output).unwrap();
             let text = printed.text();
             let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use sender_simulator::Sender;
 use url::Url;
 
-use super::start::Starting;
+use super::start::ServeStart;
 use crate::{
     acts::{aws_actor, local_actor},
     commands::settings::{CommandSettings, outside},
@@ -13,7 +13,7 @@ use crate::{
 };
 use pillarbox::{config::SourceConfig, secrets::Keyring};
 
-impl<D> Starting<'_, D> {
+impl<D> ServeStart<'_, D> {
     /// The settings of the console beside senders' listener at `bound`.
     pub(super) async fn console_settings(
         &self,

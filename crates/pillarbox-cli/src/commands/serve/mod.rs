@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
-    output::Output,
+    output::CommandOutput,
     settings::{CommandSettings, aws, outside, outside_with, wrong},
     stderr_log::log_to_stderr,
 };
@@ -23,13 +23,13 @@ use crate::{
 };
 use banner::destination_lines;
 use pillarbox::{
-    aws::Aws,
-    config::{DestinationSecrets, Overrides},
+    aws::AwsConfig,
+    config::{ConfigOverrides, DestinationSecrets},
     destinations::{Destination, DestinationDeps, LogDestination},
     domain::SystemClock,
     secrets::{FetchedSecrets, Keyring, SecretsCaller, SecretsManager, arns},
 };
-use start::Starting;
+use start::ServeStart;
 
 pub(super) use console::sender_lookup;
 
@@ -55,7 +55,7 @@ struct LoadedServe {
     keyring: Arc<Keyring>,
     secrets: DestinationSecrets,
     refusals: Arc<RefusalLog>,
-    aws: Option<Aws>,
+    aws: Option<AwsConfig>,
     access: ConsoleAccess,
     metrics: Arc<ServeMetrics>,
     clock: Arc<SystemClock>,
@@ -65,7 +65,7 @@ impl ServeArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let loaded = self.load(global, output).await?;
         let log = LogDestination::on_stdout().map_err(|error| {
@@ -91,7 +91,7 @@ impl ServeArgs {
         self,
         destination: impl Destination,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let loaded = self.load(global, output).await?;
         let (config, place) = (&loaded.settings.config, &loaded.settings.place);
@@ -106,12 +106,12 @@ impl ServeArgs {
     async fn load(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<LoadedServe, CommandError> {
         let metrics = ServeMetrics::new();
         log_to_stderr(&metrics, output)?;
         let allow_changes = self.allow_changes;
-        let flags = Overrides {
+        let flags = ConfigOverrides {
             listen: self.listen,
             console: self.console,
             inbox: None,
@@ -167,8 +167,8 @@ impl ServeArgs {
 
 impl LoadedServe {
     /// `goes_to` describes the destination for a person.
-    fn deliver_to<D>(self, destination: D, goes_to: &[String]) -> Starting<'_, D> {
-        Starting {
+    fn deliver_to<D>(self, destination: D, goes_to: &[String]) -> ServeStart<'_, D> {
+        ServeStart {
             settings: self.settings,
             keyring: self.keyring,
             aws: self.aws,

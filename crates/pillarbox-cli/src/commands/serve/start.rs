@@ -10,7 +10,7 @@ use crate::{
     commands::{
         CommandError, ErrorCode,
         listen::bind,
-        output::Output,
+        output::CommandOutput,
         settings::{CommandSettings, variable},
         signals::stop_on_signals,
     },
@@ -23,7 +23,7 @@ use crate::{
     sqlite::{ServeLock, SqliteInbox},
 };
 use pillarbox::{
-    aws::{Aws, AwsService},
+    aws::{AwsConfig, AwsService},
     config::{Config, DestinationSecrets, InboxConfig},
     delivery::DeliveryWorker,
     destinations::Destination,
@@ -46,10 +46,10 @@ const RECONCILE_DRAIN: Duration = Duration::from_secs(2);
 const FIRST_DUE_ON_A_TABLE: Duration = Duration::from_secs(30);
 
 /// A `serve` that is about to open its inbox.
-pub(super) struct Starting<'a, D> {
+pub(super) struct ServeStart<'a, D> {
     pub(super) settings: CommandSettings,
     pub(super) keyring: Arc<Keyring>,
-    pub(super) aws: Option<Aws>,
+    pub(super) aws: Option<AwsConfig>,
     pub(super) access: ConsoleAccess,
     pub(super) destination: D,
     /// Where events go, for a person.
@@ -59,9 +59,9 @@ pub(super) struct Starting<'a, D> {
     pub(super) clock: Arc<SystemClock>,
 }
 
-impl<D: Destination> Starting<'_, D> {
+impl<D: Destination> ServeStart<'_, D> {
     /// Opens everything, prints the addresses, and serves until a signal.
-    pub(super) async fn run(self, output: &mut Output) -> Result<(), CommandError> {
+    pub(super) async fn run(self, output: &mut CommandOutput) -> Result<(), CommandError> {
         raise_descriptor_limit();
         match self.settings.config.inbox.clone() {
             InboxConfig::Sqlite { path } => {
@@ -126,7 +126,7 @@ impl<D: Destination> Starting<'_, D> {
         inbox_name: String,
         known_sources: Option<BTreeSet<String>>,
         take_duty: impl FnOnce(&CancellationToken) -> (SweepDuty, F),
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let config = &self.settings.config;
         let listener = bind(config.listen, "listen")?;
@@ -193,7 +193,7 @@ async fn end_runs(duty_ended: impl Future<Output = ()>, mut runs: JoinSet<()>) {
 /// Reconciles every source that has a `pull`; `None` if there is none.
 fn reconciler<I: ServeInbox>(
     config: &Config,
-    aws: Option<&Aws>,
+    aws: Option<&AwsConfig>,
     inbox: &Arc<I>,
     hints: NewRowHints,
 ) -> Option<Reconciler<I>> {

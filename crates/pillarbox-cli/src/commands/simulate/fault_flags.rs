@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::super::{CommandError, span};
-use sender_simulator::run::{FaultRates, RunPlan, Scenario};
+use sender_simulator::run::{FaultRates, FaultScenario, RunPlan};
 
 /// The faults to inject. Rates are in percent of the notifications.
 #[derive(Args)]
@@ -116,9 +116,9 @@ impl FaultFlags {
 
     /// Sets the faults of `plan`.
     pub(super) fn apply(&self, plan: &mut RunPlan) -> Result<(), CommandError> {
-        let scenario = Scenario::named(&self.scenario).ok_or_else(|| {
-            let known =
-                Scenario::ALL.map(|scenario| format!("{} ({})", scenario.name, scenario.about));
+        let scenario = FaultScenario::named(&self.scenario).ok_or_else(|| {
+            let known = FaultScenario::ALL
+                .map(|scenario| format!("{} ({})", scenario.name, scenario.about));
             CommandError::Usage(format!(
                 "unknown scenario `{}`: choose one of {}",
                 self.scenario,

@@ -5,13 +5,13 @@ use std::{collections::HashSet, time::Duration};
 use super::super::{
     CommandError,
     list::{damaged, newer},
-    output::Output,
+    output::CommandOutput,
     scan::ScanProgress,
     settings::CommandSettings,
 };
 use crate::any_inbox::{AnyInbox, InboxAccess};
 use pillarbox::{
-    domain::{Id, Key, SourceName, State, Timestamp},
+    domain::{Key, NotificationId, SourceName, State, Timestamp},
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
 };
 use sender_simulator::run::{ReceiverFault, SentMessage, comparison, comparison::StoredMessage};
@@ -29,7 +29,7 @@ pub(super) async fn compare(
     source: &SourceName,
     sent: &[SentMessage],
     began: Timestamp,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<Vec<ReceiverFault>, CommandError> {
     let inbox = settings.open_inbox(InboxAccess::Read).await?;
     settle(&inbox, source, output).await?;
@@ -53,7 +53,9 @@ pub(super) async fn compare(
         .filter(|id| !known.contains(*id))
         .collect();
     for id in missing {
-        let Some(id) = Id::new(id) else { continue };
+        let Some(id) = NotificationId::new(id) else {
+            continue;
+        };
         stored.extend(inbox.get(&Key::new(source, &id)).await?.map(stored_message));
     }
     Ok(comparison::compare(sent, &stored))
@@ -63,7 +65,7 @@ pub(super) async fn compare(
 async fn settle(
     inbox: &AnyInbox,
     source: &SourceName,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let open = RowFilter {
         source: Some(source.as_str().to_owned()),
@@ -92,7 +94,7 @@ async fn settle(
 async fn read(
     inbox: &AnyInbox,
     filter: &RowFilter,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<Vec<Row>, CommandError> {
     let (mut rows, mut page) = (Vec::new(), Some(PageRequest::first(inbox.page(usize::MAX))));
     while let Some(this) = page.take() {

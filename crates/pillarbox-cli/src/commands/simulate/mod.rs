@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs, output::Output, settings::CommandSettings,
+    CommandError, ErrorCode, GlobalArgs, output::CommandOutput, settings::CommandSettings,
     simulated_sender, span, test_data,
 };
 use crate::any_inbox::InboxAccess;
@@ -112,7 +112,7 @@ impl SimulateArgs {
     pub(super) async fn run(
         self,
         global: &GlobalArgs,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let settings = simulated_sender::settings(global, output)?;
         let began = SystemClock.now();
@@ -258,7 +258,11 @@ impl SimulateArgs {
         self.count.unwrap_or(default)
     }
 
-    fn announce(&self, part: &SimulatedSource, output: &mut Output) -> Result<(), CommandError> {
+    fn announce(
+        &self,
+        part: &SimulatedSource,
+        output: &mut CommandOutput,
+    ) -> Result<(), CommandError> {
         let RunPlan {
             sender,
             url,
@@ -279,7 +283,7 @@ impl SimulateArgs {
         &self,
         parts: &[SimulatedSource],
         served_box: Option<&SimulatedBox>,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<Vec<RunSummary>, CommandError> {
         let total = parts
             .iter()

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{
     CommandError, ErrorCode,
-    output::{GREEN, Output, RED, millis, paint},
+    output::{CommandOutput, GREEN, RED, millis, paint},
 };
 use sender_simulator::{
     ExchangeOutcome,
@@ -47,7 +47,7 @@ pub(super) struct ReportStyle {
 /// Reports a run in progress, and stops it if every notification is refused.
 pub(super) struct SimulationReporter<'a> {
     style: ReportStyle,
-    output: Mutex<&'a mut Output>,
+    output: Mutex<&'a mut CommandOutput>,
     bar: ProgressBar,
     waiting: AtomicU64,
     stop: CancellationToken,
@@ -61,7 +61,7 @@ impl<'a> SimulationReporter<'a> {
         style: ReportStyle,
         total: u64,
         stop: CancellationToken,
-        output: Mutex<&'a mut Output>,
+        output: Mutex<&'a mut CommandOutput>,
     ) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         let style_of_bar =
@@ -103,7 +103,7 @@ impl<'a> SimulationReporter<'a> {
     /// Shows the bar once the run takes longer than [`BAR_DELAY`], where there is a terminal.
     pub(super) async fn show_bar(&self) -> Infallible {
         tokio::time::sleep(BAR_DELAY).await;
-        if Output::may_move() {
+        if CommandOutput::may_move() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(TICK);
         }
@@ -261,7 +261,7 @@ mod tests {
             (200, 400, false),
             (500, 500, false),
         ] {
-            let (mut output, _) = Output::captured();
+            let (mut output, _) = CommandOutput::captured();
             let style = ReportStyle {
                 json: false,
                 quiet: true,
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_bar_counts_planned_messages_and_shows_how_many_wait() {
-        let mut output = Output::captured().0;
+        let mut output = CommandOutput::captured().0;
         let style = ReportStyle {
             json: false,
             quiet: true,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{
         CommandError, ErrorCode,
-        output::{BOLD, Output, paint, shell_word},
+        output::{BOLD, CommandOutput, paint, shell_word},
         settings::CommandSettings,
     },
     SimulatedSource,
@@ -15,8 +15,8 @@ use sender_simulator::SystemClock;
 use sender_simulator::{
     Sender,
     apis::{
-        Ppns,
-        ppns::{NotificationStatus, PpnsApplication},
+        PpnsApi,
+        ppns::{BoxNotificationStatus, PpnsApplication},
     },
     run::{DeliveryOutcome, SettledMessage, box_id, notifications},
 };
@@ -29,7 +29,7 @@ const CLIENT_SECRET: &str = "simulated-client-secret-of-no-use";
 
 /// HMRC's API with the box of one run.
 pub(super) struct SimulatedBox {
-    server: Ppns,
+    server: PpnsApi,
     source: String,
     box_id: String,
 }
@@ -42,7 +42,7 @@ impl SimulatedBox {
                 "--serve-pull keeps at most {MOST} notifications: choose a smaller --count"
             )));
         }
-        let server = Ppns::start(port, Arc::new(SystemClock))
+        let server = PpnsApi::start(port, Arc::new(SystemClock))
             .await
             .map_err(|error| {
                 ErrorCode::Listen.error(format!(
@@ -66,9 +66,9 @@ impl SimulatedBox {
     pub(super) fn settled(&self, settled: &SettledMessage) {
         let status = match settled.outcome {
             DeliveryOutcome::Acknowledged | DeliveryOutcome::LostByRedirect => {
-                NotificationStatus::Acknowledged
+                BoxNotificationStatus::Acknowledged
             }
-            DeliveryOutcome::Failed => NotificationStatus::Failed,
+            DeliveryOutcome::Failed => BoxNotificationStatus::Failed,
             DeliveryOutcome::Refused => return,
         };
         if settled.sender == Sender::Hmrc && settled.kind.is_genuine() {
@@ -81,7 +81,7 @@ impl SimulatedBox {
     pub(super) async fn serve(
         self,
         settings: &CommandSettings,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         self.print_instructions(settings, output)?;
         tokio::signal::ctrl_c().await?;
@@ -93,7 +93,7 @@ impl SimulatedBox {
     fn print_instructions(
         &self,
         settings: &CommandSettings,
-        output: &mut Output,
+        output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let base_url = self
             .server
@@ -189,7 +189,7 @@ mod tests {
             let simulated = SimulatedBox::open(&SimulatedSource { source, plan }, 0)
                 .await
                 .unwrap();
-            let (mut output, printed) = Output::captured();
+            let (mut output, printed) = CommandOutput::captured();
             simulated
                 .print_instructions(&settings, &mut output)
                 .unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::{
     CommandError,
-    output::{BOLD, GREEN, Output, RED, millis, paint},
+    output::{BOLD, CommandOutput, GREEN, RED, millis, paint},
 };
 use sender_simulator::run::{DeliveryOutcome, RunEnding, RunPlan, RunSummary};
 
@@ -24,7 +24,7 @@ pub(super) fn print(
     plan: &RunPlan,
     summary: &RunSummary,
     compared: bool,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let title = format!(
         "{} to {}: {}",
@@ -99,7 +99,7 @@ fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
     }
 }
 
-fn times(summary: &RunSummary, output: &mut Output) -> Result<(), CommandError> {
+fn times(summary: &RunSummary, output: &mut CommandOutput) -> Result<(), CommandError> {
     let answered = &summary.response_times;
     if answered.is_empty() {
         return Ok(output.data("  no response")?);
@@ -150,7 +150,11 @@ fn histogram(summary: &RunSummary) -> Vec<(String, u64)> {
     rows
 }
 
-fn faults(summary: &RunSummary, compared: bool, output: &mut Output) -> Result<(), CommandError> {
+fn faults(
+    summary: &RunSummary,
+    compared: bool,
+    output: &mut CommandOutput,
+) -> Result<(), CommandError> {
     if summary.faults.is_empty() {
         let compared = if compared {
             ", and the inbox matches the sender's records"

@@ -8,7 +8,7 @@ use crate::{
         CommandError, GlobalArgs,
         json_act::unreadable,
         list::{damaged, newer},
-        output::Output,
+        output::CommandOutput,
         row::json,
         scan::ScanProgress,
         settings::{CommandSettings, outside_with, vault, wrong},
@@ -17,7 +17,7 @@ use crate::{
     evidence::{ProofContext, StoredProof},
 };
 use pillarbox::{
-    config::{InboxConfig, Overrides},
+    config::{ConfigOverrides, InboxConfig},
     domain::{Clock, SystemClock},
     inbox::{InboxError, PageRequest, ReadInbox, RowFilter},
 };
@@ -44,9 +44,9 @@ struct JsonFinding<'a> {
 pub(super) async fn run(
     global: &GlobalArgs,
     as_json: bool,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let settings = CommandSettings::load_to_use(global, Overrides::default())?;
+    let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
     let context = proof_context(&settings).await?;
     let (inbox, progress) = ScanProgress::of(
         settings.open_inbox(InboxAccess::Read).await?,
@@ -106,7 +106,7 @@ async fn prove_all(
     progress: &ScanProgress,
     context: &ProofContext,
     as_json: bool,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<ProofCounts, CommandError> {
     let mut counts = ProofCounts::default();
     let line = WorkLine::counting("verified", false);
@@ -153,7 +153,7 @@ fn print_finding(
     key: Option<&str>,
     verdict: &'static str,
     reason: &str,
-    output: &mut Output,
+    output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let finding = JsonFinding {
         key,

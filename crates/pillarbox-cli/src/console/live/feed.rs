@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::console::{
     inbox::{ConsoleInbox, ListCost},
-    state::{ConsoleState, SharedState},
+    state::{ConsoleState, SharedConsoleState},
 };
 use pillarbox::inbox::{InboxError, PageRequest, Row, RowFilter};
 
@@ -54,7 +54,7 @@ impl LiveFeed {
     /// The snapshots from now on; `None` if too many streams are open. Starts the task that reads
     /// them unless it runs.
     pub(super) fn follow<I: ConsoleInbox>(
-        state: &SharedState<I>,
+        state: &SharedConsoleState<I>,
     ) -> Option<watch::Receiver<LiveSnapshot>> {
         let feed = &state.live;
         let mut runs = feed.runs.lock().unwrap_or_else(PoisonError::into_inner);

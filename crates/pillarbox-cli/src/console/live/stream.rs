@@ -53,7 +53,7 @@ pub(super) struct LiveStream {
     last: Option<LastEvent>,
     stop: CancellationToken,
     /// The rows of the last snapshot, and whether the browser has them.
-    known: Option<HashMap<Key, KnownRow>>,
+    known: Option<HashMap<Key, StreamedRow>>,
     counts: Option<String>,
     has_failed: bool,
     /// The id of the last row that was sent.
@@ -63,7 +63,7 @@ pub(super) struct LiveStream {
 
 /// A row of the last snapshot.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct KnownRow {
+struct StreamedRow {
     state: State,
     attempts: u32,
     is_listed: bool,
@@ -167,7 +167,7 @@ impl LiveStream {
             let before = had.get(&row.key).copied();
             let matches = self.filter.matches(row);
             let was_listed = before.is_some_and(|before| before.is_listed);
-            let now = KnownRow {
+            let now = StreamedRow {
                 state: row.state,
                 attempts: row.attempts,
                 is_listed: was_listed || matches,
@@ -194,7 +194,7 @@ impl LiveStream {
 
     /// The rows of the first snapshot that the browser has: of the page that opened the stream, or
     /// of the stream that broke.
-    fn had_before(&self, rows: &[Row]) -> HashMap<Key, KnownRow> {
+    fn had_before(&self, rows: &[Row]) -> HashMap<Key, StreamedRow> {
         let first = match &self.last {
             None => 0,
             Some(last) => rows
@@ -203,7 +203,7 @@ impl LiveStream {
                 .unwrap_or(rows.len()),
         };
         let had = rows[first..].iter().map(|row| {
-            let known = KnownRow {
+            let known = StreamedRow {
                 state: row.state,
                 attempts: row.attempts,
                 is_listed: self.filter.matches(row),

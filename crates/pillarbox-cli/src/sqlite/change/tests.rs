@@ -22,7 +22,7 @@ fn new_file() -> (Connection, TempDir) {
 
 fn inserted(db: &mut Connection, entry: &Entry) {
     let recorded = record(db, &PreparedInsert::new(entry));
-    assert!(matches!(recorded, Ok(Recorded::First)));
+    assert!(matches!(recorded, Ok(RecordOutcome::First)));
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_mark_of_a_row_of_a_later_version_is_an_error_and_a_late_one_is_lost() {
     };
     let delivered = Mark::Delivered { expires_at: NOW };
     let lost = mark(&db, &fence, &delivered);
-    assert!(matches!(lost, Ok(Marked::Lost)));
+    assert!(matches!(lost, Ok(MarkOutcome::Lost)));
     db.execute("UPDATE notification SET v = ?1", [ROW_VERSION + 1])
         .unwrap();
     let refused = mark(&db, &fence, &delivered);

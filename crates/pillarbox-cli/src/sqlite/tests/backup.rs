@@ -54,10 +54,10 @@ async fn a_backup_has_everything_acknowledged_before_it_while_the_inbox_changes(
 
     let restored = SqliteInbox::open(&target).unwrap();
     let again = restored.record(&paid("before7")).await.unwrap();
-    assert_eq!(again, Recorded::Duplicate);
+    assert_eq!(again, RecordOutcome::Duplicate);
     assert_eq!(
         restored.record(&paid("new")).await.unwrap(),
-        Recorded::First
+        RecordOutcome::First
     );
 }
 

@@ -31,7 +31,7 @@ async fn one_failing_change_does_not_take_its_batch_with_it() {
     assert!(matches!(error, InboxError::Unavailable(_)), "{error}");
     assert_eq!(
         (first.unwrap(), second.unwrap()),
-        (Recorded::First, Recorded::First)
+        (RecordOutcome::First, RecordOutcome::First)
     );
 }
 

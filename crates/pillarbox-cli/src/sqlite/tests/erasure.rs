@@ -88,12 +88,12 @@ async fn erased_bytes_are_in_no_file_and_while_a_reader_keeps_the_log_that_is_an
     assert!(!files_with(&fresh.folder, text).is_empty(), "as it says");
     assert_eq!(
         fresh.record(&paid("meanwhile")).await.unwrap(),
-        Recorded::First
+        RecordOutcome::First
     );
 
     reading.execute_batch("COMMIT").unwrap();
     for (entry, _) in &entries {
-        assert_eq!(erase(entry).await.unwrap(), Discarded::Done);
+        assert_eq!(erase(entry).await.unwrap(), DiscardOutcome::Done);
     }
     for (_, text) in &entries {
         assert_eq!(files_with(&fresh.folder, text), [""; 0], "{text}");

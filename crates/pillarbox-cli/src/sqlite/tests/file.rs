@@ -36,7 +36,10 @@ async fn a_locked_file_refuses_until_it_is_free_again() {
     assert!(error.contains("another process"), "{error}");
 
     other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(fresh.record(&paid("m1")).await.unwrap(), Recorded::First);
+    assert_eq!(
+        fresh.record(&paid("m1")).await.unwrap(),
+        RecordOutcome::First
+    );
 }
 
 #[tokio::test]
@@ -65,7 +68,7 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     );
 
     limit(1_000_000).await.unwrap();
-    assert_eq!(fresh.record(&bulky).await.unwrap(), Recorded::First);
+    assert_eq!(fresh.record(&bulky).await.unwrap(), RecordOutcome::First);
 }
 
 /// What a power cut leaves that hits SQLite between the first page of a new file and its commit:

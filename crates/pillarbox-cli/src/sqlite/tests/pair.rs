@@ -16,10 +16,13 @@ async fn a_file_that_was_deleted_or_replaced_is_not_written_to() {
     assert!(error.contains("no longer there"), "{error}");
 
     std::fs::rename(&aside, fresh.file()).unwrap();
-    assert_eq!(fresh.record(&paid("m2")).await.unwrap(), Recorded::First);
+    assert_eq!(
+        fresh.record(&paid("m2")).await.unwrap(),
+        RecordOutcome::First
+    );
     assert_eq!(
         fresh.record(&paid("m1")).await.unwrap(),
-        Recorded::Duplicate
+        RecordOutcome::Duplicate
     );
 }
 
@@ -38,8 +41,8 @@ fn wal(file: &Path) -> PathBuf {
 
 #[tokio::test]
 async fn a_file_or_log_that_is_exchanged_under_a_running_process_ends_every_acknowledgement() {
-    type Change = fn(&Path, &Path);
-    let changes: [(&str, Change, &str); 7] = [
+    type FileChange = fn(&Path, &Path);
+    let changes: [(&str, FileChange, &str); 7] = [
         (
             "moved over",
             |file, backup| std::fs::rename(backup, file).unwrap(),

@@ -20,7 +20,7 @@ async fn a_reopened_file_has_every_row_and_is_migrated_once() {
         let again = SqliteInbox::open(&fresh.file()).unwrap();
         assert_eq!(
             again.record(&paid("m1")).await.unwrap(),
-            Recorded::Duplicate
+            RecordOutcome::Duplicate
         );
     }
 }
@@ -54,7 +54,7 @@ async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
     let inbox = SqliteInbox::open(&file).unwrap();
     assert_eq!(
         inbox.record(&paid("m1")).await.unwrap(),
-        Recorded::Duplicate
+        RecordOutcome::Duplicate
     );
     let entry = KvEntry {
         version: 1,
@@ -130,7 +130,7 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
     );
     assert_eq!(
         fresh.record(&entry).await.unwrap(),
-        Recorded::Duplicate,
+        RecordOutcome::Duplicate,
         "it is stored, whoever stored it"
     );
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use super::{HeldClaim, HistoryRecorder, KnownRow, claimed};
-use crate::{history::Happened, simulate::content::digest_of};
+use crate::{history::RecordedEvent, simulate::content::digest_of};
 
 impl HistoryRecorder {
     /// A destination is called by a process.
@@ -23,7 +23,7 @@ impl HistoryRecorder {
             self.push(recording, claimed(key, claim, 0));
         }
         let key = key.to_owned();
-        self.push(recording, Happened::Delivering { key, call });
+        self.push(recording, RecordedEvent::Delivering { key, call });
         call
     }
 
@@ -36,21 +36,21 @@ impl HistoryRecorder {
             .or_default()
             .was_accepted = true;
         let key = key.to_owned();
-        self.push(recording, Happened::Accepted { key, call, digest });
+        self.push(recording, RecordedEvent::Accepted { key, call, digest });
     }
 
     pub(crate) fn returned(&self, call: u32) {
         let recording = &mut *self.lock();
         if let Some((key, _)) = recording.calls.remove(&call) {
             let refused = false;
-            self.push(recording, Happened::Returned { key, call, refused });
+            self.push(recording, RecordedEvent::Returned { key, call, refused });
         }
     }
 
     /// A fault touched a row.
     pub(crate) fn disturbed(&self, key: &str, fault: &'static str) {
         let key = Some(key.to_owned());
-        self.push(&mut self.lock(), Happened::Disturbed { key, fault });
+        self.push(&mut self.lock(), RecordedEvent::Disturbed { key, fault });
     }
 
     /// A process was killed: its calls are over, and what it held was disturbed.
@@ -60,7 +60,7 @@ impl HistoryRecorder {
         for call in calls {
             if let Some((key, _)) = recording.calls.remove(&call) {
                 let refused = false;
-                self.push(recording, Happened::Returned { key, call, refused });
+                self.push(recording, RecordedEvent::Returned { key, call, refused });
             }
         }
         let held = |row: &KnownRow| row.claim.is_some_and(|claim| claim.process == process);
@@ -68,7 +68,7 @@ impl HistoryRecorder {
         let keys: Vec<String> = rows.map(|(key, _)| key.clone()).collect();
         for key in keys {
             let (key, fault) = (Some(key), "kill");
-            self.push(recording, Happened::Disturbed { key, fault });
+            self.push(recording, RecordedEvent::Disturbed { key, fault });
         }
     }
 }

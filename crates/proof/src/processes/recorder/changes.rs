@@ -3,14 +3,14 @@
 use pillarbox::domain::{Clock, SystemClock};
 
 use super::{HeldClaim, HistoryRecorder, QUIET, claimed, marked};
-use crate::history::{Digest, Happened, RowState};
+use crate::history::{RecordedEvent, RowState, Sha256Digest};
 
 impl HistoryRecorder {
     /// A row was stored; `is_new` unless it is only seen to be there.
     pub(crate) fn stored(
         &self,
         key: &str,
-        digest: Digest,
+        digest: Sha256Digest,
         held: Option<&'static str>,
         is_new: bool,
     ) {
@@ -28,7 +28,7 @@ impl HistoryRecorder {
         let key = key.to_owned();
         self.push(
             recording,
-            Happened::Stored {
+            RecordedEvent::Stored {
                 key,
                 content,
                 digest,

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use super::{HeldClaim, HistoryRecorder, RecorderState, claimed, marked};
-use crate::history::{Digest, Happened, History, Moment, RowState};
+use crate::history::{History, RecordedEvent, RowState, Sha256Digest, TimedRecord};
 
 /// A row in an inbox, as it was found.
 pub(crate) struct FoundRow {
     pub(crate) key: String,
     pub(crate) state: RowState,
     pub(crate) reason: String,
-    pub(crate) digest: Digest,
+    pub(crate) digest: Sha256Digest,
 }
 
 impl HistoryRecorder {
@@ -18,7 +18,7 @@ impl HistoryRecorder {
     pub(crate) fn found(&self, rows: &[FoundRow]) {
         let recording = &mut *self.lock();
         let first_posts = std::mem::take(&mut recording.first_posts);
-        let mut stored: BTreeMap<usize, Vec<Happened>> = BTreeMap::new();
+        let mut stored: BTreeMap<usize, Vec<RecordedEvent>> = BTreeMap::new();
         for found in rows {
             if recording
                 .rows
@@ -34,12 +34,15 @@ impl HistoryRecorder {
                 .map_or(end, |place| place + 1);
             let content = recording.contents.get(&found.digest);
             let held = (found.state == RowState::Held).then_some("held");
-            stored.entry(place).or_default().push(Happened::Stored {
-                key: found.key.clone(),
-                content: content.copied().unwrap_or_default(),
-                digest: found.digest,
-                held,
-            });
+            stored
+                .entry(place)
+                .or_default()
+                .push(RecordedEvent::Stored {
+                    key: found.key.clone(),
+                    content: content.copied().unwrap_or_default(),
+                    digest: found.digest,
+                    held,
+                });
             let state = held.map_or(RowState::Open, |_| RowState::Held);
             recording.rows.entry(found.key.clone()).or_default().state = Some(state);
         }
@@ -56,7 +59,7 @@ impl HistoryRecorder {
         if row.state == Some(found.state) {
             if found.state == RowState::Open && row.was_accepted {
                 let (key, fault) = (Some(found.key.clone()), "kill");
-                self.push(recording, Happened::Disturbed { key, fault });
+                self.push(recording, RecordedEvent::Disturbed { key, fault });
             }
             return;
         }
@@ -77,12 +80,12 @@ impl HistoryRecorder {
 }
 
 /// Puts events at these places, each at the time of the event before it.
-fn insert(history: &mut History, mut at: BTreeMap<usize, Vec<Happened>>) {
+fn insert(history: &mut History, mut at: BTreeMap<usize, Vec<RecordedEvent>>) {
     let old = std::mem::take(&mut history.moments);
     let (mut time, end) = (0, old.len());
-    let mut put = |place: usize, time: i64, moments: &mut Vec<Moment>| {
+    let mut put = |place: usize, time: i64, moments: &mut Vec<TimedRecord>| {
         for what in at.remove(&place).into_iter().flatten() {
-            moments.push(Moment { at: time, what });
+            moments.push(TimedRecord { at: time, what });
         }
     };
     for (place, moment) in old.into_iter().enumerate() {

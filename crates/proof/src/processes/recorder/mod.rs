@@ -22,7 +22,7 @@ use std::{
 
 use pillarbox::domain::{Clock, SystemClock, Timestamp};
 
-use crate::history::{Digest, Happened, History, RowState};
+use crate::history::{History, RecordedEvent, RowState, Sha256Digest};
 
 pub(crate) use inference::FoundRow;
 
@@ -55,9 +55,9 @@ struct KnownRow {
 #[derive(Default)]
 struct RecorderState {
     history: History,
-    contents: HashMap<Digest, u64>,
+    contents: HashMap<Sha256Digest, u64>,
     /// Where the first request for these bytes since the last look is in the history.
-    first_posts: HashMap<Digest, usize>,
+    first_posts: HashMap<Sha256Digest, usize>,
     rows: BTreeMap<String, KnownRow>,
     /// The leases of all claims and marks, each of which is recorded once.
     claims: HashSet<u64>,
@@ -102,7 +102,7 @@ impl HistoryRecorder {
         instant - self.began.as_millis()
     }
 
-    fn push(&self, recording: &mut RecorderState, what: Happened) {
+    fn push(&self, recording: &mut RecorderState, what: RecordedEvent) {
         let at = self.at(SystemClock.now().as_millis());
         recording.history.push(at, what);
     }
@@ -126,16 +126,16 @@ impl HistoryRecorder {
     }
 
     /// Ends the history with what is left.
-    pub(crate) fn finish(&self, rows: Vec<(String, RowState, Option<Digest>)>) {
+    pub(crate) fn finish(&self, rows: Vec<(String, RowState, Option<Sha256Digest>)>) {
         let recording = &mut *self.lock();
-        self.push(recording, Happened::Calmed);
+        self.push(recording, RecordedEvent::Calmed);
         for (key, state, digest) in rows {
-            self.push(recording, Happened::Left { key, state, digest });
+            self.push(recording, RecordedEvent::Left { key, state, digest });
         }
     }
 
     pub(crate) fn stuck(&self, what: String) {
-        self.push(&mut self.lock(), Happened::Stuck { what });
+        self.push(&mut self.lock(), RecordedEvent::Stuck { what });
     }
 
     /// The senders' APIs are asked, so that nothing may be missing at the end.
@@ -144,7 +144,7 @@ impl HistoryRecorder {
     }
 
     /// Anything else that happened.
-    pub(crate) fn push_event(&self, what: Happened) {
+    pub(crate) fn push_event(&self, what: RecordedEvent) {
         self.push(&mut self.lock(), what);
     }
 
@@ -155,8 +155,8 @@ impl HistoryRecorder {
     }
 }
 
-fn claimed(key: &str, claim: HeldClaim, until: i64) -> Happened {
-    Happened::Claimed {
+fn claimed(key: &str, claim: HeldClaim, until: i64) -> RecordedEvent {
+    RecordedEvent::Claimed {
         key: key.to_owned(),
         attempt: claim.attempt,
         lease: claim.lease,
@@ -164,8 +164,8 @@ fn claimed(key: &str, claim: HeldClaim, until: i64) -> Happened {
     }
 }
 
-fn marked(key: &str, (attempt, lease): (u32, u64), state: RowState, reason: &str) -> Happened {
-    Happened::Marked {
+fn marked(key: &str, (attempt, lease): (u32, u64), state: RowState, reason: &str) -> RecordedEvent {
+    RecordedEvent::Marked {
         key: key.to_owned(),
         attempt,
         lease,

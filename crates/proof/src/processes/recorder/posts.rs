@@ -4,7 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use super::HistoryRecorder;
 use crate::{
-    history::{Genuineness, Happened},
+    history::{BodyGenuineness, RecordedEvent},
     processes::lateness,
     simulate::content::{content_of, digest_of},
 };
@@ -21,7 +21,7 @@ pub(crate) struct PostedRequest {
 
 impl HistoryRecorder {
     pub(crate) fn created(&self, source: &str, id: &str, body: &[u8]) {
-        let what = Happened::Created {
+        let what = RecordedEvent::Created {
             source: source.to_owned(),
             id: id.to_owned(),
             payment: None,
@@ -34,17 +34,17 @@ impl HistoryRecorder {
         &self,
         (source, id): (&str, &str),
         body: &[u8],
-        genuine: Genuineness,
+        genuine: BodyGenuineness,
     ) -> PostedRequest {
         let post = self.posts.fetch_add(1, Ordering::Relaxed);
         let (content, digest) = (content_of(body), digest_of(body));
         let recording = &mut *self.lock();
         recording.contents.insert(digest, content);
-        if genuine == Genuineness::Proven {
+        if genuine == BodyGenuineness::Proven {
             let place = recording.history.moments.len();
             recording.first_posts.entry(digest).or_insert(place);
         }
-        let what = Happened::Posted {
+        let what = RecordedEvent::Posted {
             post,
             source: source.to_owned(),
             id: id.to_owned(),
@@ -68,12 +68,12 @@ impl HistoryRecorder {
             .fetch_add(u64::from(took > ALLOWANCE * 5), Ordering::Relaxed);
         let took = took.saturating_sub(late + ALLOWANCE);
         let post = request.post;
-        let what = Happened::Answered { post, status, took };
+        let what = RecordedEvent::Answered { post, status, took };
         self.push(&mut self.lock(), what);
     }
 
     pub(crate) fn ended(&self, source: &str, id: &str, acknowledged: bool) {
-        let what = Happened::Ended {
+        let what = RecordedEvent::Ended {
             source: source.to_owned(),
             id: id.to_owned(),
             acknowledged,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{super::rate_limiter::RateLimiter, PayApiError, PaymentLifecycle, SimulatedPayment};
+use super::{super::rate_limiter::ApiRateLimiter, PayApiError, PaymentLifecycle, SimulatedPayment};
 use crate::Timestamp;
 
 /// The limit on calls per second for an account: Pay's default for reading.
@@ -11,7 +11,7 @@ pub const MAX_CALLS_PER_SECOND: usize = 75;
 /// The state of Pay.
 pub struct PayAccounts {
     accounts: HashMap<String, PayAccount>,
-    rate_limiter: RateLimiter,
+    rate_limiter: ApiRateLimiter,
     lag: Duration,
 }
 
@@ -33,7 +33,7 @@ impl PayAccounts {
     pub fn new() -> Self {
         Self {
             accounts: HashMap::new(),
-            rate_limiter: RateLimiter::new(MAX_CALLS_PER_SECOND),
+            rate_limiter: ApiRateLimiter::new(MAX_CALLS_PER_SECOND),
             lag: Duration::ZERO,
         }
     }

@@ -66,7 +66,7 @@ pub(super) enum PaymentStep {
 
 /// A payment's state in the API, which differs from that in a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PaymentState {
+pub(super) struct SimulatedPaymentState {
     pub(super) status: &'static str,
     pub(super) finished: bool,
     /// A code and a message.
@@ -174,16 +174,16 @@ impl PaymentStep {
     }
 
     /// The state after this step; `None` if the step does not change it.
-    pub(super) fn state(self) -> Option<PaymentState> {
+    pub(super) fn state(self) -> Option<SimulatedPaymentState> {
         let open = |status| {
-            Some(PaymentState {
+            Some(SimulatedPaymentState {
                 status,
                 finished: false,
                 failure: None,
             })
         };
         let failed = |status, code, message| {
-            Some(PaymentState {
+            Some(SimulatedPaymentState {
                 status,
                 finished: true,
                 failure: Some((code, message)),
@@ -194,7 +194,7 @@ impl PaymentStep {
             Self::Started => open("started"),
             Self::Submitted => open("submitted"),
             Self::Capturable => open("capturable"),
-            Self::Succeeded => Some(PaymentState {
+            Self::Succeeded => Some(SimulatedPaymentState {
                 status: "success",
                 finished: true,
                 failure: None,
@@ -217,7 +217,7 @@ impl PaymentStep {
     }
 }
 
-impl PaymentState {
+impl SimulatedPaymentState {
     /// The JSON in the API.
     pub(super) fn json(self) -> Value {
         let mut shown = json!({"status": self.status, "finished": self.finished});
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn only_a_failed_capture_follows_a_finished_state() {
         for lifecycle in PaymentLifecycle::ALL {
-            let states: Vec<PaymentState> = lifecycle
+            let states: Vec<SimulatedPaymentState> = lifecycle
                 .steps()
                 .iter()
                 .filter_map(|step| step.state())

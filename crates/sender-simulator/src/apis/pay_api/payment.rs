@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lifecycle::{PaymentLifecycle, PaymentState, PaymentStep};
+use super::lifecycle::{PaymentLifecycle, PaymentStep, SimulatedPaymentState};
 use crate::{
     Clock, MessageBody, Timestamp,
     govuk_pay::{self, PaymentEvent, PaymentKind, event::FailureReason},
@@ -12,7 +12,7 @@ use crate::{
 /// A payment and its lifecycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SimulatedPayment {
-    pub(super) payment: govuk_pay::Payment,
+    pub(super) payment: govuk_pay::PaymentMessages,
     pub(super) lifecycle: PaymentLifecycle,
     pub(super) refund_ids: [String; 2],
     /// How much later than usual it is refunded.
@@ -33,7 +33,7 @@ pub struct PaymentWebhook {
 impl SimulatedPayment {
     /// A payment created at `created`.
     pub fn new(lifecycle: PaymentLifecycle, created: Timestamp, clock: &dyn Clock) -> Self {
-        let payment = govuk_pay::Payment::new(created, clock);
+        let payment = govuk_pay::PaymentMessages::new(created, clock);
         Self {
             payment,
             lifecycle,
@@ -161,7 +161,7 @@ impl SimulatedPayment {
     }
 
     /// The state at `now`; the first state before its creation.
-    pub(super) fn state(&self, now: Timestamp) -> PaymentState {
+    pub(super) fn state(&self, now: Timestamp) -> SimulatedPaymentState {
         let latest = self.steps_by(now).rev().find_map(PaymentStep::state);
         latest
             .or_else(|| PaymentStep::Created.state())

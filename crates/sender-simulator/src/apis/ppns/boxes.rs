@@ -3,8 +3,8 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{
-    super::rate_limiter::RateLimiter, BoxNotification, MAX_CALLS_PER_SECOND, NotificationStatus,
-    PpnsApplication, PpnsError, token::TokenStore,
+    super::rate_limiter::ApiRateLimiter, BoxNotification, BoxNotificationStatus,
+    MAX_CALLS_PER_SECOND, PpnsApplication, PpnsError, token::TokenStore,
 };
 use crate::Timestamp;
 
@@ -14,7 +14,7 @@ const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The state of PPNS.
 pub struct PpnsBoxes {
     pub(super) tokens: TokenStore,
-    pub(super) rate_limiter: RateLimiter,
+    pub(super) rate_limiter: ApiRateLimiter,
     /// Box id to the client id of its owner.
     owners: HashMap<String, String>,
     pub(super) notifications: Vec<BoxNotification>,
@@ -44,7 +44,7 @@ impl PpnsBoxes {
     pub fn new() -> Self {
         Self {
             tokens: TokenStore::default(),
-            rate_limiter: RateLimiter::new(MAX_CALLS_PER_SECOND),
+            rate_limiter: ApiRateLimiter::new(MAX_CALLS_PER_SECOND),
             owners: HashMap::new(),
             notifications: Vec::new(),
             positions: HashMap::new(),
@@ -74,7 +74,7 @@ impl PpnsBoxes {
     }
 
     /// Sets the status of a notification, as a push does. An unknown id is ignored.
-    pub fn set_status(&mut self, id: &str, status: NotificationStatus) {
+    pub fn set_status(&mut self, id: &str, status: BoxNotificationStatus) {
         if let Some(position) = self.positions.get(id) {
             self.notifications[*position].status = status;
         }
@@ -85,9 +85,9 @@ impl PpnsBoxes {
         let mut counts = StatusCounts::default();
         for notification in &self.notifications {
             match notification.status {
-                NotificationStatus::Pending => counts.pending += 1,
-                NotificationStatus::Acknowledged => counts.acknowledged += 1,
-                NotificationStatus::Failed => counts.failed += 1,
+                BoxNotificationStatus::Pending => counts.pending += 1,
+                BoxNotificationStatus::Acknowledged => counts.acknowledged += 1,
+                BoxNotificationStatus::Failed => counts.failed += 1,
             }
         }
         counts
@@ -120,7 +120,7 @@ impl PpnsBoxes {
         };
         let notification = &mut self.notifications[*position];
         if notification.box_id == box_id {
-            notification.status = NotificationStatus::Acknowledged;
+            notification.status = BoxNotificationStatus::Acknowledged;
         }
     }
 }

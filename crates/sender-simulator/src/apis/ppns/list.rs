@@ -3,7 +3,7 @@
 
 use super::{
     super::{ApiRequest, ApiResponse, request::first_value},
-    BoxCaller, NotificationStatus, PpnsBoxes, PpnsError, date,
+    BoxCaller, BoxNotificationStatus, PpnsBoxes, PpnsError, date,
     notification::BoxNotification,
 };
 use crate::Timestamp;
@@ -14,7 +14,7 @@ const DEFAULT_COUNT: usize = 100;
 /// The parameters of a query.
 #[derive(Debug, PartialEq, Eq)]
 struct ListQuery {
-    status: Option<NotificationStatus>,
+    status: Option<BoxNotificationStatus>,
     /// Inclusive, like `to`.
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl ListQuery {
                 .transpose()
         };
         let status = first("status")
-            .map(|text| NotificationStatus::parse(text).ok_or(PpnsError::StatusParameter))
+            .map(|text| BoxNotificationStatus::parse(text).ok_or(PpnsError::StatusParameter))
             .transpose()?;
         let (from, to) = (date("fromDate")?, date("toDate")?);
         let count = first("count")

@@ -21,7 +21,7 @@ use crate::{Clock, Timestamp};
 
 pub use boxes::{PpnsBoxes, StatusCounts};
 pub use error::PpnsError;
-pub use notification::{BoxNotification, NotificationStatus};
+pub use notification::{BoxNotification, BoxNotificationStatus};
 #[cfg(any(test, feature = "test-apis"))]
 pub use test_controls::ListDefect;
 pub use token::PpnsApplication;
@@ -36,7 +36,7 @@ pub const TOKEN_LIFETIME: Duration = Duration::from_secs(14_400);
 pub const MAX_CALLS_PER_SECOND: usize = 3;
 
 /// HMRC's API on loopback.
-pub type Ppns = ApiServer<PpnsBoxes>;
+pub type PpnsApi = ApiServer<PpnsBoxes>;
 
 /// An endpoint of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::{
 
 /// The status of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NotificationStatus {
+pub enum BoxNotificationStatus {
     /// Not received yet.
     Pending,
     /// A push was answered 200, or a client acknowledged it.
@@ -17,7 +17,7 @@ pub enum NotificationStatus {
     Failed,
 }
 
-impl NotificationStatus {
+impl BoxNotificationStatus {
     /// All statuses.
     pub const ALL: [Self; 3] = [Self::Pending, Self::Acknowledged, Self::Failed];
 
@@ -50,7 +50,7 @@ pub struct BoxNotification {
     /// The creation date.
     pub created: Timestamp,
     /// Its status.
-    pub status: NotificationStatus,
+    pub status: BoxNotificationStatus,
     /// Its defect in lists.
     #[cfg(any(test, feature = "test-apis"))]
     pub defect: Option<super::ListDefect>,
@@ -64,7 +64,7 @@ impl BoxNotification {
             box_id: box_id.to_owned(),
             message,
             created: clock.now(),
-            status: NotificationStatus::Pending,
+            status: BoxNotificationStatus::Pending,
             #[cfg(any(test, feature = "test-apis"))]
             defect: None,
         }
@@ -72,7 +72,7 @@ impl BoxNotification {
 
     /// The same notification with this status.
     #[must_use]
-    pub fn with_status(self, status: NotificationStatus) -> Self {
+    pub fn with_status(self, status: BoxNotificationStatus) -> Self {
         Self { status, ..self }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BoxNotification, NotificationStatus, PpnsBoxes, PpnsEndpoint, acknowledge};
+use super::{BoxNotification, BoxNotificationStatus, PpnsBoxes, PpnsEndpoint, acknowledge};
 use crate::{
     apis::{ApiCall, ApiServer, CallLog},
     hmrc::HmrcMessage,
@@ -93,7 +93,7 @@ impl PpnsBoxes {
     }
 
     /// The status of a notification; `None` for an unknown id.
-    pub fn status(&self, id: &str) -> Option<NotificationStatus> {
+    pub fn status(&self, id: &str) -> Option<BoxNotificationStatus> {
         self.positions
             .get(id)
             .map(|position| self.notifications[*position].status)

@@ -13,11 +13,16 @@ use crate::{signature, tests::TestClock};
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
 /// How a receiver gets the text that it verifies from the body.
-type Text = fn(&str) -> String;
+type VerifiedText = fn(&str) -> String;
 
 /// Checks a receiver that verifies `text` of each body with `key`, and answers `refusal` to
 /// what does not verify.
-async fn checked(sender: Sender, key: &'static str, text: Text, refusal: u16) -> CheckReport {
+async fn checked(
+    sender: Sender,
+    key: &'static str,
+    text: VerifiedText,
+    refusal: u16,
+) -> CheckReport {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/try", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -86,7 +91,7 @@ async fn a_rewritten_body_is_found_whether_it_is_refused_with_400_or_401() {
                 .into_iter()
                 .enumerate()
             {
-                let texts: [Text; 3] = [
+                let texts: [VerifiedText; 3] = [
                     |text| rewritten(text)[0].1.clone(),
                     |text| rewritten(text)[1].1.clone(),
                     |text| rewritten(text)[2].1.clone(),

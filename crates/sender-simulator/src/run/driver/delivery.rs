@@ -3,7 +3,7 @@
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::{AttemptEnd, AttemptResult, PlannedMessage, Redirected, RunDriver};
+use super::{AttemptEnd, PlannedMessage, RedirectOutcome, RunDriver, SenderAttemptResult};
 use crate::{
     DeliveryAttempt, ExchangeOutcome, MessageBody, NextAction, Sender, SenderRequest, decide,
     redirect::{RedirectChain, RedirectStep},
@@ -81,7 +81,7 @@ impl RunDriver<'_> {
         mut request: SenderRequest,
         mut url: Url,
         requests: &mut u32,
-    ) -> AttemptResult {
+    ) -> SenderAttemptResult {
         let sender = self.plan.sender;
         let mut redirects = RedirectChain::new(sender);
         loop {
@@ -90,9 +90,9 @@ impl RunDriver<'_> {
             let mut outcome = self.outcome(&result);
             let mut next = decide(sender, outcome, attempt).next;
             let mut redirected = if redirects.has_followed() {
-                Redirected::ToResponse
+                RedirectOutcome::ToResponse
             } else {
-                Redirected::Nowhere
+                RedirectOutcome::Nowhere
             };
             if let NextAction::Repost(wait) = next {
                 self.stats().summary.reposts += 1;
@@ -115,16 +115,16 @@ impl RunDriver<'_> {
                         }
                         continue;
                     }
-                    RedirectStep::Elsewhere => redirected = Redirected::Elsewhere,
+                    RedirectStep::Elsewhere => redirected = RedirectOutcome::Elsewhere,
                     RedirectStep::TooMany => {
                         outcome = ExchangeOutcome::TooManyRedirects;
                         next = decide(sender, outcome, attempt).next;
                     }
                 }
             }
-            let is_lost = redirected == Redirected::Elsewhere
+            let is_lost = redirected == RedirectOutcome::Elsewhere
                 || next == NextAction::Acknowledged && request.method == "GET";
-            return AttemptResult {
+            return SenderAttemptResult {
                 end: AttemptEnd::of(next, is_lost),
                 attempt,
                 outcome,

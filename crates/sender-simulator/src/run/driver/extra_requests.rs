@@ -1,6 +1,6 @@
 //! Requests that belong to no planned message: forgeries, cut bodies, replays, the challenge.
 
-use super::{PlannedMessage, Redirected, RunDriver};
+use super::{PlannedMessage, RedirectOutcome, RunDriver};
 use crate::{
     DeliveryAttempt, ExchangeOutcome, SenderRequest, hmrc, redirect,
     run::{
@@ -90,9 +90,9 @@ impl RunDriver<'_> {
             .response
             .is_some_and(|response| hmrc::is_echo(&id, response.status, &response.body));
         match (result.redirected, echoed) {
-            (Redirected::Nowhere, true) => {}
-            (Redirected::ToResponse, true) => self.stats().accept_redirected_challenge(&id),
-            (Redirected::Elsewhere, _) => self.stats().lose_challenge(&id),
+            (RedirectOutcome::Nowhere, true) => {}
+            (RedirectOutcome::ToResponse, true) => self.stats().accept_redirected_challenge(&id),
+            (RedirectOutcome::Elsewhere, _) => self.stats().lose_challenge(&id),
             (_, false) => self.stats().refuse_challenge(&id),
         }
         echoed

@@ -3,13 +3,13 @@
 use std::{fmt::Display, sync::Mutex, time::Duration};
 
 use super::{
-    receiver::{Reaction, TestReceiver, echo, status},
+    receiver::{ReceiverReaction, TestReceiver, echo, status},
     *,
 };
 
 /// The outcome of one message, and the number of attempts and requests that it took, if the
 /// receiver reacts with one reaction after the other, and with the last one from then on.
-async fn settled(sender: Sender, reactions: &[Reaction]) -> (&'static str, u32, u32) {
+async fn settled(sender: Sender, reactions: &[ReceiverReaction]) -> (&'static str, u32, u32) {
     let script = reactions.to_vec();
     let receiver =
         TestReceiver::new(move |number, _| script[(number - 1).min(script.len() - 1)].clone())
@@ -30,20 +30,20 @@ async fn settled(sender: Sender, reactions: &[Reaction]) -> (&'static str, u32, 
     (outcome, attempts, requests)
 }
 
-fn answer(head: &str) -> Reaction {
-    Reaction::Answer(format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n"))
+fn answer(head: &str) -> ReceiverReaction {
+    ReceiverReaction::Answer(format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n"))
 }
 
-fn to(status: u16, location: impl Display) -> Reaction {
+fn to(status: u16, location: impl Display) -> ReceiverReaction {
     answer(&format!("{status} Moved\r\nlocation: {location}"))
 }
 
-fn ok() -> Reaction {
+fn ok() -> ReceiverReaction {
     answer("200 OK")
 }
 
 /// A reaction several times, then 200.
-fn repeated(times: usize, reaction: &Reaction) -> Vec<Reaction> {
+fn repeated(times: usize, reaction: &ReceiverReaction) -> Vec<ReceiverReaction> {
     let mut all = vec![reaction.clone(); times];
     all.push(ok());
     all
@@ -55,8 +55,8 @@ const CUT_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-le";
 
 #[tokio::test]
 async fn hmrc_repeats_at_once_only_what_closed_in_order_before_the_response_was_complete() {
-    let close_after = |bytes: &str| Reaction::CloseAfter(bytes.to_owned());
-    let reset_after = |bytes: &str| Reaction::ResetAfter(bytes.to_owned());
+    let close_after = |bytes: &str| ReceiverReaction::CloseAfter(bytes.to_owned());
+    let reset_after = |bytes: &str| ReceiverReaction::ResetAfter(bytes.to_owned());
     for (sender, reaction, times, attempts) in [
         (Sender::Hmrc, close_after(""), 5, 1),
         (Sender::Hmrc, close_after(""), 6, 2),
@@ -86,7 +86,7 @@ async fn hmrc_repeats_at_once_only_what_closed_in_order_before_the_response_was_
 async fn an_interim_response_is_a_failure_with_hmrc_unless_it_is_100() {
     let hinted = |interim: &str| {
         let then = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        Reaction::Answer(format!("HTTP/1.1 {interim}\r\n\r\n{then}"))
+        ReceiverReaction::Answer(format!("HTTP/1.1 {interim}\r\n\r\n{then}"))
     };
     for (sender, interim, attempts) in [
         (Sender::Hmrc, "100 Continue", 1),
@@ -106,7 +106,7 @@ async fn an_interim_response_is_a_failure_with_hmrc_unless_it_is_100() {
 #[tokio::test]
 async fn a_chain_of_redirects_ends_as_in_the_senders_client() {
     use Sender::{GovukPay, Hmrc};
-    let numbered = |status: u16, count: usize| -> Vec<Reaction> {
+    let numbered = |status: u16, count: usize| -> Vec<ReceiverReaction> {
         let mut all: Vec<_> = (0..count).map(|n| to(status, format!("/{n}"))).collect();
         all.push(ok());
         all
@@ -163,7 +163,7 @@ async fn a_chain_of_redirects_ends_as_in_the_senders_client() {
 #[tokio::test]
 async fn a_body_in_an_unknown_encoding_is_a_failure_with_pay_alone() {
     let encoded = |encoding: &str| {
-        Reaction::Answer(format!(
+        ReceiverReaction::Answer(format!(
             "HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: 2\r\n\r\n\x0b\x02"
         ))
     };
@@ -187,7 +187,7 @@ async fn a_body_that_stalls_for_three_seconds_is_a_failure_with_pay() {
         "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}",
         "x".repeat(99_999)
     );
-    let stalled = [CUT.to_owned(), long].map(|bytes| [Reaction::StallAfter(bytes), ok()]);
+    let stalled = [CUT.to_owned(), long].map(|bytes| [ReceiverReaction::StallAfter(bytes), ok()]);
     let outcomes = tokio::join!(
         settled(Sender::GovukPay, &stalled[0]),
         settled(Sender::GovukPay, &stalled[1])
@@ -262,7 +262,7 @@ async fn pay_reuses_no_connection_that_was_idle_for_as_long_as_the_receiver_keep
         let answer = status(200, &format!("keep-alive: {keep_alive}\r\n"));
         let receiver = TestReceiver::new(move |_, _| Some(answer.clone())).await;
         let plan = plan(sender, &receiver, 1);
-        let pool = connection_pool::ConnectionPool::new(sender);
+        let pool = connection_pool::SenderConnections::new(sender);
         let body = sender.body(None, &crate::SystemClock).unwrap();
         let request = sender.request(&body, SECRET, &plan.url);
         let mut connection = pool.take(&plan.url).await.unwrap();

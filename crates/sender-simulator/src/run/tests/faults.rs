@@ -144,7 +144,7 @@ async fn each_planned_message_completes_once_whatever_its_faults_add() {
     let receiver = TestReceiver::answering(OK).await;
     let folder = tempfile::tempdir().unwrap();
     let mut plan = plan(Sender::Hmrc, &receiver, 50);
-    plan.fault_rates = Scenario::named("hostile").unwrap().fault_rates;
+    plan.fault_rates = FaultScenario::named("hostile").unwrap().fault_rates;
     (plan.fault_rates.lost, plan.fault_rates.duplicate) = (20, 100);
     let completed = Mutex::new(0);
     let recorder = capture::ExchangeRecorder::create(folder.path()).unwrap();

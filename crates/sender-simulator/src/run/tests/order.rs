@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{
     names, outcomes, plan,
-    receiver::{OK, Reaction, ReceivedRequest, TestReceiver, echo, whole},
+    receiver::{OK, ReceivedRequest, ReceiverReaction, TestReceiver, echo, whole},
     summary_of,
 };
 use crate::{Sender, run::*};
@@ -68,7 +68,7 @@ async fn reordered_messages_are_complete_and_near_their_position() {
 
 #[tokio::test]
 async fn a_run_ends_at_its_limit_or_when_stopped_and_lists_undecided_messages() {
-    let receiver = TestReceiver::new(|_, _| Reaction::StallAfter(String::new())).await;
+    let receiver = TestReceiver::new(|_, _| ReceiverReaction::StallAfter(String::new())).await;
     let mut plan = plan(Sender::Hmrc, &receiver, 3);
     plan.limit = Duration::from_millis(300);
     let summary = summary_of(&plan).await;

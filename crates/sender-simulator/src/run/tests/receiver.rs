@@ -41,7 +41,7 @@ impl ReceivedRequest {
 
 /// What the receiver does with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Reaction {
+pub(super) enum ReceiverReaction {
     Answer(String),
     /// It closes the connection after these bytes, in an orderly way.
     CloseAfter(String),
@@ -52,13 +52,13 @@ pub(super) enum Reaction {
 }
 
 /// A response, or `None` to close the connection.
-impl From<Option<String>> for Reaction {
+impl From<Option<String>> for ReceiverReaction {
     fn from(answer: Option<String>) -> Self {
         answer.map_or_else(|| Self::CloseAfter(String::new()), Self::Answer)
     }
 }
 
-type ReactionFn = Arc<dyn Fn(usize, &ReceivedRequest) -> Reaction + Send + Sync>;
+type ReactionFn = Arc<dyn Fn(usize, &ReceivedRequest) -> ReceiverReaction + Send + Sync>;
 
 /// A receiver and its complete requests, in order.
 pub(super) struct TestReceiver {
@@ -68,7 +68,7 @@ pub(super) struct TestReceiver {
 }
 
 impl TestReceiver {
-    pub(super) async fn new<R: Into<Reaction>>(
+    pub(super) async fn new<R: Into<ReceiverReaction>>(
         respond: impl Fn(usize, &ReceivedRequest) -> R + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,16 +135,16 @@ async fn serve(
             received.len()
         };
         let reaction = respond(number, &whole);
-        let (Reaction::Answer(answer)
-        | Reaction::CloseAfter(answer)
-        | Reaction::ResetAfter(answer)
-        | Reaction::StallAfter(answer)) = &reaction;
+        let (ReceiverReaction::Answer(answer)
+        | ReceiverReaction::CloseAfter(answer)
+        | ReceiverReaction::ResetAfter(answer)
+        | ReceiverReaction::StallAfter(answer)) = &reaction;
         stream.write_all(answer.as_bytes()).await.unwrap();
         match reaction {
-            Reaction::Answer(_) => {}
-            Reaction::CloseAfter(_) => return,
-            Reaction::ResetAfter(_) => return stream.set_zero_linger().unwrap(),
-            Reaction::StallAfter(_) => pending().await,
+            ReceiverReaction::Answer(_) => {}
+            ReceiverReaction::CloseAfter(_) => return,
+            ReceiverReaction::ResetAfter(_) => return stream.set_zero_linger().unwrap(),
+            ReceiverReaction::StallAfter(_) => pending().await,
         }
     }
 }
