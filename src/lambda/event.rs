@@ -110,7 +110,7 @@ fn schedule(top: &RawFields<'_>) -> Option<EventShape> {
     }
     let source = top.text("source")?;
     let is_timed = top.text("detail-type").as_deref() == Some("Scheduled Event");
-    match source.as_str() {
+    match &*source {
         "aws.events" | "aws.scheduler" if is_timed => Some(EventShape::Sweep),
         _ => Some(EventShape::Foreign(
             "an EventBridge event that is not a schedule",

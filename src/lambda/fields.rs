@@ -1,7 +1,7 @@
 //! The objects of an event, in order and with every entry. A standard map would keep only one of
 //! two signature headers, and a request with two must be refused.
 
-use std::fmt;
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
 
 use serde::{
     Deserialize, Deserializer,
@@ -9,30 +9,44 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// `{"name": …}`, whose values are decoded when they are asked for.
+/// A JSON string, borrowed from the event unless it contains an escape.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// `{"name": …}`, whose values are decoded on request.
 #[derive(Debug, Default)]
-pub(super) struct RawFields<'a>(Vec<(String, &'a RawValue)>);
+pub(super) struct RawFields<'a>(Vec<(JsonText<'a>, &'a RawValue)>);
 
 /// `{"name": "value"}`, or null.
 #[derive(Debug, Default)]
-pub(super) struct StringPairs(Vec<(String, String)>);
+pub(super) struct StringPairs<'a>(Vec<(JsonText<'a>, JsonText<'a>)>);
 
 /// `{"name": ["value", …]}`, or null.
 #[derive(Debug, Default)]
-pub(super) struct StringLists(Vec<(String, Vec<String>)>);
+pub(super) struct StringLists<'a>(Vec<(JsonText<'a>, Vec<JsonText<'a>>)>);
+
+impl Deref for JsonText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
 
 impl<'a> RawFields<'a> {
     /// The fields of a JSON object; `None` for other values. Some decoders accept an array in place
     /// of an object.
     pub(super) fn read(raw: &'a RawValue) -> Option<Self> {
-        let entries: MapEntries<&'a RawValue> = serde_json::from_str(raw.get()).ok()?;
+        let entries: MapEntries<JsonText<'a>, &'a RawValue> =
+            serde_json::from_str(raw.get()).ok()?;
         Some(Self(entries.0))
     }
 
     /// A field; of two with the same name, the last.
     pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
         let mut last_first = self.0.iter().rev();
-        let found = last_first.find(|(known, _)| known == name);
+        let found = last_first.find(|(known, _)| &**known == name);
         found.map(|(_, value)| *value)
     }
 
@@ -41,7 +55,7 @@ impl<'a> RawFields<'a> {
     }
 
     /// The text of a field; `None` if it is missing or another value.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<JsonText<'a>> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
@@ -51,7 +65,7 @@ impl<'a> RawFields<'a> {
         &self,
         name: &'static str,
     ) -> serde_json::Result<T> {
-        if self.0.iter().filter(|(known, _)| known == name).count() > 1 {
+        if self.0.iter().filter(|(known, _)| &**known == name).count() > 1 {
             return Err(serde_json::Error::duplicate_field(name));
         }
         self.get(name)
@@ -59,15 +73,13 @@ impl<'a> RawFields<'a> {
     }
 }
 
-impl StringPairs {
+impl StringPairs<'_> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 }
 
-impl StringLists {
+impl StringLists<'_> {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -75,38 +87,38 @@ impl StringLists {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
-            .flat_map(|(name, values)| values.iter().map(|value| (name.as_str(), value.as_str())))
+            .flat_map(|(name, values)| values.iter().map(|value| (&**name, &**value)))
     }
 }
 
-impl<'de> Deserialize<'de> for StringPairs {
+impl<'de: 'a, 'a> Deserialize<'de> for StringPairs<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(
-            Option::<MapEntries<String>>::deserialize(deserializer)?
+            Option::<MapEntries<JsonText<'a>, JsonText<'a>>>::deserialize(deserializer)?
                 .map(|entries| entries.0)
                 .unwrap_or_default(),
         ))
     }
 }
 
-impl<'de> Deserialize<'de> for StringLists {
+impl<'de: 'a, 'a> Deserialize<'de> for StringLists<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(
-            Option::<MapEntries<Vec<String>>>::deserialize(deserializer)?
+            Option::<MapEntries<JsonText<'a>, Vec<JsonText<'a>>>>::deserialize(deserializer)?
                 .map(|entries| entries.0)
                 .unwrap_or_default(),
         ))
     }
 }
 
-struct MapEntries<T>(Vec<(String, T)>);
+struct MapEntries<K, V>(Vec<(K, V)>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for MapEntries<T> {
+impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for MapEntries<K, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntryVisitor<T>(std::marker::PhantomData<T>);
+        struct EntryVisitor<K, V>(PhantomData<(K, V)>);
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntryVisitor<T> {
-            type Value = MapEntries<T>;
+        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for EntryVisitor<K, V> {
+            type Value = MapEntries<K, V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -121,6 +133,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for MapEntries<T> {
             }
         }
 
-        deserializer.deserialize_map(EntryVisitor(std::marker::PhantomData))
+        deserializer.deserialize_map(EntryVisitor(PhantomData))
     }
 }

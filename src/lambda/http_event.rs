@@ -23,7 +23,7 @@ use url::Url;
 use super::{
     deadline,
     event::PayloadVersion,
-    fields::{RawFields, StringLists, StringPairs},
+    fields::{JsonText, RawFields, StringLists, StringPairs},
 };
 use crate::{
     domain::Timestamp,
@@ -48,34 +48,38 @@ pub(super) struct HttpEvent<'a> {
 
 #[derive(Debug)]
 struct HttpEventFields<'a> {
-    http_method: Option<String>,
-    raw_path: Option<String>,
-    path: Option<String>,
-    resource: Option<String>,
+    http_method: Option<JsonText<'a>>,
+    raw_path: Option<JsonText<'a>>,
+    path: Option<JsonText<'a>>,
+    resource: Option<JsonText<'a>>,
     path_parameters: Option<HashMap<String, String>>,
-    raw_query_string: Option<String>,
-    query_string_parameters: StringPairs,
-    multi_value_query_string_parameters: StringLists,
-    headers: StringPairs,
-    multi_value_headers: StringLists,
+    raw_query_string: Option<JsonText<'a>>,
+    query_string_parameters: StringPairs<'a>,
+    multi_value_query_string_parameters: StringLists<'a>,
+    headers: StringPairs<'a>,
+    multi_value_headers: StringLists<'a>,
     body: Option<&'a RawValue>,
     is_base64_encoded: Option<bool>,
-    request_context: RequestContext,
+    request_context: RequestContext<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RequestContext {
-    http: Option<HttpContext>,
-    stage: Option<String>,
-    domain_name: Option<String>,
+struct RequestContext<'a> {
+    #[serde(borrow)]
+    http: Option<HttpContext<'a>>,
+    #[serde(borrow)]
+    stage: Option<JsonText<'a>>,
+    #[serde(borrow)]
+    domain_name: Option<JsonText<'a>>,
     time_epoch: Option<i64>,
     request_time_epoch: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-struct HttpContext {
-    method: String,
+struct HttpContext<'a> {
+    #[serde(borrow)]
+    method: JsonText<'a>,
 }
 
 impl<'a> HttpEventFields<'a> {
@@ -141,10 +145,10 @@ impl<'a> HttpEvent<'a> {
         let Some(body) = self.fields.body else {
             return Ok(Bytes::new());
         };
-        let text: String = serde_json::from_str(body.get())
+        let text: JsonText<'_> = serde_json::from_str(body.get())
             .map_err(|_| Refusal::Malformed("the body is not text"))?;
         let is_encoded = self.fields.is_base64_encoded == Some(true);
-        if is_encoded && BASE64_STANDARD.decode(&text).is_err() {
+        if is_encoded && BASE64_STANDARD.decode(&*text).is_err() {
             return Err(Refusal::Malformed(
                 "the body is not base64, though it claims to be",
             ));
@@ -228,7 +232,7 @@ impl HttpRequest for HttpEvent<'_> {
                 .request_context
                 .http
                 .as_ref()
-                .map(|http| http.method.as_str()),
+                .map(|http| &*http.method),
         };
         method.unwrap_or_default()
     }
@@ -299,7 +303,7 @@ fn is_host(host: &str) -> bool {
 }
 
 /// `/prod/hmrc` in the stage `prod` is `/hmrc`; the stage `$default` has no name in a path.
-fn without_stage<'a>(path: Option<&'a str>, context: &RequestContext) -> &'a str {
+fn without_stage<'a>(path: Option<&'a str>, context: &RequestContext<'_>) -> &'a str {
     let path = path.unwrap_or_default();
     let stage = context.stage.as_deref();
     let stage = stage.filter(|stage| !stage.is_empty() && *stage != "$default");
