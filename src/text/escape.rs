@@ -45,15 +45,11 @@ pub fn visible_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether `text` is ASCII that every display shows as it is. Most text is, and this is far quicker
-/// to find out than the kind of each character.
-fn is_printable_ascii(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-}
-
 /// Appends `text` as a JSON string, with such characters escaped.
 pub(crate) fn push_json(out: &mut String, text: &str) {
-    if is_printable_ascii(text) && !text.contains(['"', '\\']) {
+    // Most text is plain ASCII, and testing bytes is far quicker than testing characters.
+    let is_plain = |byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
         out.extend(["\"", text, "\""]);
     } else {
         let json = serde_json::Value::from(text).to_string();
