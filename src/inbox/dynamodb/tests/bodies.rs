@@ -1,11 +1,11 @@
-//! Where a body is stored, and when the intent of its parts is looked at again.
+//! Where a body is stored, and when the intent of its parts is checked.
 
 use super::*;
 use crate::inbox::body::StoredBody;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// When the intents that are open fall due.
+/// The due dates of the open intents.
 async fn due_dates(inbox: &DynamoInbox) -> Vec<Timestamp> {
     let items = items(inbox).await;
     let intents = items
@@ -34,9 +34,9 @@ async fn an_intent_is_due_after_an_hour_a_suspected_orphan_after_six_and_an_open
 }
 
 #[tokio::test]
-async fn the_copies_of_a_body_are_those_of_its_key_alone() {
+async fn the_copies_of_a_body_are_only_those_of_its_key() {
     let inbox = fresh().await;
-    // More keys than shards: two share one.
+    // More keys than shards, so that two share one.
     let entries: Vec<_> = (0..5).map(|n| long_paid(&format!("m{n}"))).collect();
     for entry in &entries {
         write_parts_only(&inbox, entry).await;
