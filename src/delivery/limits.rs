@@ -35,7 +35,7 @@ impl DeliveryLimits {
         max_concurrent_attempts: 128,
         deadline: None,
     };
-    /// How many attempts a function runs concurrently. It has little memory and part of a processor.
+    /// How many attempts a function runs concurrently, with little memory and part of a processor.
     pub const MAX_CONCURRENT_ATTEMPTS: usize = 32;
 
     /// For a function, whose attempts end by `deadline`.

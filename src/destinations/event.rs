@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{
     domain::Timestamp,
     inbox::{InboxError, Row},
-    senders::{self, EventData},
+    senders,
 };
 
 /// One notification in CloudEvents 1.0, structured JSON.
@@ -83,9 +83,7 @@ impl Event {
             event_type: (row.kind.envelope.cloud_event_type)(&row.event_type),
             subject: row.subject.as_deref(),
             time: row.event_at.map(|at: Timestamp| at.to_string()),
-            datacontenttype: data
-                .as_ref()
-                .map(|data: &EventData| data.content_type.as_str()),
+            datacontenttype: data.as_ref().map(|data| data.content_type.as_str()),
             dataref: None,
             data: None,
         };

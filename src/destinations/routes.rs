@@ -173,9 +173,9 @@ mod tests {
     };
 
     /// Records each delivery under this name.
-    struct RecordingDestination(&'static str, Arc<Mutex<Vec<String>>>);
+    struct NamedDestination(&'static str, Arc<Mutex<Vec<String>>>);
 
-    impl Destination for RecordingDestination {
+    impl Destination for NamedDestination {
         async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
             self.1.lock().unwrap().push(format!("{key} {}", self.0));
             Ok(())
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn the_route_of_a_type_precedes_that_of_its_source_and_both_precede_the_default() {
         let delivered = Arc::new(Mutex::new(Vec::new()));
-        let to = |name| Arc::new(RecordingDestination(name, Arc::clone(&delivered)));
+        let to = |name| Arc::new(NamedDestination(name, Arc::clone(&delivered)));
         let handler = DestinationRoute {
             destination: LimitedDestination::new(to("handler"), None),
             pulled: Some(LimitedDestination::new(to("pulled"), None)),
@@ -220,7 +220,7 @@ mod tests {
     fn a_source_has_the_lowest_limit_of_its_destinations_which_sources_share() {
         let delivered = Arc::new(Mutex::new(Vec::new()));
         let limited = |in_flight| {
-            let destination = Arc::new(RecordingDestination("any", Arc::clone(&delivered)));
+            let destination = Arc::new(NamedDestination("any", Arc::clone(&delivered)));
             LimitedDestination::new(destination, in_flight)
         };
         let to = |destination: &LimitedDestination<_>| DestinationRoute {

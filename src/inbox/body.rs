@@ -14,7 +14,7 @@ use miniz_oxide::{
 use super::short_deflate;
 use crate::domain::Timestamp;
 
-/// The longest body that is stored. A longer result of decompression means that the stored bytes are
+/// The longest body that is stored. If decompression gives a longer result, the stored bytes are
 /// damaged.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 

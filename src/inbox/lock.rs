@@ -266,8 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_held_lock_has_the_name_of_its_holder_and_is_taken_immediately_if_the_holder_has_died()
-     {
+    async fn a_held_lock_names_its_holder_and_is_taken_immediately_if_the_holder_has_died() {
         let rig = ReconcileRig::new();
         let terms = terms();
         let try_lock_of_dead = async || {

@@ -61,7 +61,7 @@ pub trait DeliveryInbox: Send + Sync + 'static {
     ///
     /// `None` if the row is not open, not due yet, or leased. Dates too far in the future are not
     /// trusted ([`is_due`](super::is_due), [`is_leased`](super::is_leased)). The first claim does
-    /// not change `due_at`. Every later claim moves `due_at`, so that a row that crashes its process
+    /// not change `due_at`. Every later claim moves it, so that a row that crashes its process
     /// cannot stay at the head of the queue, and moves a `budget_from` in the future to now.
     fn claim(
         &self,

@@ -1,16 +1,15 @@
 //! Imports: a row of another inbox is stored unchanged.
 
+use bytes::Bytes;
+
 use super::{claim_at, expiry, later, noise, record_paid, row};
 use crate::{
     domain::{Key, Origin, State},
     inbox::{ImportOutcome, Inbox, ReplayOutcome, Row, SourceFilter},
 };
 
-pub async fn imports_a_row_unchanged_and_never_replaces_another(inbox: &impl Inbox) {
-    let recorded = record_paid(inbox, "m1").await;
-    let original = row(inbox, &recorded).await;
-    let key = |id: &str| Key::parse(&format!("pay:{id}")).unwrap();
-    let long = noise(800_000);
+/// A row in each state, with a body of any length.
+fn rows(original: &Row, long: &Bytes) -> [Row; 5] {
     let mut history = original.history.clone();
     history.add_replay(later(40), 3);
     let imported = |id: &str, state: State| Row {
@@ -23,7 +22,7 @@ pub async fn imports_a_row_unchanged_and_never_replaces_another(inbox: &impl Inb
         budget_from: later(30),
         ..original.clone()
     };
-    let rows = [
+    [
         imported("open", State::Recorded),
         Row {
             reason: Some("refused".into()),
@@ -47,7 +46,18 @@ pub async fn imports_a_row_unchanged_and_never_replaces_another(inbox: &impl Inb
             reason: Some("imported".into()),
             ..imported("held", State::Held)
         },
-    ];
+    ]
+}
+
+fn key(id: &str) -> Key {
+    Key::parse(&format!("pay:{id}")).unwrap()
+}
+
+pub async fn imports_a_row_unchanged_and_never_replaces_another(inbox: &impl Inbox) {
+    let recorded = record_paid(inbox, "m1").await;
+    let original = row(inbox, &recorded).await;
+    let long = noise(800_000);
+    let rows = rows(&original, &long);
     for row in &rows {
         assert_eq!(inbox.import(row).await.unwrap(), ImportOutcome::Stored);
         assert_eq!(inbox.import(row).await.unwrap(), ImportOutcome::Duplicate);

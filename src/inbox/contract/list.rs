@@ -36,11 +36,19 @@ pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
         }
     };
     let all = RowFilter::default();
-    let paid = "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0";
-    assert_eq!(list(&all, 3).await, format!("hmrc:n1 {paid}"));
+    assert_eq!(list(&all, 3).await, format!("hmrc:n1 {PAID}"));
+    for (filter, keys) in filters() {
+        assert_eq!(list(&filter, 7).await, keys, "{filter:?}");
+    }
+}
 
+const PAID: &str = "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0";
+
+/// Filters, with the keys that each of them lists.
+fn filters() -> Vec<(RowFilter, &'static str)> {
+    let all = RowFilter::default();
     let mut filters = vec![];
-    for (source, keys) in [("pay", paid), ("hmrc", "hmrc:n1"), ("pa", "")] {
+    for (source, keys) in [("pay", PAID), ("hmrc", "hmrc:n1"), ("pa", "")] {
         let source = Some(source.into());
         filters.push((
             RowFilter {
@@ -86,7 +94,5 @@ pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
         ..all
     };
     filters.extend([of_type, of_box, of_kind].map(|filter| (filter, "hmrc:n1")));
-    for (filter, keys) in filters {
-        assert_eq!(list(&filter, 7).await, keys, "{filter:?}");
-    }
+    filters
 }

@@ -155,8 +155,8 @@ impl DynamoInbox {
         )]))
     }
 
-    /// Checks that the stored layout of the rows is compatible with that of this process, and stores
-    /// the latter if there is none or if it has grown.
+    /// Checks that the stored layout of the rows is compatible with that of this process. Stores
+    /// the latter if none is stored or if it has grown.
     async fn check_layout(&self, version: u64) -> Result<(), PreflightError> {
         let key = KvKey::new("layout", "table");
         let own = RowLayout {
