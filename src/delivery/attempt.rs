@@ -1,8 +1,8 @@
 //! One attempt: claim, deliver, mark.
 //!
-//! The attempt is counted with the claim, before the work. The mark is written only under the
-//! fence of the claim, so an attempt that outlives its lease changes nothing. An attempt that ends
-//! without a mark leaves the row recorded, and it is due again.
+//! The claim counts the attempt, before the work. The mark is written only under the fence of the
+//! claim, so an attempt that outlives its lease changes nothing. After an attempt without a mark,
+//! the row stays open and becomes due again.
 
 use std::{
     collections::HashMap,
@@ -24,14 +24,14 @@ use crate::{
     },
 };
 
-/// How often at most the time of a source's last notification is written.
+/// The shortest time between two writes of the time of a source's last notification.
 const LAST_RECEIVED_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Makes attempts: what one attempt needs.
+/// Makes attempts to deliver rows.
 pub struct DeliveryWorker<I, D> {
-    /// The rows.
+    /// The inbox with the rows.
     pub inbox: Arc<I>,
-    /// Time and randomness.
+    /// The source of time and randomness.
     pub clock: Arc<dyn Clock>,
     destination: D,
     pub(super) retention: RetentionPolicy,
@@ -44,7 +44,7 @@ pub struct DeliveryWorker<I, D> {
 pub enum AttemptOutcome {
     /// The destination has the event.
     Delivered,
-    /// The event is the same as that of this key, and is not delivered again.
+    /// The event belongs to this other key, and is not delivered again.
     Repeat(Key),
     /// The attempt failed, and the row is due again.
     Retry {
@@ -53,18 +53,18 @@ pub enum AttemptOutcome {
         /// When the row is due again.
         retry_at: Timestamp,
     },
-    /// Refused for good, or out of budget.
+    /// Refused permanently, or out of budget, for this reason.
     Dead(String),
     /// Held for a person, for this reason.
     Held(HeldReason),
-    /// The row is not open, not due, or leased: nothing was done.
+    /// The row was not claimed, because it is not open, not due, or leased.
     NotOurs,
-    /// The claim ended before the mark, so the mark was not written: for this reason.
+    /// The claim had ended, so the mark was not written. The text says why.
     Lost(String),
 }
 
 impl AttemptOutcome {
-    /// The outcome of an attempt that ended like this and whose mark was not written.
+    /// The outcome if the mark of this one could not be written because of `cause`.
     fn lost_because(&self, cause: &str) -> Self {
         Self::Lost(format!("{cause}; the attempt ended as {}", self.as_str()))
     }
@@ -112,8 +112,9 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         }
     }
 
-    /// Ends the deliveries in flight, for a process that stops. Their rows are due at once, with no
-    /// lease, so that another process goes on with them. A destination may have the event already.
+    /// Cancels the deliveries in flight when the process stops. Their rows are due immediately and
+    /// not leased, so that another process can deliver them. A destination may already have the
+    /// event.
     pub fn cut_off(&self) {
         self.cut_off.cancel();
     }
@@ -121,7 +122,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
     /// Makes one attempt to deliver the row of `key`, if it is open, due and free.
     ///
     /// # Errors
-    /// Fails only if the inbox does; whatever the destination does is an outcome.
+    /// Fails only if the inbox fails. A failure of the destination is an outcome.
     pub async fn process(&self, key: &Key) -> Result<ProcessedRow, InboxError> {
         // 1. Claim: counts the attempt and leases the row.
         let claim = self.new_claim();
@@ -133,7 +134,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
             });
         };
         self.record_last_received(&row).await?;
-        // 2. Deliver, unless the row may no longer be delivered.
+        // 2. Deliver, unless the row must not be delivered.
         let (mark, report) = DeliveryReport::collect(self.work(&row, &fence)).await;
         let mark = mark?;
         // 3. Mark: written only if the claim is still valid.
@@ -155,7 +156,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         })
     }
 
-    /// Takes the place of one more delivery of `source`, if there is one.
+    /// Reserves capacity for one more delivery of `source`, if the destination has any.
     pub(super) fn reserve(&self, source: &str) -> Option<InFlightPermit> {
         self.destination.reserve(source)
     }
@@ -175,8 +176,8 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
 
     /// The work between claim and mark.
     pub(super) async fn work(&self, row: &Row, fence: &Fence) -> Result<Mark, InboxError> {
-        // Its earlier attempts left no outcome until the budget was spent, so it may crash every
-        // process that tries it.
+        // Earlier attempts wrote no outcome until the budget was spent, so the row may crash every
+        // process that attempts it.
         if fence.attempt > 1 && self.clock.now().since(row.budget_from) >= BUDGET {
             return Ok(self.dead("budget spent", row.last_error.clone().unwrap_or_default()));
         }
@@ -196,8 +197,8 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
     }
 
     async fn deliver(&self, row: &Row, fence: &Fence, event: &Event) -> Mark {
-        // Boxed, so that the type of a destination's future may be nested as deeply as the compiler
-        // allows by default: see `lambda::main_to`.
+        // Boxed, so that a destination's future can be as deeply nested as the compiler allows by
+        // default: see `lambda::main_to`.
         let delivery = Box::pin(self.destination.deliver(&row.key, event));
         let delivered = self
             .cut_off
@@ -241,9 +242,9 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         }
     }
 
-    /// Writes when the row's source last sent a notification, at most every
-    /// [`LAST_RECEIVED_INTERVAL`]. A pulled row does not count: it must not hide that a sender has
-    /// stopped posting.
+    /// Writes when the row's source last sent a notification, at most once per
+    /// [`LAST_RECEIVED_INTERVAL`]. A pulled row is ignored, because it must not hide that a sender
+    /// has stopped posting.
     async fn record_last_received(&self, row: &Row) -> Result<(), InboxError> {
         match SourceName::new(row.key.source()) {
             Some(source)
@@ -272,7 +273,7 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
     }
 }
 
-/// The attempt as the history of its row keeps it.
+/// The attempt, as the history of its row stores it.
 fn past_attempt(
     number: u32,
     began_at: Timestamp,
@@ -323,7 +324,7 @@ mod tests {
     use crate::senders::example::NOW;
 
     #[test]
-    fn the_history_says_how_an_attempt_ended() {
+    fn the_history_has_the_outcome_and_error_of_an_attempt() {
         let dead = |reason: &str| Mark::Dead {
             reason: reason.to_owned(),
             error: "no answer".to_owned(),

@@ -1,4 +1,4 @@
-//! How many attempts ended in which way.
+//! Counts attempts by outcome.
 
 use super::{AttemptOutcome, AttemptResult};
 
@@ -11,15 +11,15 @@ pub struct AttemptCounts {
     pub repeat: u64,
     /// Failed, and due again.
     pub retry: u64,
-    /// Refused for good, or out of budget.
+    /// Refused permanently, or out of budget.
     pub dead: u64,
     /// Held for a person.
     pub held: u64,
-    /// Not open, not due, or leased.
+    /// Not claimed: the row is not open, not due, or leased.
     pub not_ours: u64,
-    /// Ended after the claim had.
+    /// The claim had ended before the mark.
     pub lost: u64,
-    /// Without an outcome in the row.
+    /// The row has no outcome.
     pub unwritten: u64,
 }
 

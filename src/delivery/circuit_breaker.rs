@@ -1,11 +1,11 @@
 //! A circuit breaker for each source's destination.
 //!
-//! After [`CircuitBreaker::FAILURE_THRESHOLD`] failures in a row the circuit is open: the rows of
-//! that source are left due, with their attempts, and one row at a time is tried, until an attempt
-//! ends in anything but a failure. The state is in memory only. That is safe, because it only
-//! decides which rows are tried now: a process that starts without it makes some attempts too
-//! many, and a row that is left alone stays in the inbox. Why it exists:
-//! `docs/decisions/0008-circuit-breaker.md`.
+//! After [`CircuitBreaker::FAILURE_THRESHOLD`] consecutive failures the circuit is open: the rows
+//! of that source stay due without using attempts, and one row at a time is attempted, until an
+//! attempt ends as delivered or dead. The state is in memory only. That is safe, because it only
+//! decides which rows are attempted now: a new process makes a few unnecessary attempts, and a row
+//! that is not attempted stays in the inbox. `docs/decisions/0008-circuit-breaker.md` has the
+//! reasons.
 
 use std::{
     collections::BTreeMap,
@@ -14,24 +14,24 @@ use std::{
 
 use super::{AttemptOutcome, AttemptResult};
 
-/// The failures in a row of each source's destination.
+/// The consecutive failures of each source's destination.
 #[derive(Debug, Default)]
 pub struct CircuitBreaker {
     failures: Mutex<BTreeMap<String, u32>>,
 }
 
 impl CircuitBreaker {
-    /// The number of failures in a row that opens the circuit.
+    /// The number of consecutive failures that opens the circuit.
     pub const FAILURE_THRESHOLD: u32 = 8;
 
-    /// Whether the destination of `source` is left alone.
+    /// Whether the circuit of `source` is open.
     pub fn is_open(&self, source: &str) -> bool {
         self.failures()
             .get(source)
             .is_some_and(|failures| *failures >= Self::FAILURE_THRESHOLD)
     }
 
-    /// The sources whose destinations are left alone.
+    /// The sources whose circuits are open.
     pub fn open_sources(&self) -> Vec<String> {
         let failures = self.failures();
         let open = failures
@@ -40,7 +40,7 @@ impl CircuitBreaker {
         open.map(|(source, _)| source.clone()).collect()
     }
 
-    /// Counts how an attempt ended. Returns whether it closed an open circuit.
+    /// Counts the outcome of an attempt. Returns whether it closed an open circuit.
     pub fn record(&self, attempt: &AttemptResult) -> bool {
         let source = attempt.key.source();
         match attempt.ended.as_ref().map(|processed| &processed.outcome) {
@@ -52,7 +52,7 @@ impl CircuitBreaker {
                 let failures = self.failures().remove(source);
                 failures.is_some_and(|failures| failures >= Self::FAILURE_THRESHOLD)
             }
-            // These say nothing about the destination.
+            // These outcomes do not depend on the destination.
             Ok(
                 AttemptOutcome::Repeat(_)
                 | AttemptOutcome::Held(_)
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circuit_opens_after_failures_in_a_row_and_closes_after_one_delivery() {
+    fn a_circuit_opens_after_consecutive_failures_and_closes_after_one_delivery() {
         let breaker = CircuitBreaker::default();
         for _ in 0..CircuitBreaker::FAILURE_THRESHOLD {
             assert!(!breaker.is_open("pay"));
@@ -107,18 +107,13 @@ mod tests {
         }
         assert!(
             breaker.is_open("pay") && !breaker.is_open("hmrc"),
-            "another source has a circuit of its own"
+            "each source has its own circuit"
         );
         assert_eq!(breaker.open_sources(), ["pay"]);
 
-        assert!(!record(
-            &breaker,
-            AttemptOutcome::Repeat(Key::parse("pay:b").unwrap())
-        ));
-        assert!(
-            breaker.is_open("pay"),
-            "a repeat says nothing about the destination"
-        );
+        let repeat = AttemptOutcome::Repeat(Key::parse("pay:b").unwrap());
+        assert!(!record(&breaker, repeat));
+        assert!(breaker.is_open("pay"), "a repeat is not delivered");
         assert!(record(&breaker, AttemptOutcome::Delivered));
         assert!(!breaker.is_open("pay") && breaker.open_sources().is_empty());
         assert!(
@@ -128,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_interrupts_the_failures_and_a_panic_does_not() {
+    fn a_refusal_closes_the_circuit_and_a_panic_does_not_reset_the_count() {
         let breaker = CircuitBreaker::default();
         for _ in 1..CircuitBreaker::FAILURE_THRESHOLD {
             record(&breaker, failed());

@@ -1,9 +1,8 @@
 //! Delivery: claim a due row, deliver its event, mark the row.
 //!
-//! [`DeliveryWorker::process`] is one attempt for one key. Any number of processes may call it for
-//! any key at any time: the claim decides which of them works, and its fence decides which may
-//! write. [`stream_batch`] and [`sweep`] choose the keys; both run their attempts in one worker
-//! pool, under one set of limits.
+//! [`DeliveryWorker::process`] makes one attempt for one key. Any number of processes may call it
+//! for any key at any time: the claim decides which of them works, and its fence decides which may
+//! write. [`stream_batch`] and [`sweep`] choose the keys. Both use the same worker pool and limits.
 
 mod attempt;
 mod attempt_counts;

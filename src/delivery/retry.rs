@@ -1,4 +1,5 @@
-//! What follows a failed attempt: a retry with exponential backoff and full jitter, or the end.
+//! Decides what follows a failed attempt: a retry with exponential backoff and full jitter, or the
+//! state dead or held.
 //!
 //! Pure: no clock, no randomness, no I/O.
 
@@ -11,7 +12,7 @@ pub const BUDGET: Duration = Duration::from_secs(3 * 24 * 60 * 60);
 /// The longest delay after the first failure. Each further failure doubles it.
 pub const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Why a row is dead whose destination refused its event for good.
+/// The reason of a dead row whose destination refused its event permanently.
 pub const REFUSED: &str = "refused";
 
 /// What follows a failed attempt.
@@ -21,14 +22,14 @@ pub enum RetryDecision {
     Dead(&'static str),
     /// Held for a person, for this reason.
     Held(HeldReason),
-    /// Due again after this time.
+    /// Due again after this delay.
     RetryAfter(Duration),
 }
 
 /// Decides what follows attempt number `attempt`, `spent` after the budget began.
 ///
-/// `random` is any random number. It spreads the delay over the whole backoff ("full jitter"), so
-/// that rows that failed together are not due together.
+/// `random` is a random number. It spreads the delay over the whole backoff ("full jitter"), so
+/// that rows that failed at the same time are not due at the same time.
 pub fn after_failure(
     error: &DeliveryError,
     attempt: u32,
@@ -49,7 +50,7 @@ pub fn after_failure(
     }
 }
 
-/// A delay between nothing and the longest after that attempt.
+/// A random delay between zero and the [`backoff`].
 fn spread_delay(attempt: u32, random: u64) -> Duration {
     let longest = u64::try_from(backoff(attempt).as_millis()).unwrap_or(u64::MAX - 1);
     Duration::from_millis(random % (longest + 1))
@@ -83,21 +84,15 @@ mod tests {
 
     #[test]
     fn the_random_number_spreads_the_delay_over_the_whole_backoff() {
-        let delay = |random| after_failure(&down(), 1, Duration::ZERO, random);
-        assert_eq!(delay(0), RetryDecision::RetryAfter(Duration::ZERO));
-        assert_eq!(
-            delay(1_234),
-            RetryDecision::RetryAfter(Duration::from_millis(1_234))
-        );
-        assert_eq!(
-            delay(5_000),
-            RetryDecision::RetryAfter(Duration::from_millis(5_000))
-        );
-        assert_eq!(delay(5_001), RetryDecision::RetryAfter(Duration::ZERO));
+        for (random, millis) in [(0, 0), (1_234, 1_234), (5_000, 5_000), (5_001, 0)] {
+            let decision = after_failure(&down(), 1, Duration::ZERO, random);
+            let delay = Duration::from_millis(millis);
+            assert_eq!(decision, RetryDecision::RetryAfter(delay), "{random}");
+        }
     }
 
     #[test]
-    fn a_destination_that_says_when_is_left_alone_until_then_and_for_an_hour_at_most() {
+    fn a_busy_destination_gets_the_delay_that_it_asks_for_up_to_an_hour() {
         let busy = |seconds| DeliveryError::Busy {
             reason: "https: status 503".into(),
             delay: Duration::from_secs(seconds),
@@ -117,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_dead_when_the_budget_is_spent_and_a_refusal_at_once() {
+    fn a_row_is_dead_when_its_budget_is_spent_or_its_event_is_refused() {
         assert_eq!(BUDGET.as_secs(), 259_200, "three days");
         let just_before = BUDGET - Duration::from_millis(1);
         assert!(matches!(

@@ -1,10 +1,10 @@
-//! A batch of a stream: the rows that were recorded, each delivered once.
+//! Attempts the new rows of a stream batch.
 //!
-//! The outcome of each attempt is in its own row, so one failure does not hold up the rest. The
-//! stream sends the batch again from the sequence number in the reply, and takes a reply without
-//! one for success. The reply therefore names the lowest number whose outcome is not written, and
-//! none only when every outcome is. A row that is sent again is not delivered again: its claim
-//! finds it finished, or not due yet.
+//! The outcome of each attempt is written to its row, so one failure does not delay the other rows.
+//! The stream sends the batch again from the sequence number in the reply, and treats a reply
+//! without a number as success. The reply therefore has the lowest number whose outcome is not
+//! written, or none if every outcome is written. A row that is sent again is not delivered again:
+//! its claim finds it finished, or not due yet.
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +29,7 @@ use crate::{destinations::Destination, domain::Key, inbox::DeliveryInbox};
 pub struct SequenceNumber(String);
 
 impl SequenceNumber {
-    /// Reads a sequence number: 1 to 40 digits. The text is kept, so the reply has the same digits.
+    /// Reads a sequence number of 1 to 40 digits. The reply has the same digits.
     pub fn parse(text: &str) -> Option<Self> {
         let is_number =
             (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -42,8 +42,9 @@ impl SequenceNumber {
 }
 
 impl Ord for SequenceNumber {
-    /// Forty digits do not fit any integer type; a longer number is a greater one. Two spellings of
-    /// one number differ by their text, so that equal means identical.
+    /// Forty digits do not fit any integer type, so the number of digits is compared first. Two
+    /// numbers that differ only in leading zeros are compared as texts, so that equal means
+    /// identical.
     fn cmp(&self, other: &Self) -> Ordering {
         let digits = (self.digits(), other.digits());
         (digits.0.len().cmp(&digits.1.len()))
@@ -67,13 +68,13 @@ impl fmt::Display for SequenceNumber {
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRecord {
-    /// Its position in the stream.
+    /// The position in the stream.
     pub sequence: SequenceNumber,
     /// The row to deliver; `None` if the change does not need a delivery.
     pub key: Option<Key>,
 }
 
-/// Where the batch resumes. Serialised as the reply that the stream reads.
+/// Where the batch resumes. Serialised as the reply to the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BatchOutcome {
     /// Every outcome is written.
@@ -102,8 +103,8 @@ struct BatchItemFailure<'a> {
 
 /// Attempts every row of `batch` once, until the deadline. Calls `on_attempt` for each result.
 ///
-/// A row whose attempt was not started, or was cancelled, has no outcome, and the batch resumes
-/// there. If the stream never sends it again, a sweep finds its row.
+/// A row whose attempt was not started or was cancelled has no outcome, and the batch resumes
+/// there. If the stream does not send it again, a sweep finds its row.
 pub async fn run<I: DeliveryInbox, D: Destination>(
     worker: &Arc<DeliveryWorker<I, D>>,
     batch: &[BatchRecord],

@@ -1,23 +1,23 @@
-//! A sweep: the rows that are due, read page by page and attempted.
+//! A sweep reads the due rows page by page and attempts them.
 //!
-//! [`Sweep`] feeds a worker pool with due rows, and is the one delivery loop: a server runs it all
-//! the time and begins a round every second, a function runs one round until its deadline
-//! ([`SweepRunner`]). What the inbox lists is a hint: another process may have claimed a row or
-//! finished it, and the claim decides. So a sweep may be interrupted at any point and run beside
-//! any other. A row is attempted once a round; one that stays listed is read again, and the page
-//! grows by as many, so that it hides no row behind it. The rows of an open circuit are left out,
-//! except one a round.
+//! [`Sweep`] feeds a worker pool with due rows. It is the only delivery loop: a server runs it
+//! continuously and begins a round every second, and a function runs one round until its deadline
+//! ([`SweepRunner`]). The list of due rows is only a hint, because another process may have claimed
+//! or finished a row. The claim decides, so a sweep can be interrupted at any point, and several
+//! sweeps can run at the same time. A row is attempted once in a round. A row that stays due is
+//! read again, and the page size grows by the number of such rows, so that the rows behind them are
+//! reached. The rows of an open circuit are skipped, except one in each round.
 //!
-//! Of several servers on one inbox, one reads what is due ([`Sweep::begin_round`]). The others
-//! attempt their own new rows ([`Sweep::begin_unread_round`]).
+//! If several servers share one inbox, one of them reads the due rows ([`Sweep::begin_round`]). The
+//! others attempt their own new rows ([`Sweep::begin_unread_round`]).
 
+mod gauges;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeSet, HashSet, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 use super::{
@@ -26,13 +26,14 @@ use super::{
 };
 use crate::{
     destinations::Destination,
-    domain::{Key, SourceName, Timestamp},
-    inbox::{DeliveryInbox, InboxError, PendingGauges, SourceFilter, SweepStatus},
-    telemetry::{
-        CONFLICT_ROWS, DEAD_ROWS, HELD_ROWS, MetricSample, OLDEST_OPEN_SECONDS, OPEN_ROWS,
-        SILENCE_HOURS,
-    },
+    domain::{Key, SourceName},
+    inbox::{DeliveryInbox, InboxError, SourceFilter, SweepStatus},
 };
+
+pub use gauges::{GAUGE_ROWS, SourceSilence, SweepGauges};
+
+/// How many bodies of each shard a round settles.
+const SETTLED_BODIES: usize = 20;
 
 /// Attempts due rows, round by round.
 pub struct Sweep<I, D> {
@@ -40,7 +41,7 @@ pub struct Sweep<I, D> {
     breaker: Arc<CircuitBreaker>,
     /// The sources whose rows may be attempted; all if `None`.
     sources: Option<BTreeSet<String>>,
-    /// The sources of rows that were left alone, and logged.
+    /// The other sources with due rows, which were logged.
     foreign: BTreeSet<String>,
     /// The open circuits that may have one more attempt in this round.
     probes: HashSet<String>,
@@ -48,8 +49,8 @@ pub struct Sweep<I, D> {
     waiting: VecDeque<Key>,
     /// The rows that were read in this round.
     seen: HashSet<Key>,
-    /// The sources whose rows were left out, because their destinations took no more.
-    left_out: HashSet<String>,
+    /// The sources whose rows were skipped because their destinations had no capacity.
+    skipped: HashSet<String>,
     /// How many rows of the last page had been read before.
     reread: usize,
     is_last_page: bool,
@@ -70,14 +71,14 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
             probes: HashSet::new(),
             waiting: VecDeque::new(),
             seen: HashSet::new(),
-            left_out: HashSet::new(),
+            skipped: HashSet::new(),
             reread: 0,
             is_last_page: true,
         }
     }
 
-    /// The same sweep, which leaves the rows of other sources alone: another process, with another
-    /// configuration, knows where they go.
+    /// The same sweep, limited to these sources. Another process, with another configuration, has
+    /// the destinations of the others.
     pub fn only_of(self, sources: BTreeSet<String>) -> Self {
         Self {
             sources: Some(sources),
@@ -85,24 +86,24 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         }
     }
 
-    /// Begins a round that reads nothing, because another process does: one new row of each open
-    /// circuit may be attempted.
+    /// Begins a round that reads no due rows, because another process reads them. One new row of
+    /// each open circuit may be attempted.
     pub fn begin_unread_round(&mut self) {
         self.probes = self.breaker.open_sources().into_iter().collect();
     }
 
-    /// Begins a round: attempts one row of each open circuit, and reads what is due from the start.
-    /// Rows that still wait from the last round come first.
+    /// Begins a round: attempts one row of each open circuit, and reads the due rows from the
+    /// start. Rows that still wait from the last round are attempted first.
     ///
     /// # Errors
-    /// If the due rows cannot be read. The round then ends with the rows that wait.
+    /// If the due rows cannot be read. The round then attempts only the waiting rows.
     pub async fn begin_round(&mut self) -> Result<(), InboxError> {
         self.seen = self.waiting.iter().cloned().collect();
         self.reread = 0;
         self.is_last_page = true;
         self.begin_unread_round();
         for source in self.breaker.open_sources() {
-            // At once, whether there is room or not: other destinations may be slow.
+            // Regardless of the limit, because attempts at slow destinations may fill the pool.
             for key in self.find_due(&SourceFilter::Only(source), 1).await? {
                 self.probes.remove(key.source());
                 self.seen.insert(key.clone());
@@ -113,7 +114,7 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         Ok(())
     }
 
-    /// Starts attempts while there is room, and reads further pages while there is.
+    /// Starts attempts up to the limit, and reads further pages for them.
     ///
     /// # Errors
     /// As [`begin_round`](Self::begin_round).
@@ -128,20 +129,21 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         Ok(())
     }
 
-    /// Whether a new row may be attempted before it is found due: there is room, and no row waits.
+    /// Whether a new row may be attempted before a page lists it: no row waits, and the limit is
+    /// not reached.
     pub fn has_room(&self) -> bool {
         self.waiting.is_empty() && self.pool.can_start()
     }
 
-    /// Starts an attempt, unless the circuit is open and has had its attempt of this round: then
-    /// the row stays due, with its attempts.
+    /// Starts an attempt, unless the circuit is open and has had its attempt in this round. The row
+    /// then stays due, and no attempt is counted.
     pub fn start_unless_open(&mut self, key: Key) {
         if self.breaker.is_open(key.source()) && !self.probes.remove(key.source()) {
             self.seen.remove(&key); // it is read again in this round if the circuit closes
         } else {
             let source = key.source().to_owned();
             if !self.pool.start(key) {
-                self.left_out.insert(source);
+                self.skipped.insert(source);
             }
         }
     }
@@ -151,17 +153,16 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         self.breaker.open_sources()
     }
 
-    /// Waits for the next attempt to end; `None` when none runs. No result is lost if the wait is
-    /// cancelled.
+    /// Waits for the next result; `None` if no attempt runs. Cancelling the wait loses no result.
     pub async fn next_result(&mut self) -> Option<AttemptResult> {
         let attempt = self.pool.next_result().await?;
         if self.breaker.record(&attempt) {
-            // The circuit has closed, and the pages so far left its rows out.
+            // The circuit has closed, and the pages so far omitted its rows.
             self.is_last_page = false;
         }
         for source in self.pool.take_drained() {
-            // The same for a destination that has places again.
-            self.is_last_page &= !self.left_out.remove(&source);
+            // The destination has capacity again, and the pages so far omitted its rows.
+            self.is_last_page &= !self.skipped.remove(&source);
         }
         Some(attempt)
     }
@@ -174,7 +175,7 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         let limit = self.pool.limits.page_size() + self.reread;
         self.is_last_page = true; // if it fails
         let full: Vec<String> = self.pool.full_sources().cloned().collect();
-        self.left_out.extend(full.iter().cloned());
+        self.skipped.extend(full.iter().cloned());
         let mut except = [self.breaker.open_sources(), full].concat();
         except.extend(self.foreign.iter().cloned());
         let page = self.find_due(&SourceFilter::Except(except), limit).await?;
@@ -196,13 +197,13 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
         sources.is_some_and(|sources| !sources.contains(key.source()))
     }
 
-    /// Logs once that the rows of a source are left alone.
+    /// Logs once per source that its rows are not attempted.
     fn log_foreign(&mut self, key: &Key) {
         if self.foreign.insert(key.source().to_owned()) {
             tracing::warn!(
                 source = key.source(),
-                "rows of a source that is not configured here are left alone: another replica must \
-                 have it, or add it to the configuration"
+                "rows of a source that is not configured here are not delivered: configure the \
+                 source here or on another replica"
             );
         }
     }
@@ -216,109 +217,11 @@ impl<I: DeliveryInbox, D: Destination> Sweep<I, D> {
     }
 }
 
-/// How many bodies of each shard a round settles.
-const SETTLED_BODIES: usize = 20;
-
-/// An open row that is younger may still be on its way from the stream.
-const ON_ITS_WAY: Duration = Duration::from_secs(2 * 60);
-/// How many rows of each shard of the pending index are counted.
-pub const GAUGE_ROWS: usize = 100;
-/// How long reading the gauges may take. Deliveries wait for it: after them there may be no time.
-const GAUGES_TIMEOUT: Duration = Duration::from_secs(5);
-/// How far ahead the time of a last notification may be: the difference between two clocks.
-const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
-
-/// What a sweep measures before it delivers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SweepGauges {
-    /// The pending index.
-    pub pending: PendingGauges,
-    /// The age of the oldest open row that should have been delivered by now; zero for none.
-    pub oldest_open: Duration,
-    /// How long each source has sent nothing.
-    pub silences: Vec<(SourceName, SourceSilence)>,
-}
-
-impl SweepGauges {
-    /// Reads the gauges of `inbox` and `sources`, from at most `limit` rows of each shard of the
-    /// pending index.
-    ///
-    /// # Errors
-    /// If the inbox cannot be read, or not in time.
-    pub async fn read(
-        inbox: &impl DeliveryInbox,
-        sources: &[SourceName],
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Self, InboxError> {
-        let read = Self::read_slowly(inbox, sources, limit, now);
-        let no_answer = |_| InboxError::Unavailable("no answer in time".to_owned());
-        let read = tokio::time::timeout(GAUGES_TIMEOUT, read).await;
-        read.map_err(no_answer).flatten()
-    }
-
-    async fn read_slowly(
-        inbox: &impl DeliveryInbox,
-        sources: &[SourceName],
-        limit: usize,
-        now: Timestamp,
-    ) -> Result<Self, InboxError> {
-        let pending = inbox.pending_gauges(now.minus(ON_ITS_WAY), limit).await?;
-        let mut silences = Vec::new();
-        for source in sources {
-            let since = inbox.silent_since(source, now).await?;
-            let silence = if since > now.plus(MAX_CLOCK_DIFFERENCE) {
-                SourceSilence::Unknown
-            } else {
-                SourceSilence::Lasting(now.since(since))
-            };
-            silences.push((source.clone(), silence));
-        }
-        let oldest_open = pending.oldest_open.map(|oldest| now.since(oldest));
-        Ok(Self {
-            pending,
-            oldest_open: oldest_open.unwrap_or_default(),
-            silences,
-        })
-    }
-
-    /// What they add to the metrics of the whole inbox. The silences belong to their sources.
-    pub fn samples(&self) -> [MetricSample; 5] {
-        let pending = &self.pending;
-        [
-            MetricSample::time(&OLDEST_OPEN_SECONDS, self.oldest_open),
-            MetricSample::count(&OPEN_ROWS, pending.open_rows),
-            MetricSample::count(&DEAD_ROWS, pending.dead_rows),
-            MetricSample::count(&HELD_ROWS, pending.held_rows),
-            MetricSample::count(&CONFLICT_ROWS, pending.conflict_rows),
-        ]
-    }
-}
-
-/// How long a source has sent nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceSilence {
-    /// For so long.
-    Lasting(Duration),
-    /// The time of the last notification is in the future: a clock was wrong when it was written.
-    Unknown,
-}
-
-impl SourceSilence {
-    /// What it adds to the metrics of its source; `None` if it is unknown.
-    pub fn sample(self) -> Option<MetricSample> {
-        match self {
-            Self::Lasting(time) => Some(MetricSample::time(&SILENCE_HOURS, time)),
-            Self::Unknown => None,
-        }
-    }
-}
-
 impl<I: DeliveryInbox, D> DeliveryWorker<I, D> {
-    /// Settles the bodies that a process left when it ended; returns how many were erased.
+    /// Settles the bodies that ended processes left behind. Returns how many were erased.
     ///
     /// # Errors
-    /// If the inbox fails. The next call goes on.
+    /// If the inbox fails. The next call continues.
     pub async fn settle_bodies(&self) -> Result<usize, InboxError> {
         let now = self.clock.now();
         self.inbox.settle_bodies(now, SETTLED_BODIES).await
@@ -334,7 +237,7 @@ impl<I: DeliveryInbox, D> DeliveryWorker<I, D> {
     }
 }
 
-/// Runs single rounds with a deadline, and keeps the circuit breaker from one to the next.
+/// Runs single rounds with a deadline. The circuit breaker keeps its state between rounds.
 pub struct SweepRunner<I, D> {
     worker: Arc<DeliveryWorker<I, D>>,
     breaker: Arc<CircuitBreaker>,
@@ -346,13 +249,13 @@ pub struct SweepReport {
     /// Its attempts, by outcome.
     pub counts: AttemptCounts,
     /// The sources whose circuits are open.
-    pub down: Vec<String>,
+    pub open_circuits: Vec<String>,
     /// Whether the deadline ended the round while rows were still due.
     pub is_cut_short: bool,
 }
 
 impl<I: DeliveryInbox, D: Destination> SweepRunner<I, D> {
-    /// A sweeper whose circuits are all closed.
+    /// A runner whose circuits are all closed.
     pub fn new(worker: Arc<DeliveryWorker<I, D>>) -> Self {
         Self {
             worker,
@@ -369,10 +272,11 @@ impl<I: DeliveryInbox, D: Destination> SweepRunner<I, D> {
         SweepGauges::read(inbox, sources, GAUGE_ROWS, now).await
     }
 
-    /// Attempts what is due, until no row is or the time is up. Calls `on_attempt` for each result.
+    /// Attempts due rows until there are none or the deadline is reached. Calls `on_attempt` for
+    /// each result.
     ///
     /// # Errors
-    /// If the due rows cannot be read. The attempts that were started before have ended by then.
+    /// If the due rows cannot be read. The attempts that were started have ended by then.
     pub async fn sweep(
         &self,
         deadline: RunDeadline,
@@ -381,11 +285,11 @@ impl<I: DeliveryInbox, D: Destination> SweepRunner<I, D> {
         let limits = DeliveryLimits::function(deadline);
         let mut sweep = Sweep::new(Arc::clone(&self.worker), Arc::clone(&self.breaker), limits);
         let mut counts = AttemptCounts::default();
-        let mut failure = None;
+        let mut error = None;
         let round = async {
-            failure = sweep.begin_round().await.err();
+            error = sweep.begin_round().await.err();
             loop {
-                failure = sweep.fill().await.err().or(failure.take());
+                error = sweep.fill().await.err().or(error.take());
                 let Some(attempt) = sweep.next_result().await else {
                     return;
                 };
@@ -396,39 +300,37 @@ impl<I: DeliveryInbox, D: Destination> SweepRunner<I, D> {
         let remaining = deadline.remaining(self.worker.clock.now());
         let is_cancelled = tokio::time::timeout(remaining, round).await.is_err();
         if !is_cancelled {
-            failure = failure.or(self.settle_bodies(deadline).await.err());
+            error = error.or(self.settle_bodies(deadline).await.err());
         }
-        match failure {
-            Some(error) => Err(error),
-            None => {
-                let down = self.breaker.open_sources();
-                self.record_status(deadline, &down).await;
-                Ok(SweepReport {
-                    counts,
-                    down,
-                    is_cut_short: is_cancelled || !sweep.is_over(),
-                })
-            }
+        if let Some(error) = error {
+            return Err(error);
         }
+        let open_circuits = self.breaker.open_sources();
+        self.record_status(deadline, &open_circuits).await;
+        Ok(SweepReport {
+            counts,
+            open_circuits,
+            is_cut_short: is_cancelled || !sweep.is_over(),
+        })
     }
 
-    /// Stores the status of this round, while there is time. A round whose status cannot be stored
-    /// has delivered all the same.
-    async fn record_status(&self, deadline: RunDeadline, down: &[String]) {
+    /// Stores the status of this round, if there is time. A failure is only logged, because the
+    /// round has made its deliveries.
+    async fn record_status(&self, deadline: RunDeadline, open_circuits: &[String]) {
         let now = self.worker.clock.now();
-        let recorded = self.worker.record_sweep(down.to_vec());
+        let recorded = self.worker.record_sweep(open_circuits.to_vec());
         if let Ok(Err(error)) = tokio::time::timeout(deadline.remaining(now), recorded).await {
             tracing::warn!(reason = %error, "the status of the sweep could not be stored");
         }
     }
 
-    /// Settles the bodies that a process left when it ended, while there is time.
+    /// Settles the bodies that ended processes left behind, if there is time.
     async fn settle_bodies(&self, deadline: RunDeadline) -> Result<(), InboxError> {
         let now = self.worker.clock.now();
         let settled = self.worker.settle_bodies();
         match tokio::time::timeout(deadline.remaining(now), settled).await {
             Ok(settled) => settled.map(drop),
-            Err(_) => Ok(()), // the next round goes on
+            Err(_) => Ok(()), // the next round continues
         }
     }
 }

@@ -1,24 +1,151 @@
-//! An inbox and a clock that follow a script, for tests of failures between claim and mark.
+//! For tests: a worker over an inbox in memory with a scripted destination, and one over a scripted
+//! inbox, for failures between claim and mark.
 
 use std::{
     collections::VecDeque,
     future::pending,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::DeliveryWorker;
+use super::{AttemptOutcome, DeliveryWorker};
 use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::{Clock, Key, SourceName, Timestamp},
     inbox::{
-        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, MarkOutcome, PendingGauges,
-        RetentionPolicy, Row, SourceFilter,
+        Claim, DeliveryInbox, EventClaim, Fence, InboxError, Mark, MarkOutcome, MemoryInbox,
+        PendingGauges, ReadInbox, ReceiveInbox, RetentionPolicy, Row, SourceFilter,
     },
-    senders::{EventName, example::NOW},
+    senders::{
+        Entry, EventName,
+        example::{NOW, pay},
+    },
 };
+
+/// A clock that only the test advances, with a constant random number.
+pub(super) struct FixedRandomClock {
+    now: AtomicI64,
+}
+
+impl Clock for FixedRandomClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn random(&self) -> u64 {
+        2_000
+    }
+}
+
+impl FixedRandomClock {
+    pub(super) fn advance(&self, time: Duration) {
+        self.now
+            .fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+/// Returns its answers in order, then accepts every event. Records the events that it receives.
+#[derive(Default)]
+pub(super) struct ScriptedDestination {
+    answers: Mutex<VecDeque<Result<(), DeliveryError>>>,
+    pub(super) received: Mutex<Vec<(String, bytes::Bytes)>>,
+}
+
+impl Destination for Arc<ScriptedDestination> {
+    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
+        self.received
+            .lock()
+            .unwrap()
+            .push((key.to_string(), event.json().clone()));
+        self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+}
+
+pub(super) struct DeliveryRig {
+    pub(super) worker: Arc<DeliveryWorker<MemoryInbox, Arc<ScriptedDestination>>>,
+    pub(super) clock: Arc<FixedRandomClock>,
+    pub(super) destination: Arc<ScriptedDestination>,
+}
+
+impl DeliveryRig {
+    pub(super) fn new(answers: impl IntoIterator<Item = Result<(), DeliveryError>>) -> Self {
+        let inbox = Arc::new(MemoryInbox::default());
+        let destination = Arc::new(ScriptedDestination {
+            answers: Mutex::new(answers.into_iter().collect()),
+            ..ScriptedDestination::default()
+        });
+        let clock = Arc::new(FixedRandomClock {
+            now: AtomicI64::new(NOW.as_millis()),
+        });
+        let retention = RetentionPolicy {
+            retention: Duration::from_hours(90 * 24),
+        };
+        let (to, at) = (Arc::clone(&destination), clock.clone());
+        let worker = Arc::new(DeliveryWorker::new(inbox, to, at, retention));
+        Self {
+            worker,
+            clock,
+            destination,
+        }
+    }
+
+    pub(super) async fn record(&self, entry: &Entry) -> Key {
+        self.worker.inbox.record(entry).await.unwrap();
+        entry.key.clone()
+    }
+
+    /// A worker over the same inbox and clock that delivers to `destination`.
+    pub(super) fn worker_to<D: Destination>(
+        &self,
+        destination: D,
+    ) -> DeliveryWorker<MemoryInbox, D> {
+        let (inbox, clock) = (Arc::clone(&self.worker.inbox), self.clock.clone());
+        DeliveryWorker::new(inbox, destination, clock, self.worker.retention)
+    }
+
+    /// Records one payment event under two ids.
+    pub(super) async fn record_twice(&self) -> (Key, Key) {
+        let entry = |id| pay(id, "p1", "card_payment_captured", NOW);
+        (
+            self.record(&entry("a")).await,
+            self.record(&entry("b")).await,
+        )
+    }
+
+    pub(super) async fn claim(&self, key: &Key) -> (Row, Fence) {
+        let claim = self.worker.new_claim();
+        let claimed = self.worker.inbox.claim(key, &claim).await;
+        claimed.unwrap().expect("the row is due")
+    }
+
+    pub(super) async fn process(&self, key: &Key) -> AttemptOutcome {
+        self.worker.process(key).await.unwrap().outcome
+    }
+
+    pub(super) async fn row(&self, key: &Key) -> Row {
+        self.worker.inbox.get(key).await.unwrap().unwrap()
+    }
+
+    /// From now on the destination accepts every event.
+    pub(super) fn recover(&self) {
+        self.destination.answers.lock().unwrap().clear();
+    }
+
+    /// The keys of the events that the destination received.
+    pub(super) fn received(&self) -> Vec<String> {
+        let received = self.destination.received.lock().unwrap();
+        received.iter().map(|(key, _)| key.clone()).collect()
+    }
+}
+
+pub(super) fn down() -> Result<(), DeliveryError> {
+    Err(DeliveryError::Unavailable("https: status 503".into()))
+}
 
 /// How a claim ends.
 #[derive(Clone, Copy, Debug)]
@@ -31,19 +158,19 @@ pub(super) enum ClaimScript {
     Hangs,
     /// The attempt panics.
     Panics,
-    /// The row is not claimed, after so many seconds.
+    /// The row is not claimed, and the answer takes this many seconds.
     After(u64),
 }
 
 type ClaimFn = Box<dyn Fn(&Key) -> ClaimScript + Send + Sync>;
 
-/// An inbox that lists its pages one after the other, and then no more rows.
+/// An inbox that lists its pages in order, and then no more rows.
 pub(super) struct ScriptedInbox {
     claims: ClaimFn,
     pages: Mutex<VecDeque<Result<Vec<Key>, InboxError>>>,
     pub(super) claimed: Mutex<Vec<Key>>,
     pub(super) limits: Mutex<Vec<usize>>,
-    /// When bodies were to be settled.
+    /// The times at which bodies were settled.
     pub(super) settled: Mutex<Vec<Timestamp>>,
 }
 
@@ -68,20 +195,20 @@ impl ScriptedInbox {
         }
     }
 
-    pub(super) fn worker(self) -> DeliveryWorker<Self, UnreachableDestination> {
+    pub(super) fn worker(self) -> DeliveryWorker<Self, HangingDestination> {
         let retention = RetentionPolicy {
             retention: Duration::from_secs(1),
         };
         DeliveryWorker::new(
             self.into(),
-            UnreachableDestination,
+            HangingDestination,
             Arc::new(TickingClock(Instant::now())),
             retention,
         )
     }
 }
 
-/// Begins at the time of the examples, and advances with the test's clock.
+/// Starts at the time of the examples, and advances with the test's clock.
 pub(super) struct TickingClock(Instant);
 
 impl Clock for TickingClock {
@@ -95,9 +222,9 @@ impl Clock for TickingClock {
 }
 
 /// A destination that never answers.
-pub(super) struct UnreachableDestination;
+pub(super) struct HangingDestination;
 
-impl Destination for UnreachableDestination {
+impl Destination for HangingDestination {
     async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
         pending().await
     }

@@ -1,136 +1,28 @@
-//! The worker over an inbox in memory, with a destination that follows a script and a clock that
-//! the test moves.
+//! Tests of the worker over an inbox in memory, with a scripted destination and clock.
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use super::*;
+use super::{
+    test_support::{DeliveryRig, FixedRandomClock, HangingDestination, down},
+    *,
+};
 use crate::{
     destinations::{DeliveryError, DeliveryReport, Destination, Event},
-    domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
+    domain::{Clock, HeldReason, Key, SourceName, State},
     inbox::{
         Claim, DeliveryInbox, DiscardOutcome, DiscardRequest, Lease, LeaseId, Mark, MemoryInbox,
         OperatorInbox, PageRequest, PastOutcome, ReadInbox, ReceiveInbox, ReconcileInbox,
-        RetentionPolicy, Row, RowFilter,
+        RowFilter,
     },
-    senders::{
-        Entry,
-        example::{NOW, hmrc, hmrc_pulled, observed, pay},
-    },
+    senders::example::{NOW, hmrc, hmrc_pulled, observed, pay},
 };
 
-/// A clock that only the test moves, and whose random number is always the same.
-pub(super) struct FixedRandomClock {
-    now: AtomicI64,
-}
-
-impl Clock for FixedRandomClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
-    }
-
-    fn random(&self) -> u64 {
-        2_000
-    }
-}
-
-impl FixedRandomClock {
-    pub(super) fn advance(&self, time: Duration) {
-        self.now
-            .fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-/// Returns its answers one after the other, then accepts everything; and keeps what arrived.
-#[derive(Default)]
-pub(super) struct ScriptedDestination {
-    answers: Mutex<VecDeque<Result<(), DeliveryError>>>,
-    arrived: Mutex<Vec<(String, bytes::Bytes)>>,
-}
-
-impl Destination for Arc<ScriptedDestination> {
-    async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
-        self.arrived
-            .lock()
-            .unwrap()
-            .push((key.to_string(), event.json().clone()));
-        self.answers.lock().unwrap().pop_front().unwrap_or(Ok(()))
-    }
-}
-
-pub(super) struct DeliveryRig {
-    pub(super) worker: Arc<DeliveryWorker<MemoryInbox, Arc<ScriptedDestination>>>,
-    pub(super) clock: Arc<FixedRandomClock>,
-    destination: Arc<ScriptedDestination>,
-}
-
-impl DeliveryRig {
-    pub(super) fn new(answers: impl IntoIterator<Item = Result<(), DeliveryError>>) -> Self {
-        let inbox = Arc::new(MemoryInbox::default());
-        let destination = Arc::new(ScriptedDestination {
-            answers: Mutex::new(answers.into_iter().collect()),
-            ..ScriptedDestination::default()
-        });
-        let clock = Arc::new(FixedRandomClock {
-            now: AtomicI64::new(NOW.as_millis()),
-        });
-        let retention = RetentionPolicy {
-            retention: Duration::from_secs(90 * 24 * 60 * 60),
-        };
-        let worker = Arc::new(DeliveryWorker::new(
-            inbox,
-            Arc::clone(&destination),
-            clock.clone(),
-            retention,
-        ));
-        Self {
-            worker,
-            clock,
-            destination,
-        }
-    }
-
-    pub(super) async fn record(&self, entry: &Entry) -> Key {
-        self.worker.inbox.record(entry).await.unwrap();
-        entry.key.clone()
-    }
-
-    async fn process(&self, key: &Key) -> AttemptOutcome {
-        self.worker.process(key).await.unwrap().outcome
-    }
-
-    pub(super) async fn row(&self, key: &Key) -> Row {
-        self.worker.inbox.get(key).await.unwrap().unwrap()
-    }
-
-    /// From now on the destination accepts everything.
-    pub(super) fn recover(&self) {
-        self.destination.answers.lock().unwrap().clear();
-    }
-
-    pub(super) fn arrived(&self) -> Vec<String> {
-        self.destination
-            .arrived
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(key, _)| key.clone())
-            .collect()
-    }
-}
-
-pub(super) fn down() -> Result<(), DeliveryError> {
-    Err(DeliveryError::Unavailable("https: status 503".into()))
-}
-
 #[tokio::test]
-async fn a_recorded_row_is_delivered_once_and_then_left_alone() {
+async fn a_recorded_row_is_delivered_once() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
@@ -142,11 +34,11 @@ async fn a_recorded_row_is_delivered_once_and_then_left_alone() {
         row.expires_at,
         Some(NOW.plus(rig.worker.retention.retention))
     );
-    assert_eq!(rig.arrived(), ["hmrc:n1"]);
+    assert_eq!(rig.received(), ["hmrc:n1"]);
 }
 
 #[tokio::test]
-async fn a_failed_attempt_is_repeated_when_due_with_the_same_key_and_bytes() {
+async fn a_failed_attempt_is_retried_when_due_with_the_same_key_and_bytes() {
     let rig = DeliveryRig::new([down(), down()]);
     let key = rig.record(&hmrc("n1", r#"{"duty":1.10}"#)).await;
     for _ in 0..2 {
@@ -167,13 +59,13 @@ async fn a_failed_attempt_is_repeated_when_due_with_the_same_key_and_bytes() {
     }
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 
-    let arrived = rig.destination.arrived.lock().unwrap();
-    assert_eq!(arrived.len(), 3);
-    assert!(arrived.iter().all(|attempt| *attempt == arrived[0]));
+    let received = rig.destination.received.lock().unwrap();
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|event| *event == received[0]));
 }
 
 #[tokio::test]
-async fn a_refused_row_is_dead_at_once_and_kept_whole() {
+async fn a_refused_row_is_dead_after_one_attempt_and_keeps_its_body() {
     let rig = DeliveryRig::new([Err(DeliveryError::Refused("https: status 422".into()))]);
     let entry = hmrc("n1", "{}");
     let key = rig.record(&entry).await;
@@ -189,7 +81,7 @@ async fn a_refused_row_is_dead_at_once_and_kept_whole() {
 }
 
 #[tokio::test]
-async fn a_row_that_its_destination_cannot_take_unsigned_is_held_until_a_replay() {
+async fn a_row_that_its_destination_refuses_unsigned_is_held_until_a_replay() {
     let rig = DeliveryRig::new([Err(DeliveryError::Unsigned)]);
     let key = rig.record(&hmrc_pulled("n1", "{}")).await;
     let held = AttemptOutcome::Held(HeldReason::Unsigned);
@@ -215,21 +107,19 @@ async fn a_row_is_dead_after_three_days_of_failures_and_a_replay_has_three_more(
     assert!(matches!(rig.process(&key).await, AttemptOutcome::Dead(_)));
     assert_eq!(rig.row(&key).await.reason.as_deref(), Some("budget spent"));
 
-    rig.worker
-        .inbox
-        .replay(&key, rig.worker.clock.now())
-        .await
-        .unwrap();
+    let now = rig.clock.now();
+    rig.worker.inbox.replay(&key, now).await.unwrap();
+    let outcome = rig.process(&key).await;
     assert!(
-        matches!(rig.process(&key).await, AttemptOutcome::Retry { .. }),
-        "its budget begins anew"
+        matches!(outcome, AttemptOutcome::Retry { .. }),
+        "{outcome:?}"
     );
     rig.clock.advance(Duration::from_secs(2));
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
 }
 
 #[tokio::test]
-async fn every_attempt_is_kept_with_its_time_its_end_and_what_the_destination_said() {
+async fn the_history_keeps_the_duration_outcome_and_answer_of_every_attempt() {
     struct SlowLedger(Arc<FixedRandomClock>, Mutex<VecDeque<u16>>);
     impl Destination for SlowLedger {
         async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
@@ -248,14 +138,10 @@ async fn every_attempt_is_kept_with_its_time_its_end_and_what_the_destination_sa
             }
         }
     }
-    let DeliveryRig { worker, clock, .. } = DeliveryRig::new([]);
+    let rig = DeliveryRig::new([]);
+    let clock = Arc::clone(&rig.clock);
     let statuses = Mutex::new([0, 503, 422, 200].into());
-    let worker = DeliveryWorker::new(
-        Arc::clone(&worker.inbox),
-        SlowLedger(Arc::clone(&clock), statuses),
-        Arc::clone(&worker.clock),
-        worker.retention,
-    );
+    let worker = rig.worker_to(SlowLedger(Arc::clone(&clock), statuses));
     let entry = hmrc("n1", "{}");
     worker.inbox.record(&entry).await.unwrap();
     for _ in 0..4 {
@@ -297,7 +183,7 @@ async fn every_attempt_is_kept_with_its_time_its_end_and_what_the_destination_sa
 }
 
 #[tokio::test]
-async fn a_row_that_was_never_attempted_is_attempted_however_old_it_is() {
+async fn a_row_that_was_never_attempted_is_attempted_regardless_of_its_age() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
     rig.clock.advance(BUDGET * 2);
@@ -310,13 +196,8 @@ async fn a_row_that_crashes_every_process_is_dead_when_its_budget_is_spent() {
     let key = rig.record(&hmrc("n1", "{}")).await;
     let mut claims = 0;
     let dead = loop {
-        let Some((row, fence)) = rig
-            .worker
-            .inbox
-            .claim(&key, &rig.worker.new_claim())
-            .await
-            .unwrap()
-        else {
+        let claimed = rig.worker.inbox.claim(&key, &rig.worker.new_claim()).await;
+        let Some((row, fence)) = claimed.unwrap() else {
             rig.clock.advance(Duration::from_secs(60));
             continue;
         };
@@ -329,20 +210,15 @@ async fn a_row_that_crashes_every_process_is_dead_when_its_budget_is_spent() {
     assert!(matches!(dead, Mark::Dead { .. }));
     assert!(
         (80..120).contains(&claims),
-        "in the end an hour apart: {claims}"
+        "the last ones an hour apart: {claims}"
     );
-    assert_eq!(rig.arrived(), [""; 0]);
+    assert_eq!(rig.received(), [""; 0]);
 }
 
 #[tokio::test]
 async fn one_event_under_two_ids_is_delivered_once() {
     let rig = DeliveryRig::new([]);
-    let first = rig
-        .record(&pay("a", "p1", "card_payment_captured", NOW))
-        .await;
-    let second = rig
-        .record(&pay("b", "p1", "card_payment_captured", NOW))
-        .await;
+    let (first, second) = rig.record_twice().await;
     assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
     assert_eq!(
         rig.process(&second).await,
@@ -355,7 +231,7 @@ async fn one_event_under_two_ids_is_delivered_once() {
         (State::Repeat, Some("pay:a"))
     );
     assert!(row.expires_at.is_some() && row.body.is_some());
-    assert_eq!(rig.arrived(), ["pay:a"]);
+    assert_eq!(rig.received(), ["pay:a"]);
 }
 
 #[tokio::test]
@@ -373,20 +249,20 @@ async fn two_partial_refunds_of_one_payment_are_two_events() {
 #[tokio::test]
 async fn an_observation_does_not_replace_an_event_that_arrives_late() {
     let rig = DeliveryRig::new([]);
-    let seen = rig.record(&observed("p1")).await;
+    let observation = rig.record(&observed("p1")).await;
     let late = rig
         .record(&pay("a", "p1", "card_payment_succeeded", NOW))
         .await;
     // An event that Pay names `observed` is not one of our observations.
     let foreign = rig.record(&pay("b", "p1", "observed", NOW)).await;
-    for key in [&seen, &late, &foreign] {
+    for key in [&observation, &late, &foreign] {
         assert_eq!(rig.process(key).await, AttemptOutcome::Delivered, "{key}");
     }
     let mut names = BTreeSet::new();
-    for key in [&seen, &late, &foreign] {
+    for key in [&observation, &late, &foreign] {
         names.insert(rig.row(key).await.event().unwrap().event);
     }
-    assert_eq!(names.len(), 3, "each has an event of its own: {names:?}");
+    assert_eq!(names.len(), 3, "each is a different event: {names:?}");
     assert_eq!(
         rig.worker.inbox.record(&observed("p1")).await.unwrap(),
         crate::inbox::RecordOutcome::Duplicate
@@ -394,21 +270,10 @@ async fn an_observation_does_not_replace_an_event_that_arrives_late() {
 }
 
 #[tokio::test]
-async fn a_crash_between_ledger_and_delivery_loses_nothing() {
+async fn a_crash_between_claim_of_the_event_and_delivery_loses_no_event() {
     let rig = DeliveryRig::new([]);
-    let first = rig
-        .record(&pay("a", "p1", "card_payment_captured", NOW))
-        .await;
-    let second = rig
-        .record(&pay("b", "p1", "card_payment_captured", NOW))
-        .await;
-    let (row, _) = rig
-        .worker
-        .inbox
-        .claim(&first, &rig.worker.new_claim())
-        .await
-        .unwrap()
-        .unwrap();
+    let (first, second) = rig.record_twice().await;
+    let (row, _) = rig.claim(&first).await;
     rig.worker
         .inbox
         .claim_event(&row.event().unwrap(), &first, NOW.plus(BUDGET))
@@ -421,18 +286,13 @@ async fn a_crash_between_ledger_and_delivery_loses_nothing() {
     );
     rig.clock.advance(LEASE_DURATION);
     assert_eq!(rig.process(&first).await, AttemptOutcome::Delivered);
-    assert_eq!(rig.arrived(), ["pay:a"]);
+    assert_eq!(rig.received(), ["pay:a"]);
 }
 
 #[tokio::test]
 async fn a_dead_row_still_holds_its_event_and_its_replay_delivers_it() {
     let rig = DeliveryRig::new([Err(DeliveryError::Refused("https: status 422".into()))]);
-    let first = rig
-        .record(&pay("a", "p1", "card_payment_captured", NOW))
-        .await;
-    let second = rig
-        .record(&pay("b", "p1", "card_payment_captured", NOW))
-        .await;
+    let (first, second) = rig.record_twice().await;
     assert!(matches!(rig.process(&first).await, AttemptOutcome::Dead(_)));
     assert_eq!(
         rig.process(&second).await,
@@ -444,7 +304,7 @@ async fn a_dead_row_still_holds_its_event_and_its_replay_delivers_it() {
 
 #[tokio::test]
 async fn a_row_whose_bytes_are_damaged_is_dead_and_not_delivered() {
-    // Bytes that cannot be unpacked are missing from a claim; others do not match their digest.
+    // A claim has no body if its bytes cannot be inflated; other bytes do not match their digest.
     for damaged in [None, Some(bytes::Bytes::from_static(b"{}"))] {
         let rig = DeliveryRig::new([]);
         let key = rig.record(&hmrc("n1", "{}")).await;
@@ -453,37 +313,26 @@ async fn a_row_whose_bytes_are_damaged_is_dead_and_not_delivered() {
             matches!(rig.process(&key).await, AttemptOutcome::Dead(_)),
             "{damaged:?}"
         );
-        let listed = rig
-            .worker
-            .inbox
-            .list(&RowFilter::default(), PageRequest::first(1))
-            .await
-            .unwrap();
+        let (all, page) = (RowFilter::default(), PageRequest::first(1));
+        let listed = rig.worker.inbox.list(&all, page).await.unwrap();
         assert_eq!(listed.rows[0].reason.as_deref(), Some("damaged"));
-        assert_eq!(rig.arrived(), [""; 0]);
+        assert_eq!(rig.received(), [""; 0]);
     }
 }
 
 #[tokio::test]
 async fn the_time_of_a_sources_last_notification_is_written_at_most_every_ten_seconds() {
     let rig = DeliveryRig::new([]);
+    let source = SourceName::new("hmrc").unwrap();
     for (id, after) in [("a", 0), ("b", 9), ("c", 10)] {
         let mut entry = hmrc(id, "{}");
         entry.received_at = NOW.plus(Duration::from_secs(after));
         let key = rig.record(&entry).await;
         rig.process(&key).await;
-        let woken = rig
-            .worker
-            .inbox
-            .last_received(&SourceName::new("hmrc").unwrap())
-            .await
-            .unwrap();
-        let expected = if after < 10 {
-            NOW
-        } else {
-            NOW.plus(Duration::from_secs(10))
-        };
-        assert_eq!(woken, Some(expected), "after {after} s");
+        let last_received = rig.worker.inbox.last_received(&source).await.unwrap();
+        let written_after = Duration::from_secs(if after < 10 { 0 } else { 10 });
+        let expected = Some(NOW.plus(written_after));
+        assert_eq!(last_received, expected, "after {after} s");
     }
 }
 
@@ -492,47 +341,23 @@ async fn a_pulled_row_does_not_count_as_received_from_its_source() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc_pulled("a", "{}")).await;
     assert_eq!(rig.process(&key).await, AttemptOutcome::Delivered);
-    assert_eq!(
-        rig.worker
-            .inbox
-            .last_received(&SourceName::new("hmrc").unwrap())
-            .await
-            .unwrap(),
-        None
-    );
+    let source = SourceName::new("hmrc").unwrap();
+    let last_received = rig.worker.inbox.last_received(&source).await.unwrap();
+    assert_eq!(last_received, None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_hangs_is_cancelled_within_its_lease() {
-    struct HangingDestination;
-    impl Destination for HangingDestination {
-        async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
-            std::future::pending().await
-        }
-    }
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
-    let DeliveryRig { worker, .. } = rig;
-    let worker = DeliveryWorker::new(
-        Arc::clone(&worker.inbox),
-        HangingDestination,
-        Arc::clone(&worker.clock),
-        worker.retention,
-    );
-    let (row, fence) = worker
-        .inbox
-        .claim(&key, &worker.new_claim())
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(matches!(
-        worker.work(&row, &fence).await.unwrap(),
-        Mark::Retry { .. }
-    ));
+    let (row, fence) = rig.claim(&key).await;
+    let worker = rig.worker_to(HangingDestination);
+    let mark = worker.work(&row, &fence).await.unwrap();
+    assert!(matches!(mark, Mark::Retry { .. }), "{mark:?}");
     const { assert!(ATTEMPT_TIMEOUT.as_secs() < LEASE_DURATION.as_secs()) };
 }
 
-/// What a person or another process does to a row while its attempt stands still.
+/// What a person or another process does to a row during its attempt.
 #[derive(Clone, Copy)]
 enum RowIntervention {
     Discard,
@@ -540,7 +365,7 @@ enum RowIntervention {
 }
 
 #[tokio::test]
-async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_written() {
+async fn an_attempt_whose_row_changed_meanwhile_is_lost_with_the_reason() {
     struct StalledDestination {
         inbox: Arc<MemoryInbox>,
         clock: Arc<FixedRandomClock>,
@@ -589,8 +414,7 @@ async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_writ
             clock: Arc::clone(&rig.clock),
             intervention,
         };
-        let (inbox, clock) = (Arc::clone(&rig.worker.inbox), rig.clock.clone());
-        let worker = DeliveryWorker::new(inbox, destination, clock, rig.worker.retention);
+        let worker = rig.worker_to(destination);
         assert_eq!(
             worker.process(&key).await.unwrap().outcome,
             AttemptOutcome::Lost(format!("{cause}; the attempt ended as delivered"))
@@ -598,24 +422,11 @@ async fn an_attempt_whose_row_changed_meanwhile_says_why_its_outcome_is_not_writ
     }
 }
 
-/// A destination that never answers.
-struct SilentDestination;
-
-impl Destination for SilentDestination {
-    async fn deliver(&self, _: &Key, _: &Event) -> Result<(), DeliveryError> {
-        std::future::pending().await
-    }
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_delivery_that_is_cut_off_leaves_its_row_due_at_once_and_without_a_lease() {
+async fn a_delivery_that_is_cut_off_leaves_its_row_due_immediately_and_not_leased() {
     let rig = DeliveryRig::new([]);
     let key = rig.record(&hmrc("n1", "{}")).await;
-    let retention = RetentionPolicy {
-        retention: Duration::from_secs(90 * 24 * 60 * 60),
-    };
-    let (inbox, clock) = (Arc::clone(&rig.worker.inbox), rig.clock.clone());
-    let stopping = DeliveryWorker::new(inbox, SilentDestination, clock, retention);
+    let stopping = rig.worker_to(HangingDestination);
     let (processed, ()) = tokio::join!(stopping.process(&key), async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         stopping.cut_off();

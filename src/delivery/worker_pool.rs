@@ -1,9 +1,9 @@
-//! A worker pool: a bounded number of attempts that run at once.
+//! A worker pool: runs a limited number of attempts concurrently.
 //!
-//! Each attempt is a task. One that panics ends alone, as an error without the panic's text, which
-//! may quote a notification. Dropping the pool cancels the attempts that still run. That is safe
-//! at any point: a row without a mark is due again when its lease lapses, and is delivered under
-//! the same key.
+//! Each attempt is a task. A panic ends only its own attempt, with an error that omits the panic's
+//! text, which may quote a notification. Dropping the pool cancels the running attempts. That is
+//! safe at any point: a row without a mark is due again when its lease expires, and is delivered
+//! under the same key.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,19 +23,19 @@ use crate::{
     telemetry::{AttemptRecord, PlatformFields},
 };
 
-/// An attempt that has ended.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct AttemptResult {
     /// The key of the row.
     pub key: Key,
     /// The time that the attempt took.
     pub took: Duration,
-    /// The outcome, if it is in the row.
+    /// The outcome, if it was written to the row.
     pub ended: Result<ProcessedRow, AttemptError>,
 }
 
 impl AttemptResult {
-    /// The log record of the attempt, made by the invocation of `platform`.
+    /// The log record of the attempt, with the fields of the `platform`.
     pub fn record(&self, platform: PlatformFields) -> AttemptRecord {
         let mut record = AttemptRecord {
             platform,
@@ -72,26 +72,26 @@ impl AttemptResult {
     }
 }
 
-/// Why the outcome of an attempt is not in its row. The row is due again later.
+/// Why the outcome of an attempt was not written to its row. The row is due again later.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AttemptError {
     /// The inbox failed.
     #[error("{0}")]
     Inbox(InboxError),
-    /// The attempt panicked. The panic's text may quote a notification, so it is not repeated.
+    /// The attempt panicked.
     #[error("the attempt panicked")]
     Panicked,
 }
 
-/// The attempts that run.
+/// The running attempts, and the rows that wait for capacity at their destinations.
 pub(super) struct WorkerPool<I, D> {
     pub(super) worker: Arc<DeliveryWorker<I, D>>,
     pub(super) limits: DeliveryLimits,
     running: JoinSet<AttemptResult>,
     started: usize,
-    /// The rows of each source that wait for a place at its destination.
+    /// The rows of each source that wait for capacity at its destination.
     queues: BTreeMap<String, VecDeque<Key>>,
-    /// The sources whose queues have emptied.
+    /// The sources whose queues have become empty.
     drained: Vec<String>,
 }
 
@@ -107,10 +107,11 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
         }
     }
 
-    /// Whether one more attempt may start: there is room, and it can end before the deadline.
+    /// Whether one more attempt may start: the limit is not reached, and the attempt can end before
+    /// the deadline.
     ///
-    /// The first attempts, as many as run at once, may start however little time is left. A
-    /// function whose time limit is shorter than an attempt would otherwise never start one.
+    /// The deadline does not apply to the first attempts, up to the limit. Otherwise a function
+    /// whose time limit is shorter than an attempt would never start one.
     pub(super) fn can_start(&self) -> bool {
         let max = self.limits.max_concurrent_attempts;
         let is_in_time = self.started < max
@@ -121,8 +122,8 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
         is_in_time && self.running.len() < max
     }
 
-    /// Starts an attempt, or has it wait for a place at its destination. Returns whether it does
-    /// either: not if too many wait there.
+    /// Starts an attempt, or queues it until its destination has capacity. Returns `false` if the
+    /// queue is full.
     pub(super) fn start(&mut self, key: Key) -> bool {
         let queue = self.queues.get_mut(key.source());
         match queue {
@@ -139,17 +140,17 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
         true
     }
 
-    /// The sources whose rows wait for a place at their destination.
+    /// The sources whose rows wait for capacity at their destination.
     pub(super) fn full_sources(&self) -> impl Iterator<Item = &String> {
         self.queues.keys()
     }
 
-    /// The sources whose rows no longer wait, each once.
+    /// The sources whose queues have become empty since the last call.
     pub(super) fn take_drained(&mut self) -> Vec<String> {
         std::mem::take(&mut self.drained)
     }
 
-    /// Starts what waits, as far as there is room now.
+    /// Starts the queued attempts that may start now.
     fn start_queued(&mut self) {
         let sources: Vec<String> = self.queues.keys().cloned().collect();
         for source in sources {
@@ -175,8 +176,8 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
         self.running.spawn(async move {
             let _permit = permit;
             let started_at = Instant::now();
-            // The worker holds no state that a panic could leave half changed: a mark is one write,
-            // and the time that a source was last received is replaced whole.
+            // A panic cannot leave the worker's state half changed: a mark is one write, and the
+            // time of a source's last notification is replaced as a whole.
             let attempt = DeliveryTrace::scope(trace, worker.process(&key));
             let processed = AssertUnwindSafe(attempt).catch_unwind().await;
             let ended = match processed {
@@ -192,10 +193,9 @@ impl<I: DeliveryInbox, D: Destination> WorkerPool<I, D> {
         self.started += 1;
     }
 
-    /// Waits for the next attempt to end; `None` when none runs. No result is lost if the wait is
-    /// cancelled.
+    /// Waits for the next result; `None` if no attempt runs. Cancelling the wait loses no result.
     pub(super) async fn next_result(&mut self) -> Option<AttemptResult> {
-        // Only a cancelled task has no result, and none is cancelled before the pool is dropped.
+        // Only a cancelled task has no result, and tasks are cancelled only with the pool.
         let attempt = self.running.join_next().await?.ok();
         self.start_queued();
         attempt

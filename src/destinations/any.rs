@@ -1,8 +1,8 @@
-//! Any destination that a configuration can name, and what it is built from.
+//! Builds the configured destinations.
 //!
 //! A destination that cannot be built is replaced by one that fails every delivery with the reason,
-//! so its notifications stay open until a person corrects it. The errors are returned beside the
-//! destinations, and the caller decides whether to start.
+//! so its notifications stay open until a person corrects the configuration. The errors are
+//! returned with the destinations, and the caller decides whether to start.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,12 +26,12 @@ use crate::{
     secrets::SecretSources,
 };
 
-/// The name of the destination of the sources that name none.
+/// The name that errors give the default destination.
 const DEFAULT_NAME: &str = "(default)";
 
 /// A destination that configuration can name.
 pub enum AnyDestination {
-    /// One line an event.
+    /// One line per event.
     Log(LogDestination),
     /// An HTTPS endpoint.
     Https(Box<HttpsDestination>),
@@ -41,7 +41,7 @@ pub enum AnyDestination {
     Sqs(Box<SqsDestination>),
     /// An event bus on AWS.
     EventBridge(Box<EventBridgeDestination>),
-    /// A destination that cannot be used, with the reason: every delivery fails and is tried again.
+    /// A destination that cannot be used, with the reason: every delivery fails and is retried.
     Unusable(String),
 }
 
@@ -60,7 +60,7 @@ impl Destination for AnyDestination {
 
 /// The settings of one destination.
 pub enum DestinationSettings {
-    /// One line an event.
+    /// One line per event.
     Log,
     /// An HTTPS endpoint.
     Https(HttpsSettings),
@@ -77,29 +77,30 @@ pub struct HttpsSettings {
     pub url: Url,
     /// What to POST.
     pub format: HttpsFormat,
-    /// The networks that it may be in besides the public internet.
+    /// The private networks that it may be in.
     pub allow: Vec<IpNet>,
-    /// The file with the roots of its certificate; the system's if `None`.
+    /// The file with the root certificates that it is verified against; the system's if `None`.
     pub ca: Option<PathBuf>,
-    /// How many deliveries it takes at once; any number if `None`.
+    /// The limit of concurrent deliveries to it.
     pub in_flight: Option<usize>,
 }
 
 impl HttpsSettings {
-    /// The endpoint, as deliveries reach it; with `outbound_proxy`, through the proxy of the
-    /// variables.
+    /// The endpoint, as deliveries reach it; with `outbound_proxy`, through the proxy that the
+    /// environment variables name.
     ///
     /// # Errors
-    /// If it cannot be used as it is configured.
+    /// If it cannot be used as configured.
     pub fn endpoint(
         &self,
         outbound_proxy: bool,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
         clock: Arc<dyn Clock>,
     ) -> Result<HttpsEndpoint, HttpsError> {
-        let proxy = outbound_proxy.then(|| OutboundProxy::from_variables(outside.env));
-        let read =
-            |path: &PathBuf| (outside.file)(path).map_err(|why| HttpsError::NoFile(why.kind()));
+        let proxy = outbound_proxy.then(|| OutboundProxy::from_variables(secret_sources.env));
+        let read = |path: &PathBuf| {
+            (secret_sources.file)(path).map_err(|error| HttpsError::NoFile(error.kind()))
+        };
         let roots = self.ca.as_ref().map(read).transpose()?;
         let network = OutboundNetwork {
             rule: AddressRule::allowing(&self.allow),
@@ -110,17 +111,18 @@ impl HttpsSettings {
     }
 }
 
-/// What an HTTPS endpoint gets.
+/// What is posted to an HTTPS endpoint.
 #[derive(Clone)]
 pub enum HttpsFormat {
-    /// CloudEvents, signed with each of these secrets; none if they are missing or unusable.
+    /// CloudEvents, signed with each of these secrets. Empty if the secrets are missing or
+    /// unusable.
     CloudEvents(Vec<WebhookSecret>),
-    /// The sender's own messages; what was pulled goes to the destination of this name.
+    /// The sender's own messages. Pulled notifications go to the destination with this name.
     AsSent(Option<String>),
 }
 
 impl DestinationSettings {
-    /// The destination of what was pulled, if it is another.
+    /// The name of the destination of pulled notifications, if it is a different one.
     fn pulled(&self) -> Option<&str> {
         match self {
             Self::Https(HttpsSettings {
@@ -143,13 +145,13 @@ impl DestinationSettings {
 pub struct RouteSettings {
     /// The destination of the sources that name none.
     pub default: DestinationSettings,
-    /// The others, by name.
+    /// The other destinations, by name.
     pub named: BTreeMap<String, DestinationSettings>,
     /// The sources that name a destination, with that name.
     pub sources: Vec<(SourceName, String)>,
-    /// The destinations of some event types, which come before those of their sources.
+    /// The destinations of particular event types. They take precedence over those of sources.
     pub types: Vec<TypeRoute>,
-    /// Whether https endpoints are reached through the proxy of the variables.
+    /// Whether https endpoints are reached through the proxy that the environment variables name.
     pub outbound_proxy: bool,
 }
 
@@ -157,7 +159,7 @@ pub struct RouteSettings {
 pub struct TypeRoute {
     /// The source.
     pub source: SourceName,
-    /// The event type.
+    /// Its event type.
     pub event_type: String,
     /// The name of the destination.
     pub destination: String,
@@ -172,7 +174,7 @@ pub enum DestinationError {
     /// An endpoint has no secret to sign with.
     #[error("destination {0}: it has no usable secret to sign with")]
     NoSecret(String),
-    /// A queue or a bus, without a connection to AWS.
+    /// A queue or a bus is configured, but no connection to AWS.
     #[error("destination {0}: it is on AWS: set AWS_REGION and credentials")]
     NoAws(String),
     /// The log cannot be written to.
@@ -180,14 +182,14 @@ pub enum DestinationError {
     Log(#[from] io::Error),
 }
 
-/// What destinations need besides their settings.
+/// The dependencies of destinations.
 pub struct DestinationDeps<'a> {
     /// The connection to AWS; needed only by destinations on AWS.
     pub aws: Option<&'a AwsConfig>,
     /// The clock that dates signatures.
     pub clock: Arc<dyn Clock>,
-    /// The variables and files that describe how an endpoint is reached.
-    pub outside: &'a SecretSources<'a>,
+    /// The environment variables and files that configure a proxy and root certificates.
+    pub secret_sources: &'a SecretSources<'a>,
     /// Makes a destination of the kind `log`.
     pub log: &'a dyn Fn() -> io::Result<LogDestination>,
 }
@@ -204,7 +206,7 @@ impl RouteSettings {
             })
     }
 
-    /// Builds every destination. Returns the routes to them, and why some of them are unusable.
+    /// Builds every destination. Returns the routes to them, and an error for each unusable one.
     pub fn build(
         &self,
         deps: &DestinationDeps<'_>,
@@ -232,21 +234,16 @@ impl RouteSettings {
                 pulled: settings.pulled().and_then(|name| named.get(name).cloned()),
             }
         };
-        let to = |name: &str| Some(route(named.get(name)?, self.named.get(name)?));
+        let find = |name: &str| Some(route(named.get(name)?, self.named.get(name)?));
         let mut routes = DestinationRoutes::to(route(&default, &self.default));
         for (source, name) in &self.sources {
-            if let Some(route) = to(name) {
-                routes = routes.with(source.as_str(), route);
+            if let Some(route) = find(name) {
+                routes = routes.with_source(source.as_str(), route);
             }
         }
-        for TypeRoute {
-            source,
-            event_type,
-            destination,
-        } in &self.types
-        {
-            if let Some(route) = to(destination) {
-                routes = routes.with_type(source.as_str(), event_type, route);
+        for of_type in &self.types {
+            if let Some(route) = find(&of_type.destination) {
+                routes = routes.with_type(of_type.source.as_str(), &of_type.event_type, route);
             }
         }
         (routes, errors)
@@ -284,7 +281,7 @@ impl DestinationDeps<'_> {
     ) -> Result<AnyDestination, DestinationError> {
         let clock = Arc::clone(&self.clock);
         let endpoint = settings
-            .endpoint(outbound_proxy, self.outside, Arc::clone(&clock))
+            .endpoint(outbound_proxy, self.secret_sources, Arc::clone(&clock))
             .map_err(|error| DestinationError::Https(name.to_owned(), error))?;
         Ok(match &settings.format {
             HttpsFormat::AsSent(_) => {
@@ -310,9 +307,9 @@ mod tests {
         senders::example::{NOW, pay},
     };
 
-    /// An endpoint without its secret, and a queue and a bus without AWS.
+    /// An endpoint without a secret, and a queue and a bus without AWS.
     #[tokio::test]
-    async fn a_destination_that_cannot_be_built_is_an_error_and_keeps_its_events_waiting() {
+    async fn a_destination_that_cannot_be_built_is_an_error_and_its_deliveries_fail() {
         let settings = RouteSettings {
             default: DestinationSettings::Https(HttpsSettings {
                 url: Url::parse("https://ledger.example.gov.uk/").unwrap(),
@@ -341,7 +338,7 @@ mod tests {
         let (routes, errors) = settings.build(&DestinationDeps {
             aws: None,
             clock: Arc::new(SystemClock),
-            outside: &SecretSources {
+            secret_sources: &SecretSources {
                 env: &|_| None,
                 file: &|_| Err(io::ErrorKind::NotFound.into()),
                 vault: crate::secrets::FetchedSecrets::NOTHING,

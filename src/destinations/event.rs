@@ -1,5 +1,6 @@
-//! A stored row -> the CloudEvent a consumer gets. Pure: the same row gives the same bytes for
-//! ever.
+//! Converts a stored row to the CloudEvent that a consumer gets.
+//!
+//! Pure: the same row always gives the same bytes, so a consumer can compare two deliveries.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{
     domain::Timestamp,
     inbox::{InboxError, Row},
-    senders::{self, EventData},
+    senders,
 };
 
 /// One notification in CloudEvents 1.0, structured JSON.
@@ -37,7 +38,7 @@ pub struct SignedMessage {
     pub signature: String,
 }
 
-/// The envelope's members, in the order they are written.
+/// The members of the envelope, in the order in which they are written.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 struct CloudEvent<'a> {
@@ -59,7 +60,10 @@ struct CloudEvent<'a> {
 }
 
 impl Event {
-    /// The event of a stored row. Fails only if the row is damaged.
+    /// The event of a stored row.
+    ///
+    /// # Errors
+    /// [`InboxError::Damaged`] if the bytes of the row have changed or cannot be embedded.
     pub fn of(row: &Row) -> Result<Self, InboxError> {
         let damaged = |_| InboxError::Damaged {
             key: row.key.clone(),
@@ -79,28 +83,28 @@ impl Event {
             event_type: (row.kind.envelope.cloud_event_type)(&row.event_type),
             subject: row.subject.as_deref(),
             time: row.event_at.map(|at: Timestamp| at.to_string()),
-            datacontenttype: data
-                .as_ref()
-                .map(|data: &EventData| data.content_type.as_str()),
+            datacontenttype: data.as_ref().map(|data| data.content_type.as_str()),
             dataref: None,
             data: None,
         };
-        let written = |event: &CloudEvent<'_>| serde_json::to_vec(event).map(Bytes::from);
-        let bare = written(&envelope).map_err(damaged)?;
+        let to_json = |event: &CloudEvent<'_>| {
+            let json = serde_json::to_vec(event).map_err(damaged);
+            json.map(Bytes::from)
+        };
+        let without_data = to_json(&envelope)?;
         let envelope = CloudEvent {
             dataref: Some(row.key.as_str()),
             ..envelope
         };
-        let claim_check = written(&envelope).map_err(damaged)?;
+        let claim_check = to_json(&envelope)?;
         let envelope = CloudEvent {
             dataref: None,
             data: embedded,
             ..envelope
         };
-        let whole = written(&envelope).map_err(damaged)?;
         Ok(Self {
-            whole,
-            envelope: bare,
+            whole: to_json(&envelope)?,
+            envelope: without_data,
             claim_check,
             source: row.key.source().to_owned(),
             event_type: row.event_type.clone(),
@@ -110,8 +114,8 @@ impl Event {
         })
     }
 
-    /// The notification as its sender posted it; `None` if it was pulled, because a sender signs
-    /// only what it posts.
+    /// The notification as its sender posted it; `None` if it was pulled, because senders sign only
+    /// messages that they post.
     pub fn signed(&self) -> Option<&SignedMessage> {
         self.signed.as_ref()
     }
@@ -121,28 +125,29 @@ impl Event {
         &self.whole
     }
 
-    /// The event without its `data`, which holds what is personal.
+    /// The event without its `data`, which contains the personal data.
     pub fn envelope(&self) -> &Bytes {
         &self.envelope
     }
 
-    /// What goes where the whole event is too large: instead of `data`, a `dataref` that is the
-    /// key, under which `pillarbox show` has all of it.
+    /// The event for a destination that the whole event is too large for. Instead of `data` it has
+    /// `dataref`, the key, by which `pillarbox show` prints the whole notification.
     pub fn claim_check(&self) -> &Bytes {
         &self.claim_check
     }
 
-    /// The name of its source.
+    /// The name of the source.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Pay's event type, or `notification`; the object's own `type` has its sender before it.
+    /// Pay's event type, or `notification`. The CloudEvent's `type` is this with a prefix for the
+    /// sender.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
 
-    /// The payment or box it is about.
+    /// The id of the payment or box.
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
@@ -170,9 +175,9 @@ mod tests {
         senders::example::{NOW, hmrc, observed, pay},
     };
 
-    /// These bytes are a promise to consumers: they may only ever change with a new major version.
+    /// Consumers rely on these bytes: they change only with a new major version.
     #[test]
-    fn an_event_has_these_bytes_and_no_others() {
+    fn an_event_has_exactly_these_bytes() {
         let paid = pay("m1", "p1", "card_payment_succeeded", NOW);
         let event = Event::of(&row(&paid)).unwrap();
         assert_eq!(
@@ -216,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_its_sender_posted_is_signed() {
+    fn only_posted_notifications_are_signed() {
         let entry = pay("m1", "p1", "card_payment_succeeded", NOW);
         let event = Event::of(&row(&entry)).unwrap();
         let message = event.signed().unwrap();
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_observation_carries_the_whole_answer() {
+    fn an_observation_contains_the_whole_answer() {
         let event = Event::of(&row(&observed("p1"))).unwrap();
         assert_eq!(
             event.json(),
@@ -245,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_whose_bytes_changed_makes_no_event() {
+    fn a_row_whose_bytes_changed_has_no_event() {
         let mut row = row(&pay("m1", "p1", "card_payment_succeeded", NOW));
         row.body = Some(Bytes::from_static(b"{}"));
         assert!(matches!(Event::of(&row), Err(InboxError::Damaged { .. })));

@@ -1,4 +1,5 @@
-//! One EventBridge bus: the CloudEvent as the detail, so that rules can match anything in it.
+//! Puts events on an EventBridge bus. The detail is the whole CloudEvent, so that rules can match
+//! any part of it.
 
 mod bus;
 
@@ -20,78 +21,68 @@ use crate::{
 
 pub use bus::{EventBus, EventBusError};
 
-/// The largest entry, counted as EventBridge counts: 14 bytes for the time, and the UTF-8 of
-/// source, detail type and detail.
-const LARGEST: usize = 256 * 1024;
-const TIME: usize = 14;
-/// The longest detail type, in characters.
-const LONGEST_TYPE: usize = 128;
+/// The limit of an entry, counted as EventBridge counts: 14 bytes for the time, and the UTF-8 of
+/// source, detail type and detail. An entry must be smaller.
+const MAX_ENTRY_BYTES: usize = 256 * 1024;
+const TIME_BYTES: usize = 14;
+const MAX_DETAIL_TYPE_CHARS: usize = 128;
 
-/// A bus of the team's own.
+/// A custom bus.
 pub struct EventBridgeDestination {
     client: Client,
     bus: EventBus,
-    seen: OnceCell<Probe>,
+    /// The result of the first successful probe in this process.
+    probed: OnceCell<Probe>,
 }
 
 impl EventBridgeDestination {
-    /// `bus`, as it is reached over `aws`.
+    /// Connects to `bus`.
     pub fn new(aws: &AwsConfig, bus: EventBus) -> Self {
-        let client = Client::new(&aws.within(AwsService::EventBridge, &AwsLimits::DELIVERY));
         Self {
-            client,
+            client: Client::new(&aws.within(AwsService::EventBridge, &AwsLimits::DELIVERY)),
             bus,
-            seen: OnceCell::new(),
+            probed: OnceCell::new(),
         }
     }
 
-    /// Whether the bus is there, without sending anything.
+    /// Whether the bus exists. Sends no event.
     pub async fn probe(&self) -> Result<Probe, DeliveryError> {
-        let asked = self
-            .client
-            .describe_event_bus()
-            .name(self.bus.as_str())
-            .send()
-            .await;
-        match asked.map_err(|error| sdk_error::code(&error)) {
-            Ok(_) => Ok(Probe::There),
-            Err(code) if sdk_error::is_denied(&code) => Ok(Probe::Forbidden),
-            Err(code) => Err(failed(classify_call, &code, "", &self.bus)),
+        let request = self.client.describe_event_bus().name(self.bus.as_str());
+        match request.send().await {
+            Ok(_) => Ok(Probe::Exists),
+            Err(error) => match sdk_error::code(&error) {
+                code if sdk_error::is_denied(&code) => Ok(Probe::AccessDenied),
+                code => Err(delivery_error(classify_call, &code, "", &self.bus)),
+            },
         }
     }
 }
 
 impl Destination for EventBridgeDestination {
     async fn deliver(&self, _: &Key, event: &Event) -> Result<(), DeliveryError> {
-        // EventBridge takes events for a bus that isn't there, and drops them. So it is looked for,
-        // once a process; where we may not look, nothing is known, and the event is sent.
-        self.seen.get_or_try_init(|| self.probe()).await?;
+        // EventBridge accepts events for a bus that does not exist, and drops them. So each process
+        // checks once that the bus exists. If reading the bus is not permitted, the event is sent.
+        self.probed.get_or_try_init(|| self.probe()).await?;
         let trace = DeliveryTrace::current().and_then(|trace| trace.aws_header());
-        let put = self
-            .client
-            .put_events()
-            .entries(entry(&self.bus, event, trace))
-            .send()
-            .await;
-        let answer = put.map_err(|error| {
+        let entry = entry(&self.bus, event, trace);
+        let response = self.client.put_events().entries(entry).send().await;
+        let response = response.map_err(|error| {
             let message = error.message().unwrap_or_default();
-            failed(classify_call, &sdk_error::code(&error), message, &self.bus)
+            delivery_error(classify_call, &sdk_error::code(&error), message, &self.bus)
         })?;
-        confirm(&answer, &self.bus)
+        confirm(&response, &self.bus)
     }
 }
 
-/// The entry of one event: the same for ever except for the trace, since every part of it is.
+/// The entry of one event. Only the trace differs between two attempts.
 fn entry(bus: &EventBus, event: &Event, trace: Option<String>) -> PutEventsRequestEntry {
-    let (source, detail_type) = (format!("pillarbox.{}", event.source()), detail_type(event));
+    let source = format!("pillarbox.{}", event.source());
+    let detail_type = detail_type(event);
     let detail = detail(&source, &detail_type, event);
+    let time = event.time().map(|time| time.as_millis());
     PutEventsRequestEntry::builder()
         .event_bus_name(bus.as_str())
-        .set_time(
-            event
-                .time()
-                .map(|time| DateTime::from_millis(time.as_millis())),
-        )
+        .set_time(time.map(DateTime::from_millis))
         .detail(String::from_utf8_lossy(detail))
         .source(source)
         .detail_type(detail_type)
@@ -99,13 +90,14 @@ fn entry(bus: &EventBus, event: &Event, trace: Option<String>) -> PutEventsReque
         .build()
 }
 
-/// The event's type, as long as it may be; the whole of it stands in the detail.
+/// The event's type, cut to the limit. The detail contains the whole type.
 fn detail_type(event: &Event) -> String {
-    event.event_type().chars().take(LONGEST_TYPE).collect()
+    let chars = event.event_type().chars();
+    chars.take(MAX_DETAIL_TYPE_CHARS).collect()
 }
 
 fn detail<'a>(source: &str, detail_type: &str, event: &'a Event) -> &'a Bytes {
-    let room = LARGEST.saturating_sub(TIME + source.len() + detail_type.len());
+    let room = MAX_ENTRY_BYTES.saturating_sub(TIME_BYTES + source.len() + detail_type.len());
     if event.json().len() < room {
         event.json()
     } else {
@@ -113,25 +105,28 @@ fn detail<'a>(source: &str, detail_type: &str, event: &'a Event) -> &'a Bytes {
     }
 }
 
-/// Whether the answer confirms that the bus has the event. A status of 200 does not: the entry of
-/// the event does, if the count of failed entries agrees.
-fn confirm(answer: &PutEventsOutput, bus: &EventBus) -> Result<(), DeliveryError> {
-    match answer.entries() {
-        [entry] => match (entry.error_code(), entry.event_id()) {
+/// Checks that the bus has the event. Status 200 alone does not confirm that: the event's own entry
+/// does, if the count of failed entries agrees with it.
+fn confirm(response: &PutEventsOutput, bus: &EventBus) -> Result<(), DeliveryError> {
+    if let [entry] = response.entries() {
+        match (entry.error_code(), entry.event_id()) {
             (Some(code), _) => {
                 let message = entry.error_message().unwrap_or_default();
-                Err(failed(classify_entry, &sdk_error::tidy(code), message, bus))
+                let code = sdk_error::tidy(code);
+                return Err(delivery_error(classify_entry, &code, message, bus));
             }
-            (None, Some(id)) if !id.is_empty() && answer.failed_entry_count() == 0 => Ok(()),
-            _ => Err(failed(classify_call, sdk_error::NO_ANSWER, "", bus)),
-        },
-        _ => Err(failed(classify_call, sdk_error::NO_ANSWER, "", bus)),
+            (None, Some(id)) if !id.is_empty() && response.failed_entry_count() == 0 => {
+                return Ok(());
+            }
+            _ => {}
+        }
     }
+    Err(delivery_error(classify_call, sdk_error::NO_ANSWER, "", bus))
 }
 
-/// The meaning of an entry's error code, and what to do. `InvalidArgument` is about this very event
-/// only if the service's own `message` names what the event determines: the bus and the source are
-/// the same for all.
+/// The class of an entry's error code, and advice. `InvalidArgument` is the event's own error only
+/// if the service's `message` names a parameter that differs between events. The bus and the source
+/// do not.
 fn classify_entry(code: &str, message: &str) -> (ErrorClass, &'static str) {
     let is_of_event = ["Detail", "Time"].iter().any(|name| message.contains(name));
     match code {
@@ -145,8 +140,8 @@ fn classify_entry(code: &str, message: &str) -> (ErrorClass, &'static str) {
     }
 }
 
-/// The meaning of the error code of a whole call, and what to do. Nothing of it is about one event,
-/// except that the event is too large.
+/// The class of a whole call's error code, and advice. The only such error that the event itself
+/// causes is that it is too large.
 fn classify_call(code: &str, message: &str) -> (ErrorClass, &'static str) {
     match code {
         "ValidationException" if message.contains("over the limit") => (
@@ -174,15 +169,15 @@ fn classify_call(code: &str, message: &str) -> (ErrorClass, &'static str) {
     }
 }
 
-fn failed(
+fn delivery_error(
     classify: fn(&str, &str) -> (ErrorClass, &'static str),
     code: &str,
     message: &str,
     bus: &EventBus,
 ) -> DeliveryError {
     let (class, advice) = classify(code, message);
-    let why = format!("eventbridge: {}: {code}: {advice}", bus.name());
-    DeliveryError::of_aws(class, why)
+    let reason = format!("eventbridge: {}: {code}: {advice}", bus.name());
+    DeliveryError::from_aws(class, reason)
 }
 
 #[cfg(test)]
@@ -200,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_says_who_tells_of_what_and_when() {
+    fn an_entry_has_the_source_the_type_the_time_and_the_trace_of_its_event() {
         let event = example::event(&pay("m1", "p1", "card_payment_succeeded", NOW));
         let entry = entry(&bus(), &event, Some("Root=1".to_owned()));
         assert_eq!(entry.trace_header(), Some("Root=1"));
@@ -215,17 +210,17 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_128_characters_long_at_most_and_whole_in_the_detail() {
+    fn a_detail_type_has_at_most_128_characters() {
         let event = example::event(&pay("m1", "p1", &"x".repeat(200), NOW));
-        assert_eq!(detail_type(&event).len(), LONGEST_TYPE);
+        assert_eq!(detail_type(&event).len(), MAX_DETAIL_TYPE_CHARS);
         assert!(event.event_type().starts_with(&detail_type(&event)));
     }
 
     #[test]
-    fn an_entry_is_less_than_256_kib_large_as_eventbridge_counts() {
+    fn an_entry_is_smaller_than_256_kib_as_eventbridge_counts() {
         let event_type = "notification";
-        let least_too_large = LARGEST - TIME - "pillarbox.hmrc".len() - event_type.len();
-        for (length, is_whole) in [(least_too_large - 1, true), (least_too_large, false)] {
+        let too_large = MAX_ENTRY_BYTES - TIME_BYTES - "pillarbox.hmrc".len() - event_type.len();
+        for (length, is_whole) in [(too_large - 1, true), (too_large, false)] {
             let event = example::event_of_length(length);
             let sent = detail("pillarbox.hmrc", event_type, &event);
             assert_eq!(sent == event.json(), is_whole, "{length}");
@@ -241,7 +236,7 @@ mod tests {
                 .set_error_code(code.map(str::to_owned))
                 .build()
         };
-        let answer = |failed: i32, entries: &[PutEventsResultEntry]| {
+        let response = |failed: i32, entries: &[PutEventsResultEntry]| {
             PutEventsOutput::builder()
                 .failed_entry_count(failed)
                 .set_entries(Some(entries.to_vec()))
@@ -249,16 +244,16 @@ mod tests {
         };
         let put = result(Some("1"), None);
         assert_eq!(
-            confirm(&answer(0, std::slice::from_ref(&put)), &bus()),
+            confirm(&response(0, std::slice::from_ref(&put)), &bus()),
             Ok(())
         );
         for other in [
-            answer(0, &[]),
-            answer(0, &[result(None, None)]),
-            answer(0, &[result(Some(""), None)]),
-            answer(1, std::slice::from_ref(&put)),
-            answer(0, &[put.clone(), put]),
-            answer(1, &[result(Some("1"), Some("ThrottlingException"))]),
+            response(0, &[]),
+            response(0, &[result(None, None)]),
+            response(0, &[result(Some(""), None)]),
+            response(1, std::slice::from_ref(&put)),
+            response(0, &[put.clone(), put]),
+            response(1, &[result(Some("1"), Some("ThrottlingException"))]),
         ] {
             let confirmed = confirm(&other, &bus());
             assert!(
@@ -269,100 +264,45 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_wrong_with_the_event_is_a_refusal() {
-        use ErrorClass::{Configuration, Refusal, Transient};
+    fn only_errors_of_the_event_itself_are_refusals() {
+        use ErrorClass::{Configuration as Config, Refusal, Transient};
         let detail = "Parameter Detail is not valid. Reason: Detail is not an object.";
         let name = "Parameter EventBusName is not valid.";
         let size = "Total size of the entries in the request is over the limit.";
-        // The error of the event's own entry, and of the whole call with the same code.
-        for (code, message, of_entry, of_call, advice) in [
+        let retried = "tried again";
+        // The class of the event's own entry with this code, and that of the whole call.
+        let differing = [
             ("MalformedDetail", "", Refusal, Transient, ""),
             ("InvalidArgument", detail, Refusal, Transient, ""),
-            ("InvalidArgument", name, Configuration, Transient, ""),
-            ("InvalidArgument", "", Configuration, Transient, ""),
+            ("InvalidArgument", name, Config, Transient, ""),
+            ("InvalidArgument", "", Config, Transient, ""),
             ("ValidationException", size, Refusal, Refusal, "size"),
-            (
-                "ValidationException",
-                detail,
-                Configuration,
-                Configuration,
-                "check",
-            ),
-            (
-                "ValidationException",
-                "",
-                Configuration,
-                Configuration,
-                "check",
-            ),
-            (
-                "AccessDeniedException",
-                "",
-                Configuration,
-                Configuration,
-                "grant events:PutEvents",
-            ),
-            (
-                "NotAuthorizedForSourceException",
-                "",
-                Configuration,
-                Configuration,
-                "policy",
-            ),
-            (
-                "NotAuthorizedForDetailTypeException",
-                "",
-                Configuration,
-                Configuration,
-                "policy",
-            ),
-            (
-                "InvalidAccountIdException",
-                "",
-                Configuration,
-                Configuration,
-                "policy",
-            ),
-            (
-                "RedactionFailure",
-                "",
-                Configuration,
-                Configuration,
-                "the key",
-            ),
-            (
-                "ResourceNotFoundException",
-                "",
-                Configuration,
-                Configuration,
-                "check its name",
-            ),
-            (
-                "OperationDisabledException",
-                "",
-                Configuration,
-                Configuration,
-                "check the bus",
-            ),
-            (
-                "ThrottlingException",
-                "",
-                Transient,
-                Transient,
-                "tried again",
-            ),
-            ("InternalFailure", "", Transient, Transient, "tried again"),
-            ("InternalException", "", Transient, Transient, "tried again"),
-            ("Timeout", "", Transient, Transient, "tried again"),
-            ("SomethingNew", detail, Transient, Transient, "tried again"),
-        ] {
+            ("ValidationException", detail, Config, Config, "check"),
+            ("SomethingNew", detail, Transient, Transient, retried),
+        ];
+        let same = [
+            ("ValidationException", Config, "check"),
+            ("AccessDeniedException", Config, "grant events:PutEvents"),
+            ("NotAuthorizedForSourceException", Config, "policy"),
+            ("NotAuthorizedForDetailTypeException", Config, "policy"),
+            ("InvalidAccountIdException", Config, "policy"),
+            ("RedactionFailure", Config, "the key"),
+            ("ResourceNotFoundException", Config, "check its name"),
+            ("OperationDisabledException", Config, "check the bus"),
+            ("ThrottlingException", Transient, retried),
+            ("InternalFailure", Transient, retried),
+            ("InternalException", Transient, retried),
+            ("Timeout", Transient, retried),
+        ];
+        let same = same.map(|(code, class, advice)| (code, "", class, class, advice));
+        for (code, message, of_entry, of_call, advice) in differing.into_iter().chain(same) {
             assert_eq!(
                 classify_entry(code, message).0,
                 of_entry,
                 "{code} {message}"
             );
             assert_eq!(classify_call(code, message).0, of_call, "{code} {message}");
-            let error = failed(classify_call, code, message, &bus()).to_string();
+            let error = delivery_error(classify_call, code, message, &bus()).to_string();
             assert!(
                 error.contains(advice) && error.contains("ledger") && !error.contains("Parameter"),
                 "{error}"

@@ -1,11 +1,11 @@
-//! CloudEvents posted to an HTTPS endpoint with a Standard Webhooks signature.
+//! Posts CloudEvents to an HTTPS endpoint with a Standard Webhooks signature.
 
 use std::sync::Arc;
 
 use super::{DeliveryError, Destination, Event, HttpsEndpoint, WebhookSecret};
 use crate::domain::{Clock, Key};
 
-/// An HTTPS endpoint that takes CloudEvents.
+/// An HTTPS endpoint that accepts CloudEvents.
 pub struct HttpsDestination {
     endpoint: HttpsEndpoint,
     secrets: Vec<WebhookSecret>,
@@ -13,7 +13,7 @@ pub struct HttpsDestination {
 }
 
 impl HttpsDestination {
-    /// An `endpoint` whose receiver shares one of `secrets`; several are the overlap of a rotation.
+    /// An `endpoint` whose receiver shares one of `secrets`. There are several during a rotation.
     pub fn new(
         endpoint: HttpsEndpoint,
         secrets: Vec<WebhookSecret>,
@@ -35,7 +35,7 @@ impl Destination for HttpsDestination {
             .iter()
             .map(|secret| secret.sign(key.as_str(), at, event.json()));
         let signature = signatures.collect::<Vec<_>>().join(" ");
-        let complete = |request: reqwest::RequestBuilder| {
+        let add_event = |request: reqwest::RequestBuilder| {
             request
                 .header(
                     "content-type",
@@ -46,6 +46,6 @@ impl Destination for HttpsDestination {
                 .header("webhook-signature", &signature)
                 .body(event.json().clone())
         };
-        self.endpoint.post(complete).await
+        self.endpoint.post(add_event).await
     }
 }

@@ -1,8 +1,8 @@
-//! One HTTPS endpoint: where it is, how it is reached, and what its answers mean.
+//! One HTTPS endpoint: its URL, how it is reached, and what its answers mean.
 //!
-//! The configured origin is the only one ever contacted: redirects are not followed, and its name
-//! must resolve to public addresses or those of an allowed network, which are checked on the way to
-//! the connection.
+//! Only the configured origin is contacted: redirects are not followed, and its name must resolve
+//! to public addresses or to those of an allowed network. The addresses are checked immediately
+//! before the connection.
 
 use std::{
     sync::{
@@ -29,19 +29,19 @@ const LIMITS: ClientLimits = ClientLimits {
     connect: Duration::from_secs(5),
     total: Duration::from_secs(20),
 };
-/// The part of a response that is read, so that the connection can be reused.
-const LONGEST_ANSWER: usize = 64 * 1024;
-/// The longest that an endpoint can put off the next attempt.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How much of an answer is read, so that the connection can be reused.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// The longest `Retry-After` that is honoured.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// An endpoint that can be used.
+/// A usable endpoint.
 pub struct HttpsEndpoint {
     url: Url,
     network: OutboundNetwork,
     client: Client,
     /// Opens a connection for each request.
     fresh_client: Client,
-    /// Whether a request was answered, after which connections are reused.
+    /// Whether the endpoint has answered a request. From then on, connections are reused.
     has_answered: AtomicBool,
     clock: Arc<dyn Clock>,
 }
@@ -52,22 +52,22 @@ pub enum HttpsError {
     /// The URL is not allowed.
     #[error("its URL {0}")]
     Url(#[from] EndpointError),
-    /// The certificates of its authority cannot be read.
+    /// The file of root certificates cannot be read.
     #[error("its ca file cannot be read ({0}): check the path and its permissions")]
     NoFile(std::io::ErrorKind),
-    /// The certificates of its authority cannot be used.
+    /// The root certificates cannot be used.
     #[error("its ca file cannot be used: {0}")]
     Roots(#[from] TrustedRootsError),
-    /// There is no proxy to reach it through.
+    /// The outbound proxy cannot be used.
     #[error(transparent)]
     Proxy(#[from] OutboundProxyError),
-    /// There is no client to reach it with.
+    /// The HTTP client cannot be built.
     #[error(transparent)]
     Client(#[from] HttpClientError),
 }
 
 impl HttpsEndpoint {
-    /// The endpoint at `url`, reached as `network` says.
+    /// The endpoint at `url`, reached over `network`.
     pub(super) fn new(
         url: &Url,
         network: OutboundNetwork,
@@ -86,14 +86,15 @@ impl HttpsEndpoint {
         })
     }
 
-    /// Posts one request, to which `complete` adds headers and body. Returns what the answer means.
+    /// Posts one request, to which `add_content` adds headers and body. Returns what the answer
+    /// means.
     pub(super) async fn post(
         &self,
-        complete: impl Fn(RequestBuilder) -> RequestBuilder,
+        add_content: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<(), DeliveryError> {
         let trace = DeliveryTrace::current_headers();
         let request = |client: &Client| client.post(self.url.clone()).headers(trace.clone());
-        let answer = self.send(|client| complete(request(client)));
+        let answer = self.send(|client| add_content(request(client)));
         let answer = answer.await.map_err(unavailable)?;
         let outcome = classify(&answer, self.clock.now());
         DeliveryReport::set_status(answer.status().as_u16());
@@ -101,42 +102,42 @@ impl HttpsEndpoint {
         outcome
     }
 
-    /// Whether the endpoint answers on the path that a delivery takes, without an event: name,
-    /// address rule, proxy, connection, TLS and HTTP. Any status will do.
+    /// Sends a request without an event the way a delivery goes: name, address rule, proxy,
+    /// connection, TLS and HTTP. Any status is a success.
     ///
     /// # Errors
-    /// What a delivery would report.
+    /// Those of a delivery.
     pub async fn probe(&self) -> Result<(), DeliveryError> {
         let answer = self.send(|client| client.head(self.url.clone())).await;
         answer.map(drop).map_err(unavailable)
     }
 
-    /// Whether the name of the endpoint resolves to an address that deliveries may use. Opens no
-    /// connection.
+    /// Checks that the name of the endpoint resolves to an address that deliveries may use. Opens
+    /// no connection.
     ///
     /// # Errors
-    /// What a delivery would report.
+    /// Those of a delivery.
     pub async fn resolve(&self) -> Result<(), DeliveryError> {
         resolve(&self.url, &self.network).await.map_err(unavailable)
     }
 
-    /// Sends one request. A server closes idle connections when it likes, so a connection that was
-    /// used before may break off under the next request: that is sent again at once, on a new one.
+    /// Sends one request. A server can close an idle connection at any time, so a request on a
+    /// reused connection may fail. It is then sent again immediately, on a new connection.
     async fn send(
         &self,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, RequestError> {
         if self.network.proxy.is_some() {
-            // The proxy connects, so this is the last time that an address can be checked.
+            // The proxy connects, so the address cannot be checked later.
             resolve(&self.url, &self.network).await?;
         }
-        let sent = async |client| {
+        let send_with = async |client| {
             let answer = request(client).send().await;
             answer.map_err(|error| RequestError::from(&error))
         };
-        let answer = match sent(&self.client).await {
+        let answer = match send_with(&self.client).await {
             Err(RequestError::BrokeOff) if self.has_answered.load(Ordering::Relaxed) => {
-                sent(&self.fresh_client).await
+                send_with(&self.fresh_client).await
             }
             answer => answer,
         };
@@ -162,15 +163,15 @@ fn classify(answer: &Response, now: Timestamp) -> Result<(), DeliveryError> {
     }
 }
 
-/// How long an endpoint asks to be left alone: seconds or a date. At most an hour.
+/// The delay that a `Retry-After` asks for, in seconds or by a date; at most an hour.
 fn read_retry_after(value: &str, now: Timestamp) -> Option<Duration> {
     let seconds = value.parse().map(Duration::from_secs).ok();
     let delay = seconds.or_else(|| Some(Timestamp::parse_http(value)?.since(now)));
-    delay.map(|delay| delay.min(LONGEST_RETRY_AFTER))
+    delay.map(|delay| delay.min(MAX_RETRY_AFTER))
 }
 
-/// The outcome of a status. During a deployment an endpoint may answer 404 or 403, so these are
-/// tried again.
+/// The outcome of a status. 403 and 404 are retried, because an endpoint may answer them during a
+/// deployment.
 fn classify_status(status: StatusCode) -> Result<(), DeliveryError> {
     let reason = format!("https: status {}", status.as_u16());
     match status.as_u16() {
@@ -184,15 +185,15 @@ fn unavailable(error: RequestError) -> DeliveryError {
     DeliveryError::Unavailable(format!("https: {error}"))
 }
 
-/// Reads the rest of an answer, and returns its first bytes.
+/// Reads the body of an answer, and returns its first bytes.
 async fn drain(mut answer: Response) -> Vec<u8> {
     let (mut first, mut read) = (Vec::new(), 0);
     while let Ok(Some(chunk)) = answer.chunk().await {
         let room = ANSWER_BYTES - first.len();
         first.extend_from_slice(&chunk[..chunk.len().min(room)]);
         read += chunk.len();
-        if read > LONGEST_ANSWER {
-            break; // the connection is closed instead of used again
+        if read > MAX_ANSWER_BYTES {
+            break; // the connection is closed, not reused
         }
     }
     first
@@ -208,7 +209,7 @@ mod tests {
     use super::*;
     use crate::domain::SystemClock;
 
-    fn at(url: &Url) -> HttpsEndpoint {
+    fn endpoint_at(url: &Url) -> HttpsEndpoint {
         let network = OutboundNetwork::default();
         HttpsEndpoint::new(url, network, Arc::new(SystemClock)).unwrap()
     }
@@ -216,7 +217,7 @@ mod tests {
     const PRIVATE: &str = "https: the name resolves to a private address, where nothing is sent";
 
     #[tokio::test]
-    async fn a_probe_of_a_name_with_a_private_address_says_what_a_delivery_says() {
+    async fn a_probe_of_a_name_with_a_private_address_fails_as_a_delivery_does() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
@@ -233,7 +234,7 @@ mod tests {
             assert_eq!(found, Err(DeliveryError::Unavailable(PRIVATE.to_owned())));
         }
         let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
-        assert!(accepted.is_err(), "nothing connects to it");
+        assert!(accepted.is_err(), "a connection was opened");
     }
 
     #[tokio::test]
@@ -248,19 +249,15 @@ mod tests {
             stream.write_all(answer).await.unwrap();
             String::from_utf8(head[..length].to_vec()).unwrap()
         });
-        let endpoint = at(&url);
+        let endpoint = endpoint_at(&url);
         assert_eq!(endpoint.probe().await, Ok(()));
         let request = receiver.await.unwrap();
         assert!(request.starts_with("HEAD /x HTTP/1.1\r\n"), "{request}");
         assert!(!request.contains("webhook-"), "{request}");
-        let gone = endpoint.probe().await;
-        let why = "https: no connection".to_owned();
-        assert_eq!(gone, Err(DeliveryError::Unavailable(why)));
-        assert_eq!(
-            endpoint.resolve().await,
-            Ok(()),
-            "loopback with http is allowed"
-        );
+        let no_connection = DeliveryError::Unavailable("https: no connection".to_owned());
+        assert_eq!(endpoint.probe().await, Err(no_connection));
+        let resolved = endpoint.resolve().await;
+        assert_eq!(resolved, Ok(()), "http is allowed to loopback");
     }
 
     #[test]
@@ -283,8 +280,8 @@ mod tests {
         }
     }
 
-    /// Answers `answered` requests on its first connection and then resets it under the next; on
-    /// later connections it answers one each. Returns how many connections were opened.
+    /// Answers `answered` requests on its first connection and resets it during the next. Answers
+    /// one request on each later connection. Returns how many connections were opened.
     async fn reset_after(answered: usize, listener: TcpListener) -> usize {
         let mut opened = 0;
         while let Ok(Ok((mut stream, _))) =
@@ -308,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reset_of_a_used_connection_is_followed_by_one_request_on_a_new_one() {
+    async fn a_request_on_a_reused_connection_that_is_reset_is_sent_once_more_on_a_new_one() {
         for (answered, outcomes, connections) in [
             (1, [Ok(()), Ok(())], 2),
             (0, [Err("https: the exchange broke off"), Ok(())], 2),
@@ -316,10 +313,10 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = Url::parse(&format!("http://{}/x", listener.local_addr().unwrap())).unwrap();
             let receiver = tokio::spawn(reset_after(answered, listener));
-            let endpoint = at(&url);
+            let endpoint = endpoint_at(&url);
             for outcome in outcomes {
                 let posted = endpoint.post(|request| request.body("{}")).await;
-                let expected = outcome.map_err(|why| DeliveryError::Unavailable(why.to_owned()));
+                let expected = outcome.map_err(|text| DeliveryError::Unavailable(text.to_owned()));
                 assert_eq!(posted, expected, "{answered}");
             }
             assert_eq!(receiver.await.unwrap(), connections, "{answered}");
@@ -328,32 +325,20 @@ mod tests {
 
     #[test]
     fn only_five_statuses_are_refusals_for_good() {
-        for (status, outcome) in [
-            (200, "arrived"),
-            (202, "arrived"),
-            (204, "arrived"),
-            (301, "again"),
-            (304, "again"),
-            (307, "again"),
-            (400, "dead"),
-            (401, "again"),
-            (403, "again"),
-            (404, "again"),
-            (408, "again"),
-            (410, "dead"),
-            (413, "dead"),
-            (415, "dead"),
-            (422, "dead"),
-            (429, "again"),
-            (500, "again"),
-            (503, "again"),
+        let retried = [301, 304, 307, 401, 403, 404, 408, 429, 500, 503];
+        for (outcome, statuses) in [
+            ("delivered", &[200, 202, 204][..]),
+            ("retried", &retried),
+            ("dead", &[400, 410, 413, 415, 422]),
         ] {
-            let found = match classify_status(StatusCode::from_u16(status).unwrap()) {
-                Ok(()) => "arrived",
-                Err(DeliveryError::Refused(_)) => "dead",
-                Err(_) => "again",
-            };
-            assert_eq!(found, outcome, "{status}");
+            for status in statuses {
+                let found = match classify_status(StatusCode::from_u16(*status).unwrap()) {
+                    Ok(()) => "delivered",
+                    Err(DeliveryError::Refused(_)) => "dead",
+                    Err(_) => "retried",
+                };
+                assert_eq!(found, outcome, "{status}");
+            }
         }
     }
 }

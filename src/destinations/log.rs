@@ -1,8 +1,8 @@
-//! One JSON line an event, on a writer that the process provides: the envelope without `data`, so
-//! that a log holds no personal data.
+//! Writes one JSON line per event: the envelope without `data`, so that a log contains no personal
+//! data.
 //!
-//! An event counts as delivered once its whole line is written. If a write breaks off, the lines
-//! that were torn or not written are retried, and the next line begins on its own.
+//! An event counts as delivered once its whole line is written. If a write fails, the events whose
+//! lines are incomplete or not written are retried, and the next line begins after a newline.
 
 use std::{
     fs::File,
@@ -20,12 +20,12 @@ use crate::{
     text::{LineWriter, visible_json},
 };
 
-/// The lines that may wait for a reader that has stopped; attempts beyond that fail at once.
+/// How many lines may wait for a reader that has stopped. Further attempts fail immediately.
 const QUEUE_LINES: usize = 1024;
-/// The lines that are written together, at most.
+/// The most lines that are written together.
 const BATCH_LINES: usize = 256;
 
-/// Writes lines from its own thread: a reader that stops reading must not stop the receiver.
+/// Writes lines on a separate thread, because a reader that stops must not stop the receiver.
 /// Clones share the thread.
 #[derive(Clone)]
 pub struct LogDestination {
@@ -43,18 +43,18 @@ impl LogDestination {
         Self::start(LineWriter::new(out, false))
     }
 
-    /// A log on standard output, without the buffer that the standard library puts before it.
+    /// A log on standard output, without the buffer of the standard library.
     pub fn on_stdout() -> io::Result<Self> {
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        let is_torn = ends_in_half_a_line(&out);
+        let is_torn = ends_with_incomplete_line(&out);
         Self::start(LineWriter::new(out, is_torn))
     }
 
     fn start<W: Write + Send + 'static>(out: LineWriter<W>) -> io::Result<Self> {
-        let (lines, taken) = sync_channel(QUEUE_LINES);
+        let (lines, queue) = sync_channel(QUEUE_LINES);
         std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(out, &taken))?;
+            .spawn(move || write_all(out, &queue))?;
         Ok(Self { lines })
     }
 }
@@ -73,14 +73,14 @@ impl Destination for LogDestination {
     }
 }
 
-/// Writes the lines that are queued, flushes once, and then reports the outcome of each.
+/// Writes the queued lines, flushes once, and then reports the outcome of each.
 fn write_all<W: Write>(mut out: LineWriter<W>, lines: &Receiver<EventLine>) {
     let mut text = Vec::new();
     while let Ok(first) = lines.recv() {
         text.clear();
         let mut waiting = Vec::new();
         for line in std::iter::once(first).chain(lines.try_iter().take(BATCH_LINES - 1)) {
-            // An attempt that timed out is made again, so its line would be written twice.
+            // An attempt that timed out is retried, so its line would be written twice.
             if line.written.is_closed() {
                 continue;
             }
@@ -100,7 +100,7 @@ fn write_all<W: Write>(mut out: LineWriter<W>, lines: &Receiver<EventLine>) {
     }
 }
 
-/// The line as it may be shown.
+/// The line, safe to display.
 fn visible(json: &[u8]) -> Vec<u8> {
     match std::str::from_utf8(json) {
         Ok(json) => visible_json(json).into_owned().into_bytes(),
@@ -108,21 +108,21 @@ fn visible(json: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether `out` is a file whose last byte is not a newline, as a process leaves it that was killed
-/// while it wrote. What cannot be read, such as a pipe, counts as whole.
-fn ends_in_half_a_line(out: &File) -> bool {
-    let ends_so = || -> io::Result<bool> {
+/// Whether `out` is a file whose last byte is not a newline, because a process was killed while it
+/// wrote. `false` if `out` cannot be read, such as a pipe.
+fn ends_with_incomplete_line(out: &File) -> bool {
+    let lacks_newline = || -> io::Result<bool> {
         let length = out.metadata()?.len();
         if !out.metadata()?.is_file() || length == 0 {
             return Ok(false);
         }
-        // `out` is open for writing; the system opens the same file for reading under this name.
+        // `out` is open for writing only. This name opens the same file for reading.
         let readable = File::open("/dev/stdout")?;
         let mut last = [0];
         readable.read_exact_at(&mut last, length - 1)?;
         Ok(last != *b"\n")
     };
-    ends_so().unwrap_or(false)
+    lacks_newline().unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -157,18 +157,19 @@ mod tests {
                 .filter(|text| text.as_bytes() == event.envelope());
             assert!(
                 whole.count() > delivered,
-                "the next begins on its own: {text:?}"
+                "the next line is incomplete: {text:?}"
             );
         }
     }
+
     #[test]
-    fn a_reader_that_has_stopped_makes_only_so_many_lines_wait() {
+    fn a_limited_number_of_lines_waits_for_a_reader_that_has_stopped() {
         let row = example::row(&entries::hmrc("n1", "{}"));
         let event = Event::of(&row).unwrap();
         let (pipe, _stuck) = StuckPipe::new();
         let log = LogDestination::new(pipe).unwrap();
         let attempts = 2 * (QUEUE_LINES + BATCH_LINES);
-        // The attempts wait on: a line whose attempt has ended is left out, and frees its place.
+        // The attempts keep waiting, because a line whose attempt has ended leaves the queue.
         let mut attempts: Vec<_> = (0..attempts)
             .map(|_| Box::pin(log.deliver(&row.key, &event)))
             .collect();

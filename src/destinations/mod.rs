@@ -1,7 +1,7 @@
 //! Where notifications go after they are stored.
 //!
-//! A destination receives a stored row as an [`Event`], and returns whether it arrived. It may get
-//! an event more than once, always under the same key.
+//! A destination receives a stored row as an [`Event`] and returns whether it was delivered. It may
+//! receive an event more than once, always under the same key.
 
 mod any;
 mod as_sent;
@@ -43,79 +43,79 @@ pub use webhook::WebhookSecret;
 
 /// Where notifications are delivered.
 pub trait Destination: Send + Sync + 'static {
-    /// Delivers `event`, and returns once it has arrived.
+    /// Delivers `event`, and returns once it has been delivered.
     ///
     /// The same event may be delivered again, after a crash or a lost answer, always with the same
     /// `key` and the same bytes: deduplicate by the key.
     ///
-    /// Several events are delivered at once. An attempt that takes longer than 30 s is dropped
-    /// where it waits and counts as [`DeliveryError::Unavailable`]; so does a panic.
+    /// Several events are delivered concurrently. The future of an attempt that takes longer than
+    /// 30 s is dropped, and the attempt counts as [`DeliveryError::Unavailable`]; so does a panic.
     ///
     /// # Errors
-    /// A [`DeliveryError`] decides whether the event is tried again. Its text is logged and stored
-    /// with the notification, so it must not hold secrets or personal data.
+    /// A [`DeliveryError`] decides whether the event is retried. Its text is logged and stored with
+    /// the notification, so it must not contain secrets or personal data.
     fn deliver(
         &self,
         key: &Key,
         event: &Event,
     ) -> impl Future<Output = Result<(), DeliveryError>> + Send;
 
-    /// Takes the place of one more delivery of `source`, which is free again when the permit is
-    /// dropped. `None` if as many are under way as may be: the event is not tried yet.
+    /// Reserves capacity for one more delivery of `source`, until the permit is dropped. `None` if
+    /// the limit of concurrent deliveries is reached: the event then waits.
     fn reserve(&self, _source: &str) -> Option<InFlightPermit> {
         Some(InFlightPermit::default())
     }
 }
 
-/// The place of one delivery, at every destination that it may go to. By default there are any
-/// number of them.
+/// Permission to make one delivery: a permit of each limited destination that it may go to. The
+/// default holds none, for destinations without a limit.
 #[derive(Debug, Default)]
 pub struct InFlightPermit {
-    places: Vec<OwnedSemaphorePermit>,
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
-/// Why an event did not arrive. A variant for each consequence.
+/// Why an event was not delivered. A variant for each consequence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeliveryError {
-    /// The destination refuses this event for good: the notification is dead, until a person
+    /// The destination refuses this event permanently: the notification is dead until a person
     /// replays it.
     #[error("refused: {0}")]
     Refused(String),
-    /// The destination cannot take the event now: it is tried again with growing pauses, for three
-    /// days.
+    /// The destination cannot accept the event now: it is retried with exponential backoff, for
+    /// three days.
     #[error("{0}")]
     Unavailable(String),
-    /// The destination cannot take the event now, and says when it may: it is tried again then, or
-    /// later.
+    /// The destination cannot accept the event now and asks for a delay: it is retried after that
+    /// delay or later.
     #[error("{reason}")]
     Busy {
-        /// Why it cannot take it.
+        /// Why it cannot accept the event.
         reason: String,
-        /// How long to wait, up to an hour; longer waits are cut to that.
+        /// The delay that it asks for. A delay of more than an hour is shortened to an hour.
         delay: Duration,
     },
-    /// The destination takes only what its sender signed, and this was pulled: the notification is
-    /// held, until a person replays it.
+    /// The destination accepts only messages that their sender signed, and this one was pulled: the
+    /// notification is held until a person replays it.
     #[error("it was pulled, so its sender did not sign it")]
     Unsigned,
 }
 
 impl DeliveryError {
-    /// What an error of AWS's means for the event.
-    fn of_aws(class: ErrorClass, why: String) -> Self {
+    /// An AWS error of this class, with its `reason`.
+    fn from_aws(class: ErrorClass, reason: String) -> Self {
         match class {
-            ErrorClass::Refusal => Self::Refused(why),
-            ErrorClass::Transient | ErrorClass::Configuration => Self::Unavailable(why),
+            ErrorClass::Refusal => Self::Refused(reason),
+            ErrorClass::Transient | ErrorClass::Configuration => Self::Unavailable(reason),
         }
     }
 }
 
-/// What can be seen of a destination on AWS without sending anything to it.
+/// The result of looking for a queue or bus on AWS without sending anything to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// It exists.
-    There,
+    Exists,
     /// Reading it is not permitted. Sending to it may be.
-    Forbidden,
+    AccessDenied,
 }

@@ -1,7 +1,7 @@
-//! What a destination reports of one delivery besides its outcome, for the history of the row.
+//! What a destination reports about one delivery besides its outcome, for the history of the row.
 //!
-//! Like the trace, it belongs to the task that delivers, so that a destination that reports nothing
-//! need not know it. What was reported remains when the attempt is given up.
+//! The report is a task-local value of the task that delivers, as the trace is, so a destination
+//! that reports nothing needs no code for it. The report survives an attempt that is cancelled.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,48 +11,48 @@ tokio::task_local! {
     static CURRENT: Arc<Mutex<DeliveryReport>>;
 }
 
-/// How many bytes of an answer are enough for the characters that are kept.
+/// How many bytes of an answer are needed for the characters that are stored.
 pub(super) const ANSWER_BYTES: usize = 1024;
 
-/// What is known of one delivery.
+/// What a destination has reported about one delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryReport {
     /// The name of the destination; `None` for the default one.
     pub destination: Option<String>,
     /// The status of an HTTP answer.
     pub status: Option<u16>,
-    /// The beginning of the answer in one line, in which nothing steers a display.
+    /// The beginning of the answer, as one line that is safe to display.
     pub answer: Option<String>,
 }
 
 impl DeliveryReport {
-    /// Reports which destination it is.
+    /// Reports the name of the destination.
     pub fn set_destination(name: &str) {
-        Self::change(|report| report.destination = Some(name.to_owned()));
+        Self::update(|report| report.destination = Some(name.to_owned()));
     }
 
     /// Reports the status of an HTTP answer.
     pub fn set_status(status: u16) {
-        Self::change(|report| report.status = Some(status));
+        Self::update(|report| report.status = Some(status));
     }
 
     /// Reports the first bytes of an answer. They are stored with the notification and not logged.
     pub fn set_answer(bytes: &[u8]) {
-        Self::change(|report| report.answer = answer(bytes));
+        Self::update(|report| report.answer = answer(bytes));
     }
 
-    /// Runs `delivery`, and returns what was reported meanwhile, too.
+    /// Runs `delivery`. Returns its output and its report.
     pub(crate) async fn collect<T>(delivery: impl Future<Output = T>) -> (T, Self) {
         let report = Arc::new(Mutex::new(Self::default()));
-        let done = CURRENT.scope(Arc::clone(&report), delivery).await;
+        let output = CURRENT.scope(Arc::clone(&report), delivery).await;
         let report = report.lock().unwrap_or_else(PoisonError::into_inner);
-        (done, report.clone())
+        (output, report.clone())
     }
 
-    fn change(change: impl FnOnce(&mut Self)) {
+    fn update(update: impl FnOnce(&mut Self)) {
         // Outside a delivery, as in a test of a destination, no report is needed.
         let _ = CURRENT.try_with(|report| {
-            change(&mut report.lock().unwrap_or_else(PoisonError::into_inner));
+            update(&mut report.lock().unwrap_or_else(PoisonError::into_inner));
         });
     }
 }
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_delivery_reports_what_it_saw_even_if_it_is_given_up() {
+    async fn a_delivery_that_is_cancelled_still_has_its_report() {
         DeliveryReport::set_status(500); // outside a delivery
         let hanging = async {
             DeliveryReport::set_destination("ledger");
@@ -78,9 +78,9 @@ mod tests {
             DeliveryReport::set_answer(b"ok");
             std::future::pending::<()>().await;
         };
-        let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), hanging);
-        let (ended, report) = DeliveryReport::collect(given_up).await;
-        assert!(ended.is_err());
+        let cancelled = tokio::time::timeout(std::time::Duration::from_millis(1), hanging);
+        let (output, report) = DeliveryReport::collect(cancelled).await;
+        assert!(output.is_err());
         let expected = DeliveryReport {
             destination: Some("ledger".to_owned()),
             status: Some(200),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_one_short_line_in_which_nothing_steers_a_display() {
+    fn an_answer_is_one_short_line_that_is_safe_to_display() {
         let long = "é".repeat(5_000);
         for (bytes, expected) in [
             (&b""[..], None),

@@ -1,4 +1,4 @@
-//! Which notifications go where.
+//! Routes each notification to its destination.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use super::{DeliveryError, DeliveryReport, Destination, Event, InFlightPermit};
 use crate::domain::Key;
 
-/// One destination for all sources, except those that have another.
+/// A default destination, and the destinations of particular sources and event types.
 pub struct DestinationRoutes<D> {
     default: DestinationRoute<D>,
     sources: HashMap<String, SourceRoutes<D>>,
@@ -15,46 +15,46 @@ pub struct DestinationRoutes<D> {
 
 /// The destinations of one source.
 struct SourceRoutes<D> {
-    /// Of the types that have none; `None` for the default destination.
-    own: Option<DestinationRoute<D>>,
+    /// For the event types that have no route; `None` for the default destination.
+    other_types: Option<DestinationRoute<D>>,
     types: HashMap<String, DestinationRoute<D>>,
 }
 
 impl<D> Default for SourceRoutes<D> {
     fn default() -> Self {
         Self {
-            own: None,
+            other_types: None,
             types: HashMap::new(),
         }
     }
 }
 
-/// A destination, and another for what its sender did not sign.
+/// A destination, and optionally another one for pulled notifications, which are not signed.
 pub struct DestinationRoute<D> {
-    /// Where notifications go.
+    /// The destination of notifications.
     pub destination: LimitedDestination<D>,
-    /// Where those go that were pulled; `None` if they go to the same destination.
+    /// The destination of pulled notifications; `None` if it is the same.
     pub pulled: Option<LimitedDestination<D>>,
 }
 
-/// A destination, its name, and how many deliveries it takes at once.
+/// A destination, its name, and its limit of concurrent deliveries.
 pub struct LimitedDestination<D> {
     name: Option<Arc<str>>,
     destination: Arc<D>,
-    places: Option<Arc<Semaphore>>,
+    in_flight: Option<Arc<Semaphore>>,
 }
 
 impl<D> LimitedDestination<D> {
-    /// A destination that takes `in_flight` deliveries at once; any number if it is `None`.
+    /// A destination with at most `in_flight` concurrent deliveries; without a limit if `None`.
     pub fn new(destination: Arc<D>, in_flight: Option<usize>) -> Self {
         Self {
             name: None,
             destination,
-            places: in_flight.map(|places| Arc::new(Semaphore::new(places))),
+            in_flight: in_flight.map(|limit| Arc::new(Semaphore::new(limit))),
         }
     }
 
-    /// The same destination under a name, which its deliveries report.
+    /// The same destination with a name, which its deliveries report.
     pub fn named(self, name: &str) -> Self {
         Self {
             name: Some(name.into()),
@@ -68,7 +68,7 @@ impl<D> Clone for LimitedDestination<D> {
         Self {
             name: self.name.clone(),
             destination: Arc::clone(&self.destination),
-            places: self.places.clone(),
+            in_flight: self.in_flight.clone(),
         }
     }
 }
@@ -101,27 +101,28 @@ impl<D> DestinationRoutes<D> {
     }
 
     /// Sends the notifications of `source` to `route`.
-    pub fn with(mut self, source: &str, route: DestinationRoute<D>) -> Self {
-        self.of(source).own = Some(route);
+    pub fn with_source(mut self, source: &str, route: DestinationRoute<D>) -> Self {
+        self.source_routes(source).other_types = Some(route);
         self
     }
 
-    /// Sends the notifications of `source` with that event type to `route`.
+    /// Sends the notifications of `source` with this event type to `route`.
     pub fn with_type(mut self, source: &str, event_type: &str, route: DestinationRoute<D>) -> Self {
-        self.of(source).types.insert(event_type.to_owned(), route);
+        let types = &mut self.source_routes(source).types;
+        types.insert(event_type.to_owned(), route);
         self
     }
 
-    fn of(&mut self, source: &str) -> &mut SourceRoutes<D> {
+    fn source_routes(&mut self, source: &str) -> &mut SourceRoutes<D> {
         self.sources.entry(source.to_owned()).or_default()
     }
 
-    /// The route of an event: that of its type, else that of its source, else the default.
+    /// The route of the event's type, else that of its source, else the default.
     fn route(&self, event: &Event) -> &DestinationRoute<D> {
         let routes = self.sources.get(event.source());
         let route = routes.and_then(|routes| {
             let of_type = routes.types.get(event.event_type());
-            of_type.or(routes.own.as_ref())
+            of_type.or(routes.other_types.as_ref())
         });
         route.unwrap_or(&self.default)
     }
@@ -140,27 +141,24 @@ impl<D: Destination> Destination for DestinationRoutes<D> {
         destination.destination.deliver(key, event).await
     }
 
-    /// A row shows its type only once it is claimed, so a delivery takes a place at every
-    /// destination that its source has.
+    /// The event type of a row is not known until the row is claimed, so a delivery reserves
+    /// capacity at every destination of its source.
     fn reserve(&self, source: &str) -> Option<InFlightPermit> {
         let routes = self.sources.get(source);
-        let own = routes.and_then(|routes| routes.own.as_ref());
+        let other_types = routes.and_then(|routes| routes.other_types.as_ref());
         let types = routes.into_iter().flat_map(|routes| routes.types.values());
-        let routes = std::iter::once(own.unwrap_or(&self.default)).chain(types);
+        let routes = std::iter::once(other_types.unwrap_or(&self.default)).chain(types);
         let destinations = routes
             .flat_map(|route| std::iter::once(&route.destination).chain(route.pulled.as_ref()));
-        let mut taken: Vec<&Arc<Semaphore>> = Vec::new();
-        let mut permit = InFlightPermit::default();
-        for places in destinations.filter_map(|limited| limited.places.as_ref()) {
-            if taken.iter().any(|other| Arc::ptr_eq(other, places)) {
-                continue;
+        let mut acquired: Vec<&Arc<Semaphore>> = Vec::new();
+        let mut permits = Vec::new();
+        for semaphore in destinations.filter_map(|limited| limited.in_flight.as_ref()) {
+            if !acquired.iter().any(|other| Arc::ptr_eq(other, semaphore)) {
+                permits.push(Arc::clone(semaphore).try_acquire_owned().ok()?);
+                acquired.push(semaphore);
             }
-            permit
-                .places
-                .push(Arc::clone(places).try_acquire_owned().ok()?);
-            taken.push(places);
         }
-        Some(permit)
+        Some(InFlightPermit { _permits: permits })
     }
 }
 
@@ -174,10 +172,10 @@ mod tests {
         senders::example::{NOW, hmrc, hmrc_pulled, observed, pay},
     };
 
-    /// Notes under its own name what arrives.
-    struct NotingDestination(&'static str, Arc<Mutex<Vec<String>>>);
+    /// Records each delivery under this name.
+    struct NamedDestination(&'static str, Arc<Mutex<Vec<String>>>);
 
-    impl Destination for NotingDestination {
+    impl Destination for NamedDestination {
         async fn deliver(&self, key: &Key, _: &Event) -> Result<(), DeliveryError> {
             self.1.lock().unwrap().push(format!("{key} {}", self.0));
             Ok(())
@@ -185,15 +183,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_route_of_a_type_comes_before_that_of_its_source_and_both_before_the_default() {
-        let arrived = Arc::new(Mutex::new(Vec::new()));
-        let to = |name| Arc::new(NotingDestination(name, Arc::clone(&arrived)));
+    async fn the_route_of_a_type_precedes_that_of_its_source_and_both_precede_the_default() {
+        let delivered = Arc::new(Mutex::new(Vec::new()));
+        let to = |name| Arc::new(NamedDestination(name, Arc::clone(&delivered)));
         let handler = DestinationRoute {
             destination: LimitedDestination::new(to("handler"), None),
             pulled: Some(LimitedDestination::new(to("pulled"), None)),
         };
         let routes = DestinationRoutes::to(to("default"))
-            .with("hmrc", handler.clone())
+            .with_source("hmrc", handler.clone())
             .with_type("pay", "card_payment_refunded", to("refunds").into())
             .with_type("pay", "observed", handler)
             .with_type("other", "card_payment_captured", to("other").into());
@@ -207,7 +205,7 @@ mod tests {
             routes.deliver(&entry.key, &event(&entry)).await.unwrap();
         }
         assert_eq!(
-            *arrived.lock().unwrap(),
+            *delivered.lock().unwrap(),
             [
                 "pay:a refunds",
                 "pay:b default",
@@ -219,11 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn a_source_has_as_many_places_as_the_strictest_of_its_destinations_and_shares_them() {
-        let arrived = Arc::new(Mutex::new(Vec::new()));
-        let limited = |places| {
-            let destination = Arc::new(NotingDestination("any", Arc::clone(&arrived)));
-            LimitedDestination::new(destination, places)
+    fn a_source_has_the_lowest_limit_of_its_destinations_which_sources_share() {
+        let delivered = Arc::new(Mutex::new(Vec::new()));
+        let limited = |in_flight| {
+            let destination = Arc::new(NamedDestination("any", Arc::clone(&delivered)));
+            LimitedDestination::new(destination, in_flight)
         };
         let to = |destination: &LimitedDestination<_>| DestinationRoute {
             destination: destination.clone(),
@@ -231,16 +229,24 @@ mod tests {
         };
         let (two, one) = (limited(Some(2)), limited(Some(1)));
         let routes = DestinationRoutes::to(to(&limited(None)))
-            .with("pay", to(&two))
-            .with("other", to(&two))
+            .with_source("pay", to(&two))
+            .with_source("other", to(&two))
             .with_type("other", "card_payment_refunded", to(&one))
             .with_type("other", "card_payment_failed", to(&two));
         let first = routes.reserve("pay").unwrap();
         let second = routes.reserve("other").unwrap();
-        assert!(routes.reserve("pay").is_none(), "both places are taken");
+        assert!(
+            routes.reserve("pay").is_none(),
+            "two deliveries are in flight"
+        );
         drop(first);
-        assert!(routes.reserve("other").is_none(), "refunds have one place");
-        let third = routes.reserve("pay").expect("what failed took no place");
+        assert!(
+            routes.reserve("other").is_none(),
+            "refunds have a limit of one"
+        );
+        let third = routes
+            .reserve("pay")
+            .expect("a failed call reserves nothing");
         drop((second, third));
         assert!(routes.reserve("other").is_some());
         assert!((0..1000).all(|_| routes.reserve("hmrc").is_some()));

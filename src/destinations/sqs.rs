@@ -1,7 +1,7 @@
-//! One SQS queue: the CloudEvent as the body, its key as the attribute `id`.
+//! Sends events to an SQS queue: the CloudEvent as the body, the key as the attribute `id`.
 //!
-//! In a FIFO queue the events of one payment or box stay in the order they are handed on, and a
-//! copy within five minutes is swallowed by the queue.
+//! A FIFO queue keeps the events of one payment or box in the order in which they are delivered,
+//! and drops a copy within five minutes.
 
 mod queue;
 
@@ -30,23 +30,23 @@ use crate::{
 
 pub use queue::{SqsQueue, SqsQueueError};
 
-/// The longest message, its attributes included. SQS takes up to 1 MiB since August 2025, but only
-/// where the queue's own `MaximumMessageSize` does, which tools still set to the 256 KiB that were
-/// the most before.
-const LONGEST: usize = 256 * 1024;
-/// The longest group and deduplication id.
-const LONGEST_TOKEN: usize = 128;
-/// The attribute that carries the key, and its type.
+/// The limit of a message with its attributes. Since August 2025 SQS accepts up to 1 MiB, but only
+/// if the queue's `MaximumMessageSize` does, and tools still set that to the earlier limit of
+/// 256 KiB.
+const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// The limit of a group id and of a deduplication id.
+const MAX_TOKEN_CHARS: usize = 128;
+/// The attribute that contains the key, and its type.
 const ID: (&str, &str) = ("id", "String");
 
-/// A queue of the team's own.
+/// An SQS queue.
 pub struct SqsDestination {
     client: Client,
     queue: SqsQueue,
 }
 
 impl SqsDestination {
-    /// `queue`, as it is reached over `aws`.
+    /// Connects to `queue`.
     pub fn new(aws: &AwsConfig, queue: SqsQueue) -> Self {
         Self {
             client: Client::new(&aws.within(AwsService::Sqs, &AwsLimits::DELIVERY)),
@@ -54,18 +54,15 @@ impl SqsDestination {
         }
     }
 
-    /// Whether the queue is there, without sending anything.
+    /// Whether the queue exists. Sends no message.
     pub async fn probe(&self) -> Result<Probe, DeliveryError> {
-        let asked = self
-            .client
-            .get_queue_attributes()
-            .queue_url(self.queue.url())
-            .send()
-            .await;
-        match asked.map_err(|error| sdk_error::code(&error)) {
-            Ok(_) => Ok(Probe::There),
-            Err(code) if sdk_error::is_denied(&code) => Ok(Probe::Forbidden),
-            Err(code) => Err(failed(&code, "", &self.queue)),
+        let request = self.client.get_queue_attributes();
+        match request.queue_url(self.queue.url()).send().await {
+            Ok(_) => Ok(Probe::Exists),
+            Err(error) => match sdk_error::code(&error) {
+                code if sdk_error::is_denied(&code) => Ok(Probe::AccessDenied),
+                code => Err(delivery_error(&code, "", &self.queue)),
+            },
         }
     }
 }
@@ -76,9 +73,10 @@ impl Destination for SqsDestination {
             .data_type(ID.1)
             .string_value(key.as_str());
         let id = id.build().map_err(|_| {
-            DeliveryError::Unavailable("sqs: the attribute can't be made".to_owned())
+            DeliveryError::Unavailable("sqs: the attribute cannot be built".to_owned())
         })?;
-        let (fifo, text) = (FifoAttributes::of(key, event), body(key, event));
+        let fifo = FifoAttributes::of(key, event);
+        let text = body(key, event);
         let message = self
             .client
             .send_message()
@@ -88,15 +86,15 @@ impl Destination for SqsDestination {
             .set_message_system_attributes(trace_attribute())
             .set_message_group_id(self.queue.is_fifo().then_some(fifo.group))
             .set_message_deduplication_id(self.queue.is_fifo().then_some(fifo.deduplication));
-        let answer = message.send().await.map_err(|error| {
+        let response = message.send().await.map_err(|error| {
             let message = error.message().unwrap_or_default();
-            failed(&sdk_error::code(&error), message, &self.queue)
+            delivery_error(&sdk_error::code(&error), message, &self.queue)
         })?;
-        confirm(&answer, text, &self.queue)
+        confirm(&response, text, &self.queue)
     }
 }
 
-/// The system attribute that carries the trace, which does not count towards the size.
+/// The system attribute that contains the trace. It does not count towards the size.
 fn trace_attribute()
 -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let header = DeliveryTrace::current()?.aws_header()?;
@@ -107,9 +105,10 @@ fn trace_attribute()
     Some(HashMap::from([(name, value.build().ok()?)]))
 }
 
-/// The event, or its claim check where it is too long or has characters that no message may have.
+/// The event, or its claim check if the event is too long or contains characters that SQS refuses.
 fn body<'a>(key: &Key, event: &'a Event) -> &'a Bytes {
-    let room = LONGEST.saturating_sub(ID.0.len() + ID.1.len() + key.as_str().len());
+    let attribute = ID.0.len() + ID.1.len() + key.as_str().len();
+    let room = MAX_MESSAGE_BYTES.saturating_sub(attribute);
     if event.json().len() <= room && is_sendable(event.json()) {
         event.json()
     } else {
@@ -117,16 +116,14 @@ fn body<'a>(key: &Key, event: &'a Event) -> &'a Bytes {
     }
 }
 
-/// Whether SQS takes this text. Of what JSON may hold, it refuses these two alone.
+/// Whether SQS accepts this text. Of the characters that JSON may contain, SQS refuses only these
+/// two.
 fn is_sendable(json: &[u8]) -> bool {
-    let holds = |no_character: &str| {
-        json.windows(3)
-            .any(|bytes| bytes == no_character.as_bytes())
-    };
-    !holds("\u{FFFE}") && !holds("\u{FFFF}")
+    let refused = ["\u{FFFE}", "\u{FFFF}"].map(str::as_bytes);
+    !json.windows(3).any(|bytes| refused.contains(&bytes))
 }
 
-/// What a FIFO queue needs to know of a message.
+/// The ids that a message to a FIFO queue needs.
 #[derive(Debug, PartialEq, Eq)]
 struct FifoAttributes {
     group: String,
@@ -142,33 +139,35 @@ impl FifoAttributes {
     }
 }
 
-/// `text` where a queue takes it as an id, or else its SHA-256 in hex.
+/// `text` if a queue accepts it as an id, otherwise its SHA-256 in hex.
 fn token(text: &str) -> String {
-    let is_taken = (1..=LONGEST_TOKEN).contains(&text.len())
+    let is_valid = (1..=MAX_TOKEN_CHARS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_taken {
+    if is_valid {
         text.to_owned()
     } else {
         hex::encode(Sha256::digest(text))
     }
 }
 
-/// Whether the answer confirms that the queue has this very text: only SQS knows a message id and
-/// the digest.
-fn confirm(answer: &SendMessageOutput, sent: &[u8], queue: &SqsQueue) -> Result<(), DeliveryError> {
+/// Checks that the queue has exactly this text. Only SQS returns a message id with the digest.
+fn confirm(
+    response: &SendMessageOutput,
+    sent: &[u8],
+    queue: &SqsQueue,
+) -> Result<(), DeliveryError> {
     let digest = hex::encode(Md5::digest(sent));
-    let is_confirmed = answer.message_id.as_ref().is_some_and(|id| !id.is_empty())
-        && answer.md5_of_message_body.as_ref() == Some(&digest);
-    if is_confirmed {
+    let has_id = response.message_id().is_some_and(|id| !id.is_empty());
+    if has_id && response.md5_of_message_body() == Some(&digest) {
         Ok(())
     } else {
-        Err(failed(sdk_error::NO_ANSWER, "", queue))
+        Err(delivery_error(sdk_error::NO_ANSWER, "", queue))
     }
 }
 
-/// The meaning of an error code, and what to do. Only what is wrong with this very message is a
-/// refusal: `InvalidParameterValue` is that only if the message is too long, which the service's
-/// own `message` says; otherwise the whole call is wrong.
+/// The class of an error code, and advice. Only an error that the message itself causes is a
+/// refusal. `InvalidParameterValue` is one only if the service's `message` says that the message is
+/// too long; otherwise the whole call is wrong.
 fn classify(code: &str, message: &str) -> (ErrorClass, &'static str) {
     match code {
         "InvalidMessageContents" => (ErrorClass::Refusal, "it has characters that no queue takes"),
@@ -198,12 +197,12 @@ fn classify(code: &str, message: &str) -> (ErrorClass, &'static str) {
     }
 }
 
-fn failed(code: &str, message: &str, queue: &SqsQueue) -> DeliveryError {
-    // Older names follow `AWS.SimpleQueueService.`.
+fn delivery_error(code: &str, message: &str, queue: &SqsQueue) -> DeliveryError {
+    // Older codes have the prefix `AWS.SimpleQueueService.`.
     let code = code.rsplit('.').next().unwrap_or(code);
     let (class, advice) = classify(code, message);
-    let why = format!("sqs: {}: {code}: {advice}", queue.name());
-    DeliveryError::of_aws(class, why)
+    let reason = format!("sqs: {}: {code}: {advice}", queue.name());
+    DeliveryError::from_aws(class, reason)
 }
 
 #[cfg(test)]
@@ -218,8 +217,12 @@ mod tests {
         Key::parse(text).unwrap()
     }
 
+    fn queue() -> SqsQueue {
+        SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap()
+    }
+
     #[test]
-    fn a_group_is_the_subject_and_a_deduplication_id_the_key_where_a_queue_takes_them() {
+    fn the_group_is_the_subject_and_the_deduplication_id_the_key_if_they_are_valid_ids() {
         let long = format!("pay:{}", "x".repeat(125));
         let hashed = |text: &str| hex::encode(Sha256::digest(text));
         for (text, expected) in [
@@ -232,7 +235,7 @@ mod tests {
             ("", hashed("")),
         ] {
             assert_eq!(token(text), expected);
-            assert!(token(text).len() <= LONGEST_TOKEN);
+            assert!(token(text).len() <= MAX_TOKEN_CHARS);
         }
         let event = example::event(&pay("m1", "p1", "card_payment_succeeded", NOW));
         let fifo = FifoAttributes {
@@ -243,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_256_kib_long_at_most_with_its_attribute() {
-        let room = LONGEST - "id".len() - "String".len() - "hmrc:n1".len();
+    fn a_message_with_its_attribute_has_at_most_256_kib() {
+        let room = MAX_MESSAGE_BYTES - "id".len() - "String".len() - "hmrc:n1".len();
         for (length, is_whole) in [(room, true), (room + 1, false)] {
             let event = example::event_of_length(length);
             let sent = body(&key("hmrc:n1"), &event);
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_message_may_hold_stays_in_the_inbox() {
+    fn an_event_with_characters_that_sqs_refuses_is_replaced_by_its_claim_check() {
         for (text, is_whole) in [
             ("\u{FFFD}", true),
             ("\u{10FFFF}", true),
@@ -274,49 +277,26 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_wrong_with_the_message_is_a_refusal() {
+    fn only_errors_of_the_message_itself_are_refusals() {
         use ErrorClass::{Configuration, Refusal, Transient};
-        let queue =
-            SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
         let too_long = "One or more parameters are invalid. Reason: Message must be shorter than \
                         262144 bytes.";
+        let invalid_url = "Value for QueueUrl is invalid";
+        let grant = "grant sqs:SendMessage";
+        let limit = "MaximumMessageSize";
+        let old = |code: &str| format!("AWS.SimpleQueueService.{code}");
         for (code, message, class, advice) in [
             ("InvalidMessageContents", "", Refusal, "characters"),
-            (
-                "InvalidParameterValue",
-                too_long,
-                Refusal,
-                "MaximumMessageSize",
-            ),
-            (
-                "InvalidParameterValue",
-                "Value for QueueUrl is invalid",
-                Configuration,
-                "check",
-            ),
+            ("InvalidParameterValue", too_long, Refusal, limit),
+            ("InvalidParameterValue", invalid_url, Configuration, "check"),
             ("InvalidParameterValue", "", Configuration, "check"),
-            ("AccessDenied", "", Configuration, "grant sqs:SendMessage"),
-            (
-                "AccessDeniedException",
-                "",
-                Configuration,
-                "grant sqs:SendMessage",
-            ),
-            ("NotAuthorized", "", Configuration, "grant sqs:SendMessage"),
+            ("AccessDenied", "", Configuration, grant),
+            ("AccessDeniedException", "", Configuration, grant),
+            ("NotAuthorized", "", Configuration, grant),
             ("InvalidAddress", "", Configuration, "check its URL"),
             ("QueueDoesNotExist", "", Configuration, "check its URL"),
-            (
-                "AWS.SimpleQueueService.NonExistentQueue",
-                "",
-                Configuration,
-                "check its URL",
-            ),
-            (
-                "AWS.SimpleQueueService.QueueDeletedRecently",
-                "",
-                Configuration,
-                "the queue",
-            ),
+            (&old("NonExistentQueue"), "", Configuration, "its URL"),
+            (&old("QueueDeletedRecently"), "", Configuration, "the queue"),
             ("UnsupportedOperation", "", Configuration, "the queue"),
             ("InvalidSecurity", "", Configuration, "credentials"),
             ("KmsAccessDenied", "", Configuration, "kms:GenerateDataKey"),
@@ -332,7 +312,7 @@ mod tests {
         ] {
             let name = code.rsplit('.').next().unwrap();
             assert_eq!(classify(name, message).0, class, "{code}");
-            let error = failed(code, message, &queue);
+            let error = delivery_error(code, message, &queue());
             assert_eq!(
                 matches!(error, DeliveryError::Refused(_)),
                 class == Refusal,
@@ -347,28 +327,24 @@ mod tests {
     }
 
     #[test]
-    fn only_an_answer_with_an_id_and_the_digest_of_what_was_sent_confirms_it() {
-        let queue =
-            SqsQueue::parse("https://sqs.eu-west-2.amazonaws.com/111122223333/ledger").unwrap();
-        let answer = |id: Option<&str>, digest: Option<&str>| {
+    fn only_a_response_with_an_id_and_the_digest_of_the_text_confirms_a_message() {
+        let response = |id: Option<&str>, digest: Option<&str>| {
             SendMessageOutput::builder()
                 .set_message_id(id.map(str::to_owned))
                 .set_md5_of_message_body(digest.map(str::to_owned))
                 .build()
         };
         let digest = Some("5d41402abc4b2a76b9719d911017c592");
-        for (answer, is_confirmed) in [
-            (answer(Some("1"), digest), true),
-            (answer(Some("1"), None), false),
-            (
-                answer(Some("1"), Some("d41d8cd98f00b204e9800998ecf8427e")),
-                false,
-            ),
-            (answer(Some(""), digest), false),
-            (answer(None, digest), false),
+        let other_digest = Some("d41d8cd98f00b204e9800998ecf8427e");
+        for (response, is_confirmed) in [
+            (response(Some("1"), digest), true),
+            (response(Some("1"), None), false),
+            (response(Some("1"), other_digest), false),
+            (response(Some(""), digest), false),
+            (response(None, digest), false),
         ] {
-            let confirmed = confirm(&answer, b"hello", &queue);
-            assert_eq!(confirmed.is_ok(), is_confirmed, "{answer:?}");
+            let confirmed = confirm(&response, b"hello", &queue());
+            assert_eq!(confirmed.is_ok(), is_confirmed, "{response:?}");
             assert!(!matches!(confirmed, Err(DeliveryError::Refused(_))));
         }
     }

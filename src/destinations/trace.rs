@@ -1,11 +1,10 @@
-//! What the platform says about the work that a delivery is part of: the id of the invocation, and
-//! its trace.
+//! The platform's id and trace of the invocation that makes a delivery.
 //!
-//! Both go with an event beside its body, which is a pure function of its row: as headers to an
-//! endpoint, as the trace header that SQS and EventBridge document. They are carried by the task
-//! that delivers, so that a destination that has no use for them need not know them. Only values
-//! of the platform are passed on, read and written again in their own form; a platform without
-//! invocations gives none, and then nothing is sent.
+//! Both are sent with an event but not in its body, which is a pure function of its row: as headers
+//! to an endpoint, and as the trace header that SQS and EventBridge document. They are a task-local
+//! value of the task that delivers, so a destination that does not use them needs no code for them.
+//! Only values from the platform are sent, after they were parsed. On a platform without
+//! invocations there are none, and nothing is sent.
 
 use std::sync::Arc;
 
@@ -35,7 +34,7 @@ struct TraceParent {
 }
 
 impl DeliveryTrace {
-    /// Of the invocation `request_id`, with the trace header that came with it:
+    /// The trace of the invocation `request_id`, with its trace header
     /// `Root=1-…;Parent=…;Sampled=1`. A header in another form is ignored.
     pub fn new(request_id: &str, trace_header: Option<&str>) -> Self {
         Self {
@@ -49,34 +48,26 @@ impl DeliveryTrace {
         &self.request_id
     }
 
-    /// The position in the trace in W3C's form, for the header `traceparent`; `None` if the
-    /// platform gave no trace.
+    /// The position in the trace in the W3C format, for the header `traceparent`; `None` if the
+    /// platform sent no trace.
     pub fn traceparent(&self) -> Option<String> {
-        let TraceParent {
-            epoch,
-            unique,
-            parent,
-            is_sampled,
-        } = self.parent.as_ref()?;
-        let flags = u8::from(*is_sampled);
-        Some(format!("00-{epoch}{unique}-{parent}-{flags:02}"))
-    }
-
-    /// The position in the trace in AWS's form.
-    pub(super) fn aws_header(&self) -> Option<String> {
-        let TraceParent {
-            epoch,
-            unique,
-            parent,
-            is_sampled,
-        } = self.parent.as_ref()?;
-        let sampled = u8::from(*is_sampled);
+        let at = self.parent.as_ref()?;
+        let flags = u8::from(at.is_sampled);
         Some(format!(
-            "Root=1-{epoch}-{unique};Parent={parent};Sampled={sampled}"
+            "00-{}{}-{}-{flags:02}",
+            at.epoch, at.unique, at.parent
         ))
     }
 
-    /// The trace of the task that calls this; `None` outside a delivery, and on a platform without
+    /// The position in the trace in the AWS format.
+    pub(super) fn aws_header(&self) -> Option<String> {
+        let at = self.parent.as_ref()?;
+        let root = format!("Root=1-{}-{}", at.epoch, at.unique);
+        let sampled = u8::from(at.is_sampled);
+        Some(format!("{root};Parent={};Sampled={sampled}", at.parent))
+    }
+
+    /// The trace of the calling task; `None` outside a delivery, and on a platform without
     /// invocations.
     pub fn current() -> Option<Arc<Self>> {
         CURRENT.try_with(Clone::clone).ok().flatten()
@@ -122,7 +113,7 @@ impl TraceParent {
     }
 }
 
-/// So many hex digits that are not all zero, in lower case, as W3C's form asks.
+/// `length` hex digits that are not all zero, in lower case, as the W3C format requires.
 fn hex_digits(text: &str, length: usize) -> Option<String> {
     let is_hex = text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_id = is_hex && text.bytes().any(|byte| byte != b'0');
@@ -134,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_header_of_the_platform_is_passed_on_in_both_forms_and_any_other_is_not() {
+    fn a_trace_header_of_the_platform_is_sent_in_both_formats_and_any_other_is_ignored() {
         let root = "Root=1-5759e988-bd862e3fe1be46a994272793";
         let whole = format!("{root};Parent=53995c3f42cd8ad8");
         let w3c = |flags: &str| {
@@ -176,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_work_of_an_invocation_has_headers() {
+    async fn headers_are_sent_only_within_an_invocation() {
         assert_eq!(DeliveryTrace::current_headers(), HeaderMap::new());
         let trace = Some(Arc::new(DeliveryTrace::new("r1", None)));
         let headers = DeliveryTrace::scope(trace, async { DeliveryTrace::current_headers() });

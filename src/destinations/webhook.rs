@@ -11,7 +11,7 @@ use crate::{
     secrets::{Secret, SecretError},
 };
 
-/// A `whsec_` secret, decoded and keyed.
+/// A `whsec_` secret, decoded.
 #[derive(Clone)]
 pub struct WebhookSecret(Hmac<Sha256>);
 
@@ -37,7 +37,7 @@ impl WebhookSecret {
             .map_err(|_| SecretError::NotWhsec)
     }
 
-    /// The `webhook-signature` of `body` sent under `id` at `at`.
+    /// The header `webhook-signature` of `body`, sent with `id` at the time `at`.
     pub(super) fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
         let mac = self
             .0
@@ -58,9 +58,8 @@ impl fmt::Debug for WebhookSecret {
 mod tests {
     use super::*;
 
-    /// The example of the Standard Webhooks specification.
     #[test]
-    fn the_specification_s_own_example_is_signed_as_it_says() {
+    fn the_example_of_the_specification_has_its_signature() {
         let secret = WebhookSecret::new(&Secret::new(
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into(),
         ))
@@ -75,32 +74,25 @@ mod tests {
     }
 
     #[test]
-    fn only_24_to_64_bytes_in_base64_behind_whsec_are_a_key() {
-        let of = |length: usize| {
-            format!(
-                "whsec_{}",
-                BASE64_STANDARD.encode((0..length).map(|n| n as u8).collect::<Vec<_>>())
-            )
+    fn a_secret_is_whsec_and_24_to_64_bytes_in_base64() {
+        use SecretError::{Empty, HexWhsec, NotWhsec, Padded, Short};
+        let secret = |length: u8| {
+            let bytes: Vec<u8> = (0..length).collect();
+            format!("whsec_{}", BASE64_STANDARD.encode(bytes))
         };
         for (value, outcome) in [
-            (of(24), Ok(())),
-            (of(32), Ok(())),
-            (of(64), Ok(())),
-            (of(23), Err(SecretError::NotWhsec)),
-            (of(65), Err(SecretError::NotWhsec)),
-            (
-                of(32).replacen("whsec_", "whpk_", 1),
-                Err(SecretError::NotWhsec),
-            ),
-            (of(32).replace('=', ""), Err(SecretError::NotWhsec)),
-            (of(32).replace('A', "!"), Err(SecretError::NotWhsec)),
-            (
-                format!("whsec_{}", "0aF9".repeat(16)),
-                Err(SecretError::HexWhsec),
-            ),
-            (of(32) + "\n", Err(SecretError::Padded)),
-            (String::new(), Err(SecretError::Empty)),
-            ("whsec_".to_owned(), Err(SecretError::Short(6))),
+            (secret(24), Ok(())),
+            (secret(32), Ok(())),
+            (secret(64), Ok(())),
+            (secret(23), Err(NotWhsec)),
+            (secret(65), Err(NotWhsec)),
+            (secret(32).replacen("whsec_", "whpk_", 1), Err(NotWhsec)),
+            (secret(32).replace('=', ""), Err(NotWhsec)),
+            (secret(32).replace('A', "!"), Err(NotWhsec)),
+            (format!("whsec_{}", "0aF9".repeat(16)), Err(HexWhsec)),
+            (secret(32) + "\n", Err(Padded)),
+            (String::new(), Err(Empty)),
+            ("whsec_".to_owned(), Err(Short(6))),
         ] {
             let key = WebhookSecret::new(&Secret::new(value.clone()));
             assert_eq!(key.map(drop), outcome, "{value:?}");

@@ -5,7 +5,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-/// The characters that a key percent-encodes: all but `[A-Za-z0-9._-]`.
+/// The characters that are percent-encoded in a key: all but `[A-Za-z0-9._-]`.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 /// The name of a configured source, `[a-z][a-z0-9-]{0,31}`. The source is served at `/{name}`.
@@ -54,7 +54,7 @@ impl NotificationId {
 
 /// The key of a notification, `{source}:{id}`, which never changes.
 ///
-/// Destinations deduplicate by it. It never starts with `~`, so an inbox may use such names for
+/// Destinations deduplicate by it. It never starts with `~`, so an inbox can give such names to
 /// other items.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(String);
@@ -68,13 +68,13 @@ impl Key {
         ))
     }
 
-    /// The key of authentic bytes without a readable id: the digest of the form that was signed,
-    /// which is the same in every spelling.
+    /// The key of authentic bytes without a readable id. `digest` is of the form that the sender
+    /// signed, so that it is the same however the sender escapes the bytes.
     pub fn unreadable(source: &SourceName, digest: &[u8; 32]) -> Self {
         Self(format!("{source}:sha256-{}", hex::encode(digest)))
     }
 
-    /// The key of a notification that was received under the key `self` with other content.
+    /// The key of a notification with the same id as `self` but other content.
     pub fn conflict(&self, content_digest: &[u8; 32]) -> Self {
         Self(format!("{self}~{}", hex::encode(&content_digest[..4])))
     }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_opaque_but_printable() {
+    fn an_id_is_1_to_200_printable_ascii_characters() {
         for good in [
             "1",
             "1ed5f407-8096-40d1-87ef-9a2a103eeb85",
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_escape_all_that_could_be_mistaken_for_structure() {
+    fn keys_percent_encode_characters_that_could_be_mistaken_for_structure() {
         let source = SourceName::new("pay").unwrap();
         for (id, key) in [
             ("5s1k7c3g9v", "pay:5s1k7c3g9v"),
@@ -170,12 +170,12 @@ mod tests {
         ] {
             let made = Key::new(&source, &NotificationId::new(id).unwrap());
             assert_eq!(made.as_str(), key);
-            assert_eq!(Key::parse(key), Some(made), "a key reads back as itself");
+            assert_eq!(Key::parse(key), Some(made));
         }
     }
 
     #[test]
-    fn a_conflict_is_named_beside_the_first_and_unreadable_bytes_by_their_digest() {
+    fn a_conflict_has_the_first_key_with_a_suffix_and_unreadable_bytes_have_their_digest() {
         let source = SourceName::new("hmrc").unwrap();
         let first = Key::new(&source, &NotificationId::new("n1").unwrap());
         let conflict = first.conflict(&[0xab; 32]);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_key_is_refused() {
+    fn invalid_keys_are_rejected() {
         for bad in ["", "pay", "pay:", "Pay:1", "~body:x", "pay:a b", "pay:a\n"] {
             assert_eq!(Key::parse(bad), None, "{bad:?}");
         }

@@ -1,8 +1,8 @@
-//! The place of a configured value, so that an error can name it.
+//! The location of a configured value, so that an error can name it.
 
 use std::{fmt, sync::Arc};
 
-/// A place in the configuration: a line of a document, a flag or a variable.
+/// A location in the configuration: a line of a document, a flag or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigLocation {
     document: Arc<str>,
@@ -25,7 +25,7 @@ impl ConfigLocation {
         Self::new(Arc::from(""), None, name)
     }
 
-    /// The place of `key` under this one.
+    /// The location of `key` under this one.
     pub(crate) fn child(&self, key: &str, line: usize) -> Self {
         let path = if self.path.is_empty() {
             key.to_owned()
@@ -35,7 +35,7 @@ impl ConfigLocation {
         Self::new(Arc::clone(&self.document), Some(line), path)
     }
 
-    /// The place of the list entry at `index` under this one.
+    /// The location of the list entry at `index` under this one.
     pub(crate) fn entry(&self, index: usize, line: usize) -> Self {
         Self::new(
             Arc::clone(&self.document),
@@ -49,7 +49,7 @@ impl ConfigLocation {
         &self.path
     }
 
-    /// An error at this place. `what` continues the sentence that the path begins.
+    /// An error at this location. `what` continues the sentence that the path begins.
     pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
         let space = if self.path.is_empty() { "" } else { " " };
         let text = format!("{}{space}{what}", self.path);
@@ -61,12 +61,12 @@ impl ConfigLocation {
     }
 }
 
-/// A value with its place.
+/// A value with its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocatedValue<T> {
     /// The value.
     pub value: T,
-    /// The place of the value.
+    /// Where it was configured.
     pub place: ConfigLocation,
 }
 
@@ -77,7 +77,7 @@ impl<T: fmt::Display> LocatedValue<T> {
     }
 }
 
-/// One error of the configuration, as one line: `pillarbox.toml:12: sources.pay.kind must be …`.
+/// One configuration error, as one line: `pillarbox.toml:12: sources.pay.kind must be …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     document: Arc<str>,

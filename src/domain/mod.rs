@@ -1,4 +1,5 @@
-//! The types that every other module uses: keys, states, timestamps, secrets and places. No I/O.
+//! The types that every other module uses: keys, states, timestamps, secrets and configuration
+//! locations. No I/O.
 
 mod clock;
 mod key;

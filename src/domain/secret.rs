@@ -1,10 +1,10 @@
-//! A secret's value.
+//! A secret's value, which is never printed.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// A secret's value, used as the UTF-8 text it is: never decoded, never trimmed, never printed.
+/// A secret's value. Its UTF-8 text is used unchanged, neither decoded nor trimmed.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

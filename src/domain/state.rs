@@ -11,7 +11,7 @@ pub enum State {
     Delivered,
     /// Finished: the same event under another id, stored but not delivered.
     Repeat,
-    /// Out of budget, or refused for good.
+    /// Out of budget, or refused permanently.
     Dead,
     /// Authentic, but waiting for a person.
     Held,
@@ -20,7 +20,7 @@ pub enum State {
 }
 
 impl State {
-    /// Every state, in the order in which a notification can enter them.
+    /// Every state.
     pub const ALL: [Self; 6] = [
         Self::Recorded,
         Self::Delivered,
@@ -42,18 +42,18 @@ impl State {
         }
     }
 
-    /// Reads a state's name; `open` is another word for recorded.
+    /// Reads a state's name; `open` is a synonym for recorded.
     pub fn parse(text: &str) -> Option<Self> {
         let text = if text == "open" { "recorded" } else { text };
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }
 
-    /// Whether nothing more happens to the row, unless a person decides it.
+    /// Whether nothing more happens to the row unless a person replays or discards it.
     pub fn is_finished(self) -> bool {
         self.index_partition().is_none()
     }
 
-    /// The partition of the pending index with rows in this state; `None` for finished rows.
+    /// The partition of the pending index that lists rows in this state; `None` for finished rows.
     pub fn index_partition(self) -> Option<&'static str> {
         match self {
             Self::Recorded => Some("open"),
@@ -79,9 +79,9 @@ pub enum HeldReason {
     Conflict,
     /// Its signed date lies outside the acceptance window.
     Stale,
-    /// It was pulled, and its destination takes only what its sender signed.
+    /// It was pulled, and its destination accepts only messages that their sender signed.
     Unsigned,
-    /// It was open in the inbox that it was imported from.
+    /// It was imported from an inbox in which it was open.
     Imported,
 }
 
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_state_reads_back_as_itself() {
+    fn every_state_is_parsed_from_its_own_name() {
         for state in State::ALL {
             assert_eq!(State::parse(state.as_str()), Some(state));
         }

@@ -32,7 +32,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(earlier)))
     }
 
-    /// How long after `earlier` this is; zero if it is not later at all.
+    /// The time from `earlier` to this; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         let ms = self.0.saturating_sub(earlier.0);
         Duration::from_millis(u64::try_from(ms).unwrap_or(0))
@@ -41,8 +41,8 @@ impl Timestamp {
     /// Reads a date in any form that a sender has used, and in similar forms.
     ///
     /// HMRC writes `2020-06-01T10:20:23.160+0000`, which is not RFC 3339, and for some days in 2023
-    /// wrote nanoseconds; Pay writes `…T10:15:31.480Z`. A date without a zone is taken as UTC, as
-    /// HMRC's own API does. `None` means that the text is not a date.
+    /// wrote nanoseconds; Pay writes `…T10:15:31.480Z`. A date without a zone is read as UTC, as
+    /// HMRC's own API reads it. `None` if the text is not a date.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(instant) = text.parse::<jiff::Timestamp>() {
             return Some(Self(instant.as_millisecond()));
@@ -55,7 +55,7 @@ impl Timestamp {
         instant.ok().map(|instant| Self(instant.as_millisecond()))
     }
 
-    /// Reads a date of HTTP, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// Reads an HTTP date, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
     pub fn parse_http(text: &str) -> Option<Self> {
         let instant = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text);
         instant.ok().map(|instant| Self(instant.as_millisecond()))
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_not_made_one() {
+    fn invalid_dates_are_rejected() {
         for text in [
             "",
             "soon",
@@ -107,13 +107,12 @@ mod tests {
             "2020-13-01T00:00:00Z",
             "1591006823160",
         ] {
-            let read = Timestamp::parse(text);
-            assert_eq!(read, None, "{text}");
+            assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_date_of_http_is_read() {
+    fn http_dates_are_read() {
         let read = Timestamp::parse_http("Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(read, Some(Timestamp(784_111_777_000)));
         for text in ["", "120", "Sun Nov  6 08:49:37 1994", "06 Nov 1994"] {
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_never_go_below_zero() {
+    fn durations_are_never_negative() {
         let (early, late) = (Timestamp(1_000), Timestamp(3_500));
         assert_eq!(late.since(early), Duration::from_millis(2_500));
         assert_eq!(early.since(late), Duration::ZERO);

@@ -1,43 +1,43 @@
-//! The audit trail: which person changed notifications, or saw a masked field, and when.
+//! The audit trail: which person changed notifications or viewed a masked field, and when.
 //!
 //! An act writes its entry twice under one id: before the first change, as started, and after the
-//! last one, with its outcome. An act whose process dies in between leaves an entry that never
-//! ended, and an act whose first entry cannot be written changes nothing.
+//! last change, with its outcome. If its process dies in between, the entry stays as started. An
+//! act whose first entry cannot be written changes nothing.
 //!
-//! Entries name keys and filters, and no content of a notification. They show what people did with
-//! these tools; what else was done with the same credentials is in the logs of the platform.
+//! Entries contain keys and filters, but no content of a notification. They cover what people do
+//! with these tools. The platform's logs cover other uses of the same credentials.
 
 use crate::domain::Timestamp;
 
 /// One act of a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// When it began. With `id` it identifies the entry.
+    /// When the act began. Together with `id` it identifies the entry.
     pub at: Timestamp,
     /// A random number.
     pub id: u64,
     /// The person: the user of the operating system, and on AWS the identity that signs requests.
     pub actor: String,
-    /// The kind of the act.
+    /// The kind of act.
     pub action: AuditAction,
     /// The key of the notification, or the filter in words.
     pub target: String,
-    /// How many notifications it is about; `None` if that was not known when it began.
+    /// How many notifications the act applies to; `None` if that was not known when it began.
     pub planned: Option<u64>,
-    /// How many it has changed or shown.
+    /// How many notifications it has changed or shown.
     pub done: u64,
-    /// How it ended.
+    /// The outcome of the act.
     pub outcome: AuditOutcome,
 }
 
-/// The kind of an act.
+/// The kind of act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditAction {
     /// Notifications were set back to recorded.
     Replay,
-    /// Notifications were ended.
+    /// Notifications were discarded.
     Discard,
-    /// Notifications were ended and their bytes erased.
+    /// Notifications were discarded and their bytes erased.
     Erase,
     /// A masked field was shown.
     Unmask,
@@ -75,12 +75,12 @@ impl AuditAction {
     }
 }
 
-/// How an act ended.
+/// The outcome of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditOutcome {
     /// It has not ended, or its process died.
     Started,
-    /// It ended; notifications whose state did not allow it were left alone.
+    /// It ended. Notifications whose state did not allow it were not changed.
     Done,
     /// A person stopped it.
     Stopped,

@@ -1,4 +1,4 @@
-//! Packs bodies for storage: compressed, if that is smaller.
+//! Packs bodies for storage: compressed if that is smaller.
 
 use std::{cell::RefCell, io};
 
@@ -14,10 +14,11 @@ use miniz_oxide::{
 use super::short_deflate;
 use crate::domain::Timestamp;
 
-/// No longer body is ever stored, so a longer result of decompression is damage.
+/// The longest body that is stored. If decompression gives a longer result, the stored bytes are
+/// damaged.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// A body as it is stored.
+/// The stored form of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredBody {
     /// Whether the bytes are raw DEFLATE.
@@ -33,29 +34,30 @@ pub struct BodyParts {
     pub digest: [u8; 32],
     /// The number of items.
     pub count: u32,
-    /// When the notification was received whose request wrote them.
+    /// When the notification that wrote them was received.
     pub received_at: Timestamp,
 }
 
-/// A place that holds bytes of a notification, compressed or not.
+/// Bytes of a notification in an inbox, compressed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyCopy {
-    /// The name of the place in this inbox, for a person.
+    /// Where they are stored in this inbox, for a person.
     pub place: String,
     /// How many bytes it holds.
     pub bytes: usize,
 }
 
 thread_local! {
-    /// For long bodies. One for each thread, because creating a compressor costs more than using
-    /// it. So does a Huffman code for each body, which would make it a tenth smaller.
+    /// The compressor for long bodies, one for each thread, because creating one costs more than
+    /// using it. It uses fixed Huffman codes: codes for each body would make it a tenth smaller,
+    /// but also cost more than the compression itself.
     static DEFLATE: RefCell<CompressorOxide> =
         RefCell::new(CompressorOxide::new(create_comp_flags_from_zip_params(1, 0,
             CompressionStrategy::Fixed as i32)));
 }
 
 impl StoredBody {
-    /// Compresses `body`, unless that makes it longer.
+    /// Compresses `body`, unless that makes it no shorter.
     pub fn pack(body: &Bytes) -> Self {
         match deflate(body) {
             Some(smaller) => Self {
@@ -106,7 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_packed_comes_back_byte_for_byte(body: Vec<u8>) {
+        fn a_packed_body_is_unpacked_byte_for_byte(body: Vec<u8>) {
             let body = Bytes::from(body);
             let stored = StoredBody::pack(&body);
             prop_assert!(stored.bytes.len() <= body.len());
@@ -115,8 +117,8 @@ mod tests {
     }
 
     #[test]
-    fn text_shrinks_and_noise_is_kept_as_it_is() {
-        // Below and above the length at which the compressor changes.
+    fn text_is_compressed_and_random_bytes_are_not() {
+        // Below and above the length from which the other compressor is used.
         for times in [1, 100] {
             let text = Bytes::from("the same words again and again, ".repeat(100 * times));
             let stored = StoredBody::pack(&text);
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_a_body_shrinks_it_comes_back_whole() {
+    fn a_body_that_compresses_well_is_unpacked_whole() {
         for length in [0, 1, 1023, 1024, 4096, 4097, 100_000, 350_000, 8 << 20] {
             for pattern in ["[", "ab", "{\"n\":1}"] {
                 let body = Bytes::from(pattern.repeat(length / pattern.len()));
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn no_body_becomes_longer_than_the_longest_that_is_stored() {
+    fn a_body_longer_than_the_limit_is_not_unpacked() {
         for (length, is_read) in [(MAX_BYTES, true), (MAX_BYTES + 1, false)] {
             let deflated = deflate(&vec![b'a'; length]).expect("it shrinks");
             assert_eq!(inflate(&deflated).is_ok(), is_read, "{length}");

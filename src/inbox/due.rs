@@ -1,10 +1,10 @@
-//! When a row may be worked on, and which dates are believed.
+//! When a row is due or leased, and which stored dates are trusted.
 //!
-//! A clock that was set ahead and then right again leaves dates in the future. No row is due later
-//! than the longest backoff, and no lease lasts longer than a minute or so, so a date further ahead
-//! than [`MAX_AHEAD`] was written by a wrong clock: such a row is due, and such a lease has lapsed.
-//! If its holder still works, the event may be delivered twice under one key, and only the later
-//! claim can mark the row.
+//! A clock that was wrong for a while leaves dates in the future. No row is due later than the
+//! longest backoff, and a lease is shorter than that. So a date further in the future than
+//! [`MAX_AHEAD`] was written by a wrong clock: such a row is due, and such a lease has expired. If
+//! the process with that lease is still working, the event may be delivered twice under one key,
+//! and only the later claim can mark the row.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::domain::Timestamp;
 /// The furthest that a claim or a failed attempt moves `due_at` into the future.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
-/// How far ahead of the clock a stored date is believed: the longest backoff, and the difference
-/// between two clocks.
+/// How far in the future a stored date is trusted: the longest backoff, plus the difference between
+/// two clocks.
 pub const MAX_AHEAD: Duration = Duration::from_secs(65 * 60);
 
 const _: () = assert!(MAX_AHEAD.as_secs() > MAX_BACKOFF.as_secs());
@@ -22,24 +22,22 @@ const _: () = assert!(MAX_AHEAD.as_secs() > MAX_BACKOFF.as_secs());
 /// A range of `due_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DueRange {
-    /// Only later dates than this.
+    /// The exclusive start.
     pub after: Timestamp,
-    /// Up to and including this date.
+    /// The inclusive end.
     pub until: Timestamp,
 }
 
-/// The ranges of `due_at` whose rows are due at `now`: past dates, then dates that are not
-/// believed.
+/// The ranges of `due_at` whose rows are due at `now`: past dates, then dates that are not trusted.
 pub fn due_ranges(now: Timestamp) -> [DueRange; 2] {
-    let (first, last) = (i64::MIN, i64::MAX);
     [
         DueRange {
-            after: Timestamp::from_millis(first),
+            after: Timestamp::from_millis(i64::MIN),
             until: now,
         },
         DueRange {
             after: now.plus(MAX_AHEAD),
-            until: Timestamp::from_millis(last),
+            until: Timestamp::from_millis(i64::MAX),
         },
     ]
 }
@@ -49,12 +47,12 @@ pub fn is_due(due_at: Timestamp, now: Timestamp) -> bool {
     !is_ahead(due_at, now)
 }
 
-/// Whether a lease that ends at `until` holds at `now`.
+/// Whether a lease that ends at `until` is valid at `now`.
 pub fn is_leased(until: Timestamp, now: Timestamp) -> bool {
     is_ahead(until, now)
 }
 
-/// Whether the date is in the future, and believed.
+/// Whether the date is in the future and trusted.
 fn is_ahead(date: Timestamp, now: Timestamp) -> bool {
     date > now && date <= now.plus(MAX_AHEAD)
 }
@@ -64,10 +62,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_believed_up_to_the_longest_backoff_and_a_little_more() {
+    fn a_future_date_is_trusted_up_to_the_longest_backoff_and_a_clock_difference() {
         let now = Timestamp::from_millis(1_772_446_531_480);
         let second = Duration::from_secs(1);
-        for (date, is_believed) in [
+        for (date, is_trusted) in [
             (Timestamp::from_millis(0), false),
             (now, false),
             (now.plus(second), true),
@@ -77,14 +75,11 @@ mod tests {
             (now.plus(24 * MAX_BACKOFF), false),
             (Timestamp::from_millis(i64::MAX), false),
         ] {
-            assert_eq!(is_leased(date, now), is_believed, "{date}");
-            assert_eq!(is_due(date, now), !is_believed, "{date}");
-            let in_range = |range: DueRange| range.after < date && date <= range.until;
-            assert_eq!(
-                due_ranges(now).iter().any(|&range| in_range(range)),
-                !is_believed,
-                "{date}"
-            );
+            assert_eq!(is_leased(date, now), is_trusted, "{date}");
+            assert_eq!(is_due(date, now), !is_trusted, "{date}");
+            let ranges = due_ranges(now);
+            let in_range = |range: &DueRange| range.after < date && date <= range.until;
+            assert_eq!(ranges.iter().any(in_range), !is_trusted, "{date}");
         }
     }
 }

@@ -9,23 +9,23 @@ pub enum InboxError {
     /// The inbox cannot be reached, read or written. A retry may succeed.
     #[error("the inbox is unavailable: {0}")]
     Unavailable(String),
-    /// A later version of this program wrote the row, which is left alone.
+    /// A later version of this program wrote the row. It was not changed.
     #[error("{key} has row version {found}, newer than this program knows: run a newer Pillarbox")]
     NewerRow {
-        /// The row.
+        /// The key of the row.
         key: Key,
         /// Its version.
         found: u32,
     },
-    /// The stored row is not what was written.
+    /// The stored row differs from what was written.
     #[error("{key} is damaged: {what}")]
     Damaged {
-        /// The row.
+        /// The key of the row.
         key: Key,
-        /// What is wrong with it.
+        /// The damage.
         what: &'static str,
     },
-    /// A third content has the same conflict key.
+    /// The conflict key already belongs to other content.
     #[error("{key} is taken by a third content: keep the request and report this")]
     ConflictTaken {
         /// The key that is taken.

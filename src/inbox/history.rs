@@ -1,13 +1,12 @@
-//! What happened to a row after it was recorded: its last attempts, and what a person did.
+//! The history of a row: its last attempts, replays and discards.
 //!
 //! A mark writes the history together with the outcome of its attempt, and a replay or a discard
-//! with the new state, so it costs no further write and no read. It is bounded: at most
-//! [`MAX_ENTRIES`] entries in at most [`MAX_BYTES`] as stored, so that a row that fails for days
-//! stays small. A program that does not know it leaves it alone, and a row without one has an empty
-//! history.
+//! writes it with the new state, so it needs no further write or read. It has at most
+//! [`MAX_ENTRIES`] entries in at most [`MAX_BYTES`], so a row that fails for days stays small. An
+//! older program does not change it, and a row without a stored history has an empty one.
 //!
-//! An attempt whose process stopped writes nothing. Attempts are numbered, so a missing number
-//! between two entries shows that there was one.
+//! An attempt whose process stopped writes no entry. Attempts are numbered, so a missing number
+//! between two entries shows that there was such an attempt.
 
 mod encoding;
 #[cfg(test)]
@@ -18,11 +17,11 @@ use std::time::Duration;
 use super::Row;
 use crate::domain::{State, Timestamp};
 
-/// How many entries are kept.
+/// The most entries that are kept.
 pub const MAX_ENTRIES: usize = 20;
-/// How long the stored history is at most.
+/// The limit of a stored history.
 pub const MAX_BYTES: usize = 1024;
-/// How many characters of an answer, and of an error, are kept.
+/// The most characters of an answer or an error that are kept.
 pub const MAX_TEXT_CHARS: usize = 200;
 
 /// The history of a row.
@@ -33,7 +32,7 @@ pub struct DeliveryHistory {
     entries: Vec<HistoryEntry>,
 }
 
-/// One thing that happened.
+/// An entry of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryEntry {
     /// An attempt that ended with an outcome.
@@ -41,23 +40,23 @@ pub enum HistoryEntry {
     /// Attempts without an outcome: their process stopped, or was slower than its lease. Never
     /// stored.
     Lapsed {
-        /// The number of the first.
+        /// The number of the first such attempt.
         first: u32,
-        /// The number of the last.
+        /// The number of the last such attempt.
         last: u32,
     },
     /// A person replayed the row, and the attempts are counted from 1 again.
     Replayed {
-        /// When.
+        /// The time of the replay.
         at: Timestamp,
-        /// How many attempts there had been.
+        /// The number of attempts before.
         attempts: u32,
     },
     /// A person discarded the row.
     Discarded {
-        /// When.
+        /// The time of the discard.
         at: Timestamp,
-        /// How many attempts there had been.
+        /// The number of attempts before.
         attempts: u32,
         /// Whether its bytes were erased.
         erased: bool,
@@ -67,7 +66,7 @@ pub enum HistoryEntry {
 /// An attempt that ended with an outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastAttempt {
-    /// Its number, from 1 since the row was recorded or replayed.
+    /// The number of the attempt, counted from 1 since the row was recorded or replayed.
     pub number: u32,
     /// When it began.
     pub began_at: Timestamp,
@@ -79,20 +78,20 @@ pub struct PastAttempt {
     pub destination: Option<String>,
     /// The status of an HTTP answer.
     pub status: Option<u16>,
-    /// Why it failed, unless the status says so.
+    /// Why it failed, unless there is a status.
     pub error: Option<String>,
-    /// The beginning of the answer, safe to show. It may hold personal data.
+    /// The beginning of the answer, safe to display. It may contain personal data.
     pub answer: Option<String>,
 }
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PastOutcome {
     /// The destination has the event.
     Delivered,
-    /// It failed, and may be tried again.
+    /// The attempt failed, and the row may be attempted again.
     Failed,
-    /// The destination refused the event for good.
+    /// The destination refused the event permanently.
     Refused,
     /// Another row has the event, so it was not delivered.
     Repeat,
@@ -167,14 +166,14 @@ impl DeliveryHistory {
         self.add(HistoryEntry::Attempt(attempt));
     }
 
-    /// Adds a replay of a row with so many attempts.
+    /// Adds a replay, after this number of attempts.
     pub fn add_replay(&mut self, at: Timestamp, attempts: u32) {
         self.replays = self.replays.saturating_add(1);
         self.add(HistoryEntry::Replayed { at, attempts });
     }
 
-    /// Adds the end of a row with so many attempts. With its bytes, what destinations answered is
-    /// erased, too: an answer may repeat them.
+    /// Adds a discard, after this number of attempts. If the row's bytes are erased, so are the
+    /// answers of destinations, which may repeat them.
     pub fn add_discard(&mut self, at: Timestamp, attempts: u32, erased: bool) {
         if erased {
             for entry in &mut self.entries {
@@ -216,8 +215,8 @@ impl DeliveryHistory {
         self.entries.remove(oldest.unwrap_or_default());
     }
 
-    /// Removes the answer of the oldest attempt that has texts, or else its error; false if none
-    /// has any.
+    /// Removes the answer, or else the error, of the oldest attempt that has one. Returns `false`
+    /// if none has.
     fn remove_oldest_text(&mut self) -> bool {
         let attempts = self.entries.iter_mut().filter_map(|entry| match entry {
             HistoryEntry::Attempt(attempt) => Some(attempt),
@@ -231,21 +230,21 @@ impl DeliveryHistory {
 }
 
 impl Row {
-    /// The history at `now`, with the attempts that left no outcome.
+    /// The history at `now`, with the attempts that have no outcome.
     pub fn full_history(&self, now: Timestamp) -> Vec<HistoryEntry> {
         // The current attempt may still end with an outcome.
-        let under_way = self.state == State::Recorded && self.is_leased(now);
-        let ended = self.attempts.saturating_sub(u32::from(under_way));
+        let is_attempted = self.state == State::Recorded && self.is_leased(now);
+        let ended = self.attempts.saturating_sub(u32::from(is_attempted));
         self.history.with_lapsed(ended)
     }
 }
 
 impl DeliveryHistory {
-    /// The entries, and the attempts without an outcome between and after them, up to number
-    /// `ended`.
+    /// The entries, with the attempts without an outcome between and after them, up to the attempt
+    /// number `ended`.
     ///
-    /// Attempts before the first entry are not among them: they are no longer kept, or were made
-    /// before this program kept any.
+    /// Attempts before the first entry are not included: their entries were removed, or they were
+    /// made before histories were stored.
     fn with_lapsed(&self, ended: u32) -> Vec<HistoryEntry> {
         let (mut full, mut last) = (Vec::new(), None);
         for entry in &self.entries {
@@ -266,7 +265,7 @@ impl DeliveryHistory {
     }
 }
 
-/// The attempts after number `last` up to number `until`, if there are any.
+/// The attempts after number `last` up to `until`, if there are any.
 fn lapsed(last: u32, until: u32) -> Option<HistoryEntry> {
     (last < until).then(|| HistoryEntry::Lapsed {
         first: last + 1,

@@ -1,17 +1,17 @@
 //! Claims and leases: which process may work on a row, and what it may write afterwards.
 //!
-//! A claim counts an attempt and leases the row under a random id, in one conditional write; only
-//! then does the work begin. The claim returns a fence, and a mark is written only while the row
-//! still has the attempt and the lease of that fence. So one process at a time works on a row, and
-//! a process that was slower than its lease cannot overwrite the result of the next. A process that
-//! dies releases nothing: the lease lapses, and the row is claimed again.
+//! A claim counts an attempt and leases the row under a random id, in one conditional write, before
+//! the work begins. The claim returns a fence. A mark is written only while the row still has the
+//! attempt number and the lease of that fence. So one process at a time works on a row, and a
+//! process that is slower than its lease cannot overwrite the result of the next. If a process
+//! dies, its lease expires and the row is claimed again.
 
 use std::{fmt, time::Duration};
 
 use super::{BodyParts, DeliveryHistory};
 use crate::domain::{HeldReason, Key, Timestamp};
 
-/// The random id of a claim, so that an attempt that outlived its lease cannot mark the row.
+/// The random id of a claim, which keeps an attempt that outlived its lease from marking the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseId(pub u64);
 
@@ -21,12 +21,12 @@ impl fmt::Display for LeaseId {
     }
 }
 
-/// A row's lease.
+/// The lease of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The claim that has it.
+    /// The id of the claim.
     pub id: LeaseId,
-    /// When it lapses.
+    /// When the lease expires.
     pub until: Timestamp,
 }
 
@@ -37,12 +37,12 @@ pub struct Claim {
     pub now: Timestamp,
     /// The lease that the row gets.
     pub lease: Lease,
-    /// How far the second claim moves `due_at` into the future; each later claim doubles it, up to
+    /// How far the second claim moves `due_at` into the future. Each later claim doubles it, up to
     /// an hour.
     pub first_backoff: Duration,
 }
 
-/// Proof of a claim: good for one mark, as long as no later claim got the row.
+/// Proof of a claim. Valid for one mark, until another process claims the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fence {
     /// The claimed row.
@@ -51,13 +51,13 @@ pub struct Fence {
     pub attempt: u32,
     /// The id of the claim.
     pub lease: LeaseId,
-    /// The items of a body that is too long for its row: a mark sets their expiry.
+    /// The items of a body that is too long for its row. A mark sets their expiry.
     pub parts: Option<BodyParts>,
-    /// The history that the mark writes: that of the claimed row, and this attempt once it ended.
+    /// The history that the mark writes: that of the claimed row, then with this attempt.
     pub history: DeliveryHistory,
 }
 
-/// How an attempt ended.
+/// The result of an attempt, to be written to the row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// The destination has the event.
@@ -72,20 +72,20 @@ pub enum Mark {
         /// When the row expires.
         expires_at: Timestamp,
     },
-    /// The attempt failed; the row is due again.
+    /// The attempt failed, and the row is due again.
     Retry {
         /// When it is due again.
         due_at: Timestamp,
         /// Why it failed.
         error: String,
     },
-    /// Refused for good, or out of budget.
+    /// Refused permanently, or out of budget.
     Dead {
-        /// Why it ended.
+        /// Why the row is dead.
         reason: String,
         /// Why the last attempt failed.
         error: String,
-        /// When it ended.
+        /// When the row died.
         at: Timestamp,
     },
     /// Held for a person.
@@ -102,8 +102,8 @@ pub enum Mark {
 pub enum MarkOutcome {
     /// Written.
     Done,
-    /// Not written: the lease has lapsed, and a later claim has or had the row.
+    /// Not written: the lease expired, and another process has claimed the row.
     Lost,
-    /// Not written: a person has discarded the row meanwhile.
+    /// Not written: a person has discarded the row.
     Discarded,
 }

@@ -6,7 +6,7 @@ use crate::{
     senders::SenderKind,
 };
 
-/// Which rows to list; a field that is `None` excludes nothing.
+/// Which rows to list. A field that is `None` matches every row.
 #[derive(Clone, Debug, Default)]
 pub struct RowFilter {
     /// Only rows of this source.
@@ -15,7 +15,7 @@ pub struct RowFilter {
     pub state: Option<State>,
     /// Only rows of this event type.
     pub event_type: Option<String>,
-    /// Only rows about this payment or box.
+    /// Only rows of this payment or box.
     pub subject: Option<String>,
     /// Only rows received at or after this time.
     pub since: Option<Timestamp>,
@@ -26,28 +26,18 @@ pub struct RowFilter {
 }
 
 impl RowFilter {
-    /// Whether a row is wanted.
+    /// Whether the list includes a row.
     pub fn matches(&self, row: &Row) -> bool {
-        let Self {
-            source,
-            state,
-            event_type,
-            subject,
-            since,
-            until,
-            kind,
-        } = self;
-        source
-            .as_ref()
-            .is_none_or(|source| source == row.key.source())
-            && state.is_none_or(|state| state == row.state)
-            && event_type
-                .as_ref()
-                .is_none_or(|wanted| *wanted == row.event_type)
-            && (subject.is_none() || *subject == row.subject)
-            && since.is_none_or(|since| since <= row.received_at)
-            && until.is_none_or(|until| until > row.received_at)
-            && kind.is_none_or(|kind| kind == row.kind)
+        let is_text = |wanted: &Option<String>, text: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == text)
+        };
+        is_text(&self.source, row.key.source())
+            && is_text(&self.event_type, &row.event_type)
+            && (self.subject.is_none() || self.subject == row.subject)
+            && self.state.is_none_or(|state| state == row.state)
+            && self.kind.is_none_or(|kind| kind == row.kind)
+            && self.since.is_none_or(|since| since <= row.received_at)
+            && self.until.is_none_or(|until| until > row.received_at)
     }
 }
 
@@ -65,7 +55,7 @@ impl SourceFilter {
     /// Every source.
     pub const ALL: Self = Self::Except(Vec::new());
 
-    /// Whether rows of `source` are wanted.
+    /// Whether the filter includes rows of `source`.
     pub fn includes(&self, source: &str) -> bool {
         match self {
             Self::Only(only) => only == source,
@@ -74,7 +64,7 @@ impl SourceFilter {
     }
 }
 
-/// Which part of a list.
+/// Which page of a list to return.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
     /// The most rows to return.
@@ -103,6 +93,6 @@ pub struct RowPage {
     pub next: Option<ListCursor>,
     /// Rows of a later version than this program knows, which cannot be shown.
     pub newer: Vec<Key>,
-    /// Why other rows cannot be shown: they are damaged, and hide none behind them.
+    /// Damaged rows, which cannot be shown. The rows after them are listed.
     pub damaged: Vec<InboxError>,
 }

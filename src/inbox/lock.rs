@@ -1,10 +1,10 @@
 //! A lock that one process at a time holds, for as long as it renews it.
 //!
-//! The lock is an entry of the key-value store that says until when it is held. It is taken,
-//! renewed and released by compare-and-swap, so of several processes one gets it. A holder that
-//! stops renewing it loses it when its lease lapses. A holder that was frozen may act for a moment
-//! longer than its lease, so the lock only saves work: what its holders do must be safe for two at
-//! once.
+//! The lock is an entry of the key-value store with the time until which it is held. It is taken,
+//! renewed and released by compare-and-swap, so one of several processes gets it. A holder that
+//! stops renewing it loses it when its lease expires. A holder that was suspended may act for a
+//! moment after its lease, so the lock only prevents duplicate work: the work must be safe if two
+//! processes do it at the same time.
 
 use std::{fmt, time::Duration};
 
@@ -14,28 +14,28 @@ use crate::domain::{Clock, Timestamp};
 /// The text of a released lock.
 const RELEASED: &str = "free";
 
-/// A lock, and how long it is held without being renewed.
+/// The settings of a lock.
 #[derive(Clone, Debug)]
 pub struct LockTerms {
-    /// Its entry.
+    /// The key of its entry.
     pub key: KvKey,
-    /// How long it is held without being renewed.
+    /// How long it is held without a renewal.
     pub lease: Duration,
 }
 
 impl LockTerms {
-    /// The age at which its holder renews it.
+    /// The age at which the holder renews the lock.
     pub fn renew_after(&self) -> Duration {
         self.lease / 4
     }
 
-    /// How long a lock with an impossible date is watched: longer than a live holder goes without
-    /// renewing it.
+    /// How long a lock with an impossible date is watched. A live holder renews it within this
+    /// time.
     pub fn skew_watch(&self) -> Duration {
         self.lease * 5 / 6
     }
 
-    /// Whether a lock held until then can only have been dated by a wrong clock.
+    /// Whether only a wrong clock can have written this end of a lock.
     fn is_skewed(&self, until: Timestamp, now: Timestamp) -> bool {
         until > now.plus(self.lease)
     }
@@ -43,14 +43,14 @@ impl LockTerms {
 
 /// The name of a process in the locks that it holds.
 pub trait LockHolder: Send + Sync {
-    /// A process and its host, or a function. It has no personal data.
+    /// A process and its host, or a function. Contains no personal data.
     fn name(&self) -> String;
 
-    /// Whether the holder of that name is known to have died. In doubt it lives.
+    /// Whether the holder with that name is known to have died. `false` if in doubt.
     fn has_died(&self, name: &str) -> bool;
 }
 
-/// A process that knows nothing about other processes.
+/// A holder that cannot check whether other processes live.
 impl<T: AsRef<str> + Send + Sync> LockHolder for T {
     fn name(&self) -> String {
         self.as_ref().to_owned()
@@ -66,7 +66,7 @@ impl<T: AsRef<str> + Send + Sync> LockHolder for T {
 pub struct HeldLock {
     /// The name of its holder, if the lock has one.
     pub holder: Option<String>,
-    /// How long it is held if it is not renewed.
+    /// How long it is still held without a renewal.
     pub time_left: Duration,
 }
 
@@ -98,12 +98,12 @@ pub enum TryLock {
     Acquired(SharedLock),
     /// Another process holds it.
     Held(HeldLock),
-    /// The lock ends later than any lock taken now could, so one of two clocks is wrong. If this
-    /// version is unchanged after [`LockTerms::skew_watch`], its holder is gone.
+    /// The lock ends later than a lock taken now would, so one of two clocks is wrong. If this
+    /// version is unchanged after [`LockTerms::skew_watch`], its holder has died.
     ClockSkew(u64),
 }
 
-/// Until when `entry` holds the lock, if it does.
+/// The end of the lock in `entry`; `None` if the lock is not held at `now`.
 fn held_until(entry: Option<&KvEntry>, now: Timestamp) -> Option<Timestamp> {
     let until = entry?.text.rsplit_once(' ')?.1.parse().ok();
     until
@@ -111,7 +111,7 @@ fn held_until(entry: Option<&KvEntry>, now: Timestamp) -> Option<Timestamp> {
         .filter(|until| *until > now)
 }
 
-/// The name of the holder in `entry`. A lock of an older version has none.
+/// The name of the holder in `entry`. Locks of older versions have none.
 fn holder_in(entry: Option<&KvEntry>) -> Option<String> {
     let (holder, _) = entry?.text.rsplit_once(" until ")?;
     let (_, name) = holder.split_once(' ')?;
@@ -119,8 +119,8 @@ fn holder_in(entry: Option<&KvEntry>) -> Option<String> {
 }
 
 impl SharedLock {
-    /// Takes the lock for `holder`, also from a holder that has died. `watched` is a version that
-    /// was watched for [`LockTerms::skew_watch`].
+    /// Takes the lock for `holder`, if it is free or its holder has died. `watched` is a version
+    /// that was watched for [`LockTerms::skew_watch`].
     pub async fn try_lock(
         inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
@@ -162,20 +162,20 @@ impl SharedLock {
         })
     }
 
-    /// Renews the lock when it is due; false once another process holds it.
+    /// Renews the lock if it is old enough. Returns `false` if another process holds it.
     pub async fn renew(
         &mut self,
         inbox: &impl ReconcileInbox,
         clock: &dyn Clock,
     ) -> Result<bool, InboxError> {
         let now = clock.now();
-        // After the clock was set back, the age says nothing, so the lock is renewed at once.
+        // If the clock was set back, the age is unknown, so the lock is renewed.
         let is_fresh =
             now >= self.renewed_at && now.since(self.renewed_at) < self.terms.renew_after();
         Ok(is_fresh || self.write(inbox, clock, Some(self.version)).await?)
     }
 
-    /// Whether the lease has lapsed without a renewal.
+    /// Whether the lease has expired without a renewal.
     pub fn has_lapsed(&self, now: Timestamp) -> bool {
         now.since(self.renewed_at) >= self.terms.lease
     }
@@ -199,7 +199,7 @@ impl SharedLock {
         Ok(outcome == CasOutcome::Stored)
     }
 
-    /// Releases the lock. Where that fails, it lapses.
+    /// Releases the lock. If that fails, the lock expires.
     pub async fn release(self, inbox: &impl ReconcileInbox, clock: &dyn Clock) {
         let released = KvEntry {
             version: clock.random(),
@@ -217,6 +217,7 @@ mod tests {
     use crate::{reconcile::test_support::ReconcileRig, senders::example::NOW};
 
     const LEASE: Duration = Duration::from_secs(60);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
 
     fn terms() -> LockTerms {
         LockTerms {
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_held_until_it_lapses_and_one_dated_beyond_that_is_skewed() {
+    fn a_lock_is_held_until_it_expires_and_is_skewed_if_it_ends_after_its_lease() {
         for (text, held_and_skewed) in [
             ("free", None),
             ("", None),
@@ -251,7 +252,7 @@ mod tests {
         assert_eq!(held_until(None, NOW), None);
     }
 
-    /// A process that knows that every other has died.
+    /// A process that reports every other as dead.
     struct LastAlive;
 
     impl LockHolder for LastAlive {
@@ -265,25 +266,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_held_lock_says_whose_it_is_and_is_taken_at_once_from_a_holder_that_has_died() {
+    async fn a_held_lock_names_its_holder_and_is_taken_immediately_if_the_holder_has_died() {
         let rig = ReconcileRig::new();
         let terms = terms();
-        let steal = async || {
+        let try_lock_of_dead = async || {
             SharedLock::try_lock(&rig.inbox, &rig.clock, &terms, &LastAlive, None)
                 .await
                 .unwrap()
         };
         acquire(&rig).await;
         rig.clock.advance(Duration::from_millis(2_500));
-        let TryLock::Held(held) = take(&rig, None).await else {
-            panic!("its holder may live")
+        let TryLock::Held(held) = try_lock(&rig, None).await else {
+            panic!("a lock was taken whose holder may live")
         };
         assert_eq!(
             held.to_string(),
             "a test holds the lock, which ends in 58 s unless it is renewed"
         );
-        assert!(matches!(steal().await, TryLock::Acquired(_)));
-        assert!(matches!(steal().await, TryLock::Held(_)));
+        assert!(matches!(try_lock_of_dead().await, TryLock::Acquired(_)));
+        assert!(matches!(try_lock_of_dead().await, TryLock::Held(_)));
     }
 
     #[test]
@@ -309,36 +310,44 @@ mod tests {
         }
     }
 
-    async fn take(rig: &ReconcileRig, watched: Option<u64>) -> TryLock {
+    async fn try_lock(rig: &ReconcileRig, watched: Option<u64>) -> TryLock {
         SharedLock::try_lock(&rig.inbox, &rig.clock, &terms(), &"a test", watched)
             .await
             .unwrap()
     }
 
     async fn acquire(rig: &ReconcileRig) -> SharedLock {
-        match take(rig, None).await {
+        match try_lock(rig, None).await {
             TryLock::Acquired(lock) => lock,
             other => panic!("{other:?}"),
         }
     }
 
+    /// The version of a lock whose end is impossible.
+    async fn skewed_version(rig: &ReconcileRig) -> u64 {
+        match try_lock(rig, None).await {
+            TryLock::ClockSkew(version) => version,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[tokio::test]
-    async fn one_process_at_a_time_holds_the_lock_and_a_released_lock_is_free_at_once() {
+    async fn one_process_at_a_time_holds_the_lock_and_a_released_lock_is_free() {
         let rig = ReconcileRig::new();
         let lock = acquire(&rig).await;
-        assert!(matches!(take(&rig, None).await, TryLock::Held(_)));
+        assert!(matches!(try_lock(&rig, None).await, TryLock::Held(_)));
         lock.release(&rig.inbox, &rig.clock).await;
         acquire(&rig).await;
     }
 
     #[tokio::test]
-    async fn a_lock_is_renewed_while_its_holder_lives_and_lapses_when_it_dies() {
+    async fn a_lock_is_renewed_while_its_holder_lives_and_expires_when_it_dies() {
         let rig = ReconcileRig::new();
         let mut lock = acquire(&rig).await;
         for _ in 0..10 {
             rig.clock.advance(Duration::from_secs(20));
             assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
-            assert!(matches!(take(&rig, None).await, TryLock::Held(_)));
+            assert!(matches!(try_lock(&rig, None).await, TryLock::Held(_)));
         }
         assert!(!lock.has_lapsed(rig.clock.now()));
         rig.clock.advance(LEASE);
@@ -346,13 +355,13 @@ mod tests {
         let mut next = acquire(&rig).await;
         assert!(
             !lock.renew(&rig.inbox, &rig.clock).await.unwrap(),
-            "a holder that returns late learns that it lost the lock"
+            "a late holder has lost the lock"
         );
         lock.release(&rig.inbox, &rig.clock).await;
         rig.clock.advance(terms().renew_after());
         assert!(
             next.renew(&rig.inbox, &rig.clock).await.unwrap(),
-            "and does not disturb the new holder"
+            "the release by the late holder has no effect"
         );
     }
 
@@ -364,62 +373,54 @@ mod tests {
     async fn a_lock_is_renewed_at_a_quarter_of_its_lease_and_not_before() {
         let rig = ReconcileRig::new();
         let mut lock = acquire(&rig).await;
-        let taken = entry(&rig).await;
+        let acquired = entry(&rig).await;
         assert_eq!(terms().renew_after(), LEASE / 4);
         rig.clock.advance(LEASE / 4 - Duration::from_millis(1));
         assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
-        assert_eq!(entry(&rig).await, taken);
+        assert_eq!(entry(&rig).await, acquired);
         rig.clock.advance(Duration::from_millis(1));
         assert!(lock.renew(&rig.inbox, &rig.clock).await.unwrap());
-        assert_ne!(entry(&rig).await, taken);
+        assert_ne!(entry(&rig).await, acquired);
     }
 
     #[tokio::test]
-    async fn a_lock_dated_an_hour_ahead_that_was_renewed_meanwhile_is_not_taken() {
+    async fn a_lock_dated_an_hour_ahead_that_is_renewed_is_not_taken() {
         let rig = ReconcileRig::new();
-        let hour = Duration::from_secs(60 * 60);
-        rig.clock.advance(hour);
+        rig.clock.advance(HOUR);
         let mut ahead = acquire(&rig).await;
-        rig.clock.set_back(hour);
-        let TryLock::ClockSkew(version) = take(&rig, None).await else {
-            panic!("the date is impossible")
-        };
-        // Longer than its holder goes without renewing it, and shorter than it is held.
+        rig.clock.set_back(HOUR);
+        let version = skewed_version(&rig).await;
+        // Longer than the time between two renewals, and shorter than the lease.
         assert_eq!(terms().skew_watch(), Duration::from_secs(50));
-        rig.clock.advance(hour + terms().skew_watch());
+        rig.clock.advance(HOUR + terms().skew_watch());
         assert!(ahead.renew(&rig.inbox, &rig.clock).await.unwrap());
-        rig.clock.set_back(hour);
-        let renewed = take(&rig, Some(version)).await;
+        rig.clock.set_back(HOUR);
+        let renewed = try_lock(&rig, Some(version)).await;
         assert!(matches!(renewed, TryLock::Held(_)), "{renewed:?}");
     }
 
     #[tokio::test]
     async fn a_lock_dated_an_hour_ahead_is_taken_once_it_is_not_renewed() {
         let rig = ReconcileRig::new();
-        rig.clock.advance(Duration::from_secs(60 * 60));
+        rig.clock.advance(HOUR);
         let mut ahead = acquire(&rig).await;
-        rig.clock.set_back(Duration::from_secs(60 * 60));
-        let TryLock::ClockSkew(version) = take(&rig, None).await else {
-            panic!("the date is impossible")
-        };
+        rig.clock.set_back(HOUR);
+        let version = skewed_version(&rig).await;
 
         rig.clock.advance(terms().skew_watch());
-        assert!(
-            ahead.renew(&rig.inbox, &rig.clock).await.unwrap(),
-            "its holder lives and renews it"
-        );
-        assert!(matches!(take(&rig, Some(version)).await, TryLock::Held(_)));
+        assert!(ahead.renew(&rig.inbox, &rig.clock).await.unwrap());
+        let renewed = try_lock(&rig, Some(version)).await;
+        assert!(matches!(renewed, TryLock::Held(_)), "{renewed:?}");
 
-        rig.clock.advance(Duration::from_secs(60 * 60));
+        rig.clock.advance(HOUR);
         ahead.renew(&rig.inbox, &rig.clock).await.unwrap();
-        rig.clock.set_back(Duration::from_secs(60 * 60));
-        let TryLock::ClockSkew(version) = take(&rig, None).await else {
-            panic!("the date is impossible")
-        };
+        rig.clock.set_back(HOUR);
+        let version = skewed_version(&rig).await;
         rig.clock.advance(terms().skew_watch());
+        let not_renewed = try_lock(&rig, Some(version)).await;
         assert!(
-            matches!(take(&rig, Some(version)).await, TryLock::Acquired(_)),
-            "its holder is gone"
+            matches!(not_renewed, TryLock::Acquired(_)),
+            "{not_renewed:?}"
         );
     }
 }

@@ -1,7 +1,7 @@
-//! The inbox in memory, for tests: the life of a row, written as plainly as possible.
+//! The inbox in memory, for tests: the simplest implementation of the contract.
 //!
-//! All state is behind one mutex, so every method is one atomic change. Expiry dates are stored,
-//! but nothing is ever removed.
+//! All state is behind one mutex, so every method is one atomic change. Rows have an expiry date,
+//! but only [`MemoryInbox::expire`] removes them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +11,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryHistory, DeliveryInbox,
-    DiscardOutcome, DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary,
-    KvEntry, KvKey, LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, MarkOutcome,
-    OperatorInbox, PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox,
-    ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter, RowPage, SourceFilter,
-    StateSummary, SummaryRequest, SweepStatus, is_due, record_sweep, silent_since,
+    AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
+    DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
+    LedgerEntry, ListCursor, MAX_BACKOFF, MAX_RETRYING_ROWS, Mark, MarkOutcome, OperatorInbox,
+    PageRequest, PendingEvent, PendingGauges, ReadInbox, ReceiveInbox, ReconcileInbox,
+    RecordOutcome, ReplayOutcome, Row, RowFilter, RowPage, SourceFilter, StateSummary,
+    SummaryRequest, SweepStatus, is_due, record_sweep, silent_since,
 };
 use crate::{
     domain::{Key, SourceName, State, Timestamp},
@@ -38,15 +38,14 @@ struct MemoryTables {
 }
 
 impl MemoryInbox {
-    /// Replaces the bytes of a row, as damage to a store would; `None` for bytes that are lost.
+    /// Replaces the bytes of a row to simulate damage; `None` for lost bytes.
     pub fn replace_body(&self, key: &Key, body: Option<Bytes>) {
         if let Some(row) = self.tables().rows.get_mut(key) {
             row.body = body;
         }
     }
 
-    /// Removes the rows whose expiry has passed, as a store does in its own time, and returns
-    /// them.
+    /// Removes the expired rows, as a store does some time after their expiry, and returns them.
     pub fn expire(&self, now: Timestamp) -> Vec<Row> {
         let mut tables = self.tables();
         let is_expired = |_: &Key, row: &mut Row| row.expires_at.is_some_and(|at| at <= now);
@@ -54,7 +53,7 @@ impl MemoryInbox {
         expired.map(|(_, row)| row).collect()
     }
 
-    /// Stores a row as it is, whatever has its key: a search begins anywhere in a row's life.
+    /// Stores a row in any state. Replaces a row with the same key.
     pub fn put_row(&self, row: Row) {
         self.tables().rows.insert(row.key.clone(), row);
     }
@@ -70,13 +69,24 @@ impl MemoryInbox {
 }
 
 impl MemoryTables {
-    /// Stores the entry; if its key is taken, returns the content digest of the stored row.
+    /// Stores the entry.
+    ///
+    /// # Errors
+    /// If its key is taken, the content digest of the stored row.
     fn insert(&mut self, entry: &Entry) -> Result<(), [u8; 32]> {
         if let Some(taken) = self.rows.get(&entry.key) {
             return Err(taken.content_digest);
         }
-        self.rows.insert(entry.key.clone(), new_row(entry));
+        self.rows.insert(entry.key.clone(), Row::new(entry));
         Ok(())
+    }
+
+    /// The rows in `state`, by due date.
+    fn rows_in(&self, state: State) -> Vec<&Row> {
+        let in_state = |row: &&Row| row.state == state;
+        let mut rows: Vec<&Row> = self.rows.values().filter(in_state).collect();
+        rows.sort_by_key(|row| row.due_at);
+        rows
     }
 
     /// The row, if the claim of `fence` is still valid.
@@ -89,34 +99,10 @@ impl MemoryTables {
     }
 }
 
-fn new_row(entry: &Entry) -> Row {
+fn without_body(row: &Row) -> Row {
     Row {
-        key: entry.key.clone(),
-        body: Some(entry.body.clone()),
-        digest: entry.digest,
-        content_digest: entry.content_digest,
-        signature: entry.signature.clone(),
-        key_label: entry.key_label.clone(),
-        secret_fingerprint: entry.secret_fingerprint,
-        kind: entry.kind,
-        event_type: entry.event_type.clone(),
-        subject: entry.subject.clone(),
-        event_at: entry.event_at,
-        received_at: entry.received_at,
-        origin: entry.origin,
-        state: match entry.held {
-            Some(_) => State::Held,
-            None => State::Recorded,
-        },
-        reason: entry.held.map(|reason| reason.to_string()),
-        index_partition: None, // rows are found by their state
-        attempts: 0,
-        lease: None,
-        budget_from: entry.received_at,
-        last_error: None,
-        due_at: Some(entry.received_at),
-        expires_at: None,
-        history: DeliveryHistory::default(),
+        body: None,
+        ..row.clone()
     }
 }
 
@@ -280,13 +266,7 @@ impl DeliveryInbox for MemoryInbox {
         let tables = self.tables();
         let mut gauges = PendingGauges::default();
         for state in [State::Recorded, State::Dead, State::Held] {
-            let mut rows: Vec<&Row> = tables
-                .rows
-                .values()
-                .filter(|row| row.state == state)
-                .collect();
-            rows.sort_by_key(|row| row.due_at);
-            for row in rows.into_iter().take(limit) {
+            for row in tables.rows_in(state).into_iter().take(limit) {
                 gauges += PendingGauges::of_row(state, &row.key, row.received_at, open_before);
             }
         }
@@ -384,14 +364,8 @@ impl ReadInbox for MemoryInbox {
             let last = rows.iter().position(|row| row.key.as_str() == last);
             last.map_or(0, |last| last + 1)
         });
-        let rows: Vec<Row> = rows[start..]
-            .iter()
-            .take(page.limit)
-            .map(|&row| Row {
-                body: None,
-                ..row.clone()
-            })
-            .collect();
+        let rows = rows[start..].iter().take(page.limit);
+        let rows: Vec<Row> = rows.map(|row| without_body(row)).collect();
         let next = rows.last().filter(|_| rows.len() == page.limit);
         Ok(RowPage {
             next: next.map(|last| ListCursor(last.key.to_string())),
@@ -402,19 +376,11 @@ impl ReadInbox for MemoryInbox {
 
     async fn summary(&self, request: &SummaryRequest) -> Result<InboxSummary, InboxError> {
         let tables = self.tables();
-        let in_state = |state| {
-            let mut rows: Vec<&Row> = tables
-                .rows
-                .values()
-                .filter(|row| row.state == state)
-                .collect();
-            rows.sort_by_key(|row| row.due_at);
-            rows
-        };
         let summary = |rows: &[&Row]| {
             StateSummary::of_times(rows.iter().map(|row| row.received_at), request.limit)
         };
-        let (open, held) = (in_state(State::Recorded), in_state(State::Held));
+        let open = tables.rows_in(State::Recorded);
+        let held = tables.rows_in(State::Held);
         let counted = open.iter().take(request.limit);
         let is_overdue = |row: &&&Row| row.received_at < request.overdue_before;
         let mut held_reasons = BTreeMap::<String, usize>::new();
@@ -424,18 +390,15 @@ impl ReadInbox for MemoryInbox {
                 .or_default() += 1;
         }
         let last = open.iter().rev().take(MAX_RETRYING_ROWS);
-        let retrying = last.filter(|row| row.attempts > 0).map(|&row| Row {
-            body: None,
-            ..row.clone()
-        });
+        let retrying = last.filter(|row| row.attempts > 0);
         Ok(InboxSummary {
             open: summary(&open),
             overdue: counted.filter(is_overdue).count(),
-            retrying: retrying.collect(),
-            dead: summary(&in_state(State::Dead)),
+            retrying: retrying.map(|row| without_body(row)).collect(),
+            dead: summary(&tables.rows_in(State::Dead)),
             held: summary(&held),
             held_reasons,
-            expired: None, // nothing is ever removed
+            expired: None, // this inbox does not remove rows
         })
     }
 }
@@ -446,8 +409,8 @@ impl OperatorInbox for MemoryInbox {
         let Some(row) = tables.rows.get_mut(key) else {
             return Ok(ReplayOutcome::Absent);
         };
-        if let Err(why) = row.replayable(now) {
-            return Ok(ReplayOutcome::Refused(why));
+        if let Err(reason) = row.replayable(now) {
+            return Ok(ReplayOutcome::Refused(reason));
         }
         row.history.add_replay(now, row.attempts);
         row.state = State::Recorded;
@@ -470,8 +433,8 @@ impl OperatorInbox for MemoryInbox {
         let Some(row) = tables.rows.get_mut(key) else {
             return Ok(DiscardOutcome::Absent);
         };
-        if let Err(why) = row.discardable(request.erase, request.now) {
-            return Ok(DiscardOutcome::Refused(why));
+        if let Err(reason) = row.discardable(request.erase, request.now) {
+            return Ok(DiscardOutcome::Refused(reason));
         }
         if row.state == State::Delivered {
             row.reason = Some(State::Delivered.to_string());
@@ -519,8 +482,8 @@ impl AuditInbox for MemoryInbox {
         entry: &AuditEntry,
         _expires_at: Timestamp,
     ) -> Result<(), InboxError> {
-        let position = (entry.at, entry.id);
-        self.tables().audit.insert(position, entry.clone());
+        let audit = &mut self.tables().audit;
+        audit.insert((entry.at, entry.id), entry.clone());
         Ok(())
     }
 

@@ -1,7 +1,7 @@
-//! The durable record of notifications, where duplicates stop.
+//! The durable record of notifications, which detects duplicates.
 //!
-//! Everything that happens to a notification after it is verified is one change of its row here.
-//! An [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read back.
+//! After a notification is verified, each step of its processing is one change of its row. An
+//! [`Entry`](crate::senders::Entry) is stored; a [`Row`] is read.
 
 mod audit;
 mod body;
@@ -55,19 +55,18 @@ pub use silence::silent_since;
 pub use summary::{InboxSummary, MAX_RETRYING_ROWS, StateSummary, SummaryRequest};
 pub use sweep_status::{SWEEP_STATUS_INTERVAL, SweepStatus, last_sweep, record_sweep};
 
-/// How recording ended. Each of these is answered 200: the notification is stored.
+/// The outcome of recording. Each is answered 200, because the notification is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {
     /// Stored now.
     First,
     /// Stored before, with the same content. Nothing was changed.
     Duplicate,
-    /// The key belongs to other content; this notification is stored beside it, held, under the
-    /// key named here.
+    /// The key belongs to other content. This notification is held under the given key.
     Conflict(Key),
 }
 
-/// How a replay ended.
+/// The outcome of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplayOutcome {
     /// Recorded again: due now, with a new budget.
@@ -78,21 +77,21 @@ pub enum ReplayOutcome {
     Refused(&'static str),
 }
 
-/// How a row is to be discarded.
+/// A request to discard a row.
 #[derive(Clone, Copy, Debug)]
 pub struct DiscardRequest {
-    /// Whether its bytes are erased, too. A finished row can be discarded only with its bytes.
+    /// Whether its bytes are also erased. A finished row can only be discarded if they are.
     pub erase: bool,
-    /// The current time: no row is discarded while an attempt is under way.
+    /// The current time. A row is not discarded during an attempt.
     pub now: Timestamp,
     /// When the row expires.
     pub expires_at: Timestamp,
 }
 
-/// How discarding ended.
+/// The outcome of discarding a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DiscardOutcome {
-    /// Ended, and its bytes erased if that was requested.
+    /// Discarded, and its bytes erased if that was requested.
     Done,
     /// The key is unknown.
     Absent,
@@ -101,21 +100,21 @@ pub enum DiscardOutcome {
 }
 
 /// How much longer than rows their ledgers, the items of their bodies and the audit trail are kept.
-pub const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const KEPT_AFTER_ROWS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How the import of a row ended.
+/// The outcome of the import of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
     /// Stored now.
     Stored,
-    /// The notification is stored already. Nothing was changed.
+    /// The notification is already stored. Nothing was changed.
     Duplicate,
     /// Another notification has the key. Nothing was changed.
     KeyTaken,
 }
 
 impl ImportOutcome {
-    /// How the import of a row ends whose key is taken by a row with this content digest.
+    /// The outcome of importing `row` if its key already has a row with this content digest.
     pub fn of_stored(content_digest: Option<[u8; 32]>, row: &Row) -> Self {
         if content_digest == Some(row.content_digest) {
             Self::Duplicate
@@ -128,24 +127,23 @@ impl ImportOutcome {
 /// How long finished rows, ledgers and the audit trail are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionPolicy {
-    /// For finished rows.
+    /// How long finished rows are kept.
     pub retention: Duration,
 }
 
 impl RetentionPolicy {
-    /// When a row finished at `now` expires.
+    /// When a row that is finished at `now` expires.
     pub fn row_expiry(self, now: Timestamp) -> Timestamp {
         now.plus(self.retention)
     }
 
-    /// When the ledger of a payment expires whose last event was claimed at `now`: a week after
-    /// its rows.
+    /// When a payment's ledger expires if its last event is claimed at `now`: a week after its
+    /// rows.
     pub fn ledger_expiry(self, now: Timestamp) -> Timestamp {
         now.plus(self.retention + KEPT_AFTER_ROWS)
     }
 
-    /// When an entry of the audit trail expires that was written at `now`: a week after a row that
-    /// it is about.
+    /// When an audit entry that is written at `now` expires: a week after its rows.
     pub fn audit_expiry(self, now: Timestamp) -> Timestamp {
         now.plus(self.retention + KEPT_AFTER_ROWS)
     }

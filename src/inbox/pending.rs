@@ -1,27 +1,27 @@
 //! The pending index: the open, dead and held rows, which still need work.
 //!
-//! Finished rows leave the index, so it stays small however many rows are stored, and finding what
-//! is due reads nothing else. Each state is one partition, divided into shards where many processes
-//! write. On DynamoDB the index is a moment behind the rows, so nothing relies on it: a row is
-//! claimed by a conditional write on the row itself, and a row that is missing from one query is
-//! found by the next.
+//! Finished rows leave the index. So it stays small however many rows are stored, and a query for
+//! due rows reads only the index. Each state is a partition; on DynamoDB it is divided into shards,
+//! because many processes write to it. There the index is a moment behind the rows, so correctness
+//! must not depend on it: a claim is a conditional write of the row itself, and a row that one
+//! query misses is found by the next.
 
 use std::ops::AddAssign;
 
 use crate::domain::{Key, State, Timestamp};
 
-/// A row in the pending index that is about a payment or a box.
+/// A row in the pending index, with its payment or box.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PendingEvent {
     /// The key of the row.
     pub key: Key,
     /// As in [`Row`](super::Row).
     pub event_type: String,
-    /// The payment or box it is about.
+    /// The id of the payment or box.
     pub subject: String,
 }
 
-/// The state of the pending index, as far as one query of each shard shows it.
+/// The counts of the pending index, from one query of each shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PendingGauges {
     /// The open rows that should have been delivered by now.
@@ -32,12 +32,13 @@ pub struct PendingGauges {
     pub dead_rows: u64,
     /// The held rows, without conflicts.
     pub held_rows: u64,
-    /// The rows that are held because another was stored under the same id.
+    /// The rows that are held because the same id was stored with other content.
     pub conflict_rows: u64,
 }
 
 impl PendingGauges {
-    /// Of one row in `state`; an open one counts if it was received before `open_before`.
+    /// The gauges of one row in `state`. An open row counts if it was received before
+    /// `open_before`.
     pub fn of_row(state: State, key: &Key, received_at: Timestamp, open_before: Timestamp) -> Self {
         let mut gauges = Self::default();
         match state {

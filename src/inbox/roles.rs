@@ -1,11 +1,11 @@
-//! What each part of the program may do with an inbox: one trait for each IAM role.
+//! The operations that each part of the program may call on an inbox: one trait for each IAM role.
 //!
-//! A function takes the narrowest trait that it needs, so that it cannot call what its role may
-//! not do. The roles are those of `template.yaml`; the operator's commands use the credentials of
-//! the person who runs them.
+//! A function takes the narrowest trait that it needs, so it cannot call operations that its role
+//! does not allow. The roles are those of `template.yaml`. The operator's commands use the
+//! credentials of the person who runs them.
 //!
-//! Every method that changes something returns only when the change would survive a power cut, and
-//! changes nothing when it fails. An implementation needs no clock: the caller passes the time.
+//! A method that changes the inbox returns only after the change is durable, and changes nothing if
+//! it fails. The caller passes the time, so an implementation needs no clock.
 
 use std::{collections::BTreeSet, future::Future};
 
@@ -20,35 +20,36 @@ use crate::{
     senders::{Entry, EventName},
 };
 
-/// For the receiver, which stores notifications and reads none.
+/// For the receiver, which stores notifications but does not read them.
 ///
 /// `ReceiveRole`: `dynamodb:PutItem` on rows of its sources, and on the parts and intents of
 /// bodies, and `dynamodb:GetItem` on one item that does not exist.
 pub trait ReceiveInbox: Send + Sync + 'static {
     /// Stores `entry` durably before returning.
     ///
-    /// Safe to repeat: the same key and content again is [`RecordOutcome::Duplicate`] and changes
-    /// nothing; the same key with other content is stored beside it, held, as
+    /// Safe to repeat. The same key and content again is a [`RecordOutcome::Duplicate`] and changes
+    /// nothing. Other content under the same key is held under another key, as a
     /// [`RecordOutcome::Conflict`].
     fn record(
         &self,
         entry: &Entry,
     ) -> impl Future<Output = Result<RecordOutcome, InboxError>> + Send;
 
-    /// Succeeds if the inbox can be reached. Changes nothing.
+    /// Succeeds if the inbox is available. Changes nothing.
     fn probe(&self) -> impl Future<Output = Result<(), InboxError>> + Send;
 }
 
-/// For delivery, which claims a row, delivers it and marks how that ended.
+/// For delivery, which claims a row, delivers it and marks the outcome.
 ///
 /// `ProcessRole` and `SweepRole`: `dynamodb:GetItem` and `dynamodb:UpdateItem`; only `SweepRole`
 /// has `dynamodb:Query` on the index, for [`find_due`](Self::find_due),
 /// [`settle_bodies`](Self::settle_bodies) and [`pending_gauges`](Self::pending_gauges).
 pub trait DeliveryInbox: Send + Sync + 'static {
-    /// Open rows whose time has come, longest due first; then those whose `due_at` is not believed
+    /// Due open rows, longest due first, then those whose `due_at` is not trusted
     /// ([`due_ranges`](super::due_ranges)).
     ///
-    /// A hint: another process may have claimed such a row or finished it. The claim decides.
+    /// The list is a hint, because another process may have claimed or finished a row. The claim
+    /// decides.
     fn find_due(
         &self,
         sources: &SourceFilter,
@@ -58,9 +59,9 @@ pub trait DeliveryInbox: Send + Sync + 'static {
 
     /// Claims the row for one attempt, which is counted before the work.
     ///
-    /// `None` if the row is not open, not due again yet, or leased; dates too far in the future are
-    /// not believed ([`is_due`](super::is_due), [`is_leased`](super::is_leased)). The first claim
-    /// does not change `due_at`; every later one moves it, so that a row that crashes its process
+    /// `None` if the row is not open, not due yet, or leased. Dates too far in the future are not
+    /// trusted ([`is_due`](super::is_due), [`is_leased`](super::is_leased)). The first claim does
+    /// not change `due_at`. Every later claim moves it, so that a row that crashes its process
     /// cannot stay at the head of the queue, and moves a `budget_from` in the future to now.
     fn claim(
         &self,
@@ -68,7 +69,7 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         claim: &Claim,
     ) -> impl Future<Output = Result<Option<(Row, Fence)>, InboxError>> + Send;
 
-    /// Enters `event` in the ledger under `key`, unless another key holds it.
+    /// Adds `event` to the ledger for `key`, unless another key holds it.
     fn claim_event(
         &self,
         event: &EventName,
@@ -76,20 +77,20 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<EventClaim, InboxError>> + Send;
 
-    /// Writes how an attempt ended, if its claim is still valid.
+    /// Writes the outcome of an attempt, if its claim is still valid.
     ///
-    /// A fence is good for one mark; a second one changes nothing.
+    /// A fence is valid for one mark. A second mark changes nothing.
     fn mark(
         &self,
         fence: &Fence,
         mark: &Mark,
     ) -> impl Future<Output = Result<MarkOutcome, InboxError>> + Send;
 
-    /// Erases bodies that no row owns, and lets those of finished rows expire: what a process left
-    /// that ended between two writes. At most `limit` bodies of each shard; returns how many were
-    /// erased.
+    /// Settles bodies whose process ended between two writes: erases those that no row owns, and
+    /// sets the expiry of those whose rows are finished. At most `limit` bodies of each shard.
+    /// Returns how many were erased.
     ///
-    /// An inbox that writes a row and its bytes in one step has nothing to settle.
+    /// An inbox that writes a row and its bytes in one step has no such bodies.
     fn settle_bodies(
         &self,
         _now: Timestamp,
@@ -106,28 +107,28 @@ pub trait DeliveryInbox: Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), InboxError>> + Send;
 
-    /// The state of the pending index, read with one query of each shard that reads at most `limit`
-    /// rows. Open rows count if they were received before `open_before`.
+    /// Counts the rows of the pending index, with one query of at most `limit` rows for each shard.
+    /// Open rows count if they were received before `open_before`.
     ///
-    /// With more rows in a shard, the counts and the age are lower bounds.
+    /// If a shard has more rows, the counts and the age are lower bounds.
     fn pending_gauges(
         &self,
         open_before: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<PendingGauges, InboxError>> + Send;
 
-    /// When a notification of `source` was last received; if none ever was, when this was first
-    /// asked.
+    /// When a notification of `source` was last received. If none was, the time of the first call
+    /// of this method.
     fn silent_since(
         &self,
         source: &SourceName,
         now: Timestamp,
     ) -> impl Future<Output = Result<Timestamp, InboxError>> + Send;
 
-    /// Stores when the inbox was swept and which circuits were open then, for other processes to
-    /// show. `version` is a new random number.
+    /// Stores when the inbox was swept and which circuits were open, so that other processes can
+    /// show it. `version` is a new random number.
     ///
-    /// An inbox that only one process sees need not store it.
+    /// An inbox that only one process uses need not store it.
     fn record_sweep(
         &self,
         _status: &SweepStatus,
@@ -137,8 +138,8 @@ pub trait DeliveryInbox: Send + Sync + 'static {
     }
 }
 
-/// For reconcile, which records what it pulls, and compares what the sender has with what was
-/// received.
+/// For reconcile, which records pulled notifications, and compares the sender's data with the
+/// received notifications.
 ///
 /// `ReconcilerRole`: `dynamodb:PutItem` as `ReceiveRole`, `dynamodb:GetItem` and
 /// `dynamodb:UpdateItem` on the key-value store, `dynamodb:GetItem` on ledgers and sources,
@@ -151,10 +152,10 @@ pub trait ReconcileInbox: ReceiveInbox {
         subject: &str,
     ) -> impl Future<Output = Result<Vec<LedgerEntry>, InboxError>> + Send;
 
-    /// The open, dead and held rows of a source that are about one of `subjects`, in any order.
+    /// The open, dead and held rows of a source with one of these subjects, in any order.
     ///
-    /// Rows recorded a moment ago may be missing. A row enters the ledger before it leaves this
-    /// list, so a caller that needs both reads this list first.
+    /// Rows recorded a moment ago may be missing. A row is added to the ledger before it leaves
+    /// this list, so a caller that needs both reads this list first.
     fn pending_events(
         &self,
         source: &SourceName,
@@ -176,8 +177,8 @@ pub trait ReconcileInbox: ReceiveInbox {
     /// Stores `next` under `key` if the current entry has `expected_version`; `None` expects no
     /// entry.
     ///
-    /// Of several callers that expect the same version, one stores its entry. Safe to repeat: the
-    /// same exchange again is [`CasOutcome::Stored`], too, until another entry is stored. After an
+    /// If several callers expect the same version, one of them stores its entry. Safe to repeat:
+    /// the same exchange is [`CasOutcome::Stored`] again, until another entry is stored. After an
     /// error the entry may or may not be stored: read it again.
     fn compare_and_swap(
         &self,
@@ -201,8 +202,8 @@ pub trait ReadInbox: Send + Sync + 'static {
         page: PageRequest,
     ) -> impl Future<Output = Result<RowPage, InboxError>> + Send;
 
-    /// What waits for a person or a worker. Reads the pending index up to a limit, and scans
-    /// nothing.
+    /// Summarises the rows that wait for a person or a worker. Reads the pending index up to a
+    /// limit, without a scan.
     fn summary(
         &self,
         request: &SummaryRequest,
@@ -214,19 +215,19 @@ pub trait ReadInbox: Send + Sync + 'static {
 /// With credentials that have `dynamodb:GetItem`, `dynamodb:PutItem`, `dynamodb:UpdateItem` and
 /// `dynamodb:Query`.
 pub trait OperatorInbox: Send + Sync + 'static {
-    /// Sets a dead, delivered or held (not unreadable) row back to recorded: due now, new budget.
-    /// The same for an open row that is not leased.
+    /// Sets a row back to recorded: due now, with a new budget. The row must be dead, delivered,
+    /// held but not unreadable, or open and not leased.
     fn replay(
         &self,
         key: &Key,
         now: Timestamp,
     ) -> impl Future<Output = Result<ReplayOutcome, InboxError>> + Send;
 
-    /// Ends a row for good, unless an attempt is under way; with `erase`, every copy of its bytes
-    /// is erased, too.
+    /// Discards a row, unless an attempt is in progress; with `erase`, also erases every copy of
+    /// its bytes.
     ///
-    /// The row stays with its key and its digests, so that no later copy is stored. With `erase` it
-    /// may be repeated, and a finished row can be discarded.
+    /// The row keeps its key and digests, so that no later copy is stored. With `erase` the call
+    /// can be repeated, and can discard a finished row.
     fn discard(
         &self,
         key: &Key,
@@ -234,7 +235,7 @@ pub trait OperatorInbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<DiscardOutcome, InboxError>> + Send;
 
     /// Stores a row of another inbox under its key, with its bytes, state and dates, but without
-    /// its lease. A row that is stored already is not changed.
+    /// its lease. A row that is already stored is not changed.
     ///
     /// Also needs `dynamodb:PutItem` on rows, which no policy of the template has.
     fn import(&self, row: &Row) -> impl Future<Output = Result<ImportOutcome, InboxError>> + Send;
@@ -247,19 +248,19 @@ pub trait OperatorInbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<BodyCopy>, InboxError>> + Send;
 }
 
-/// For every command of a person that changes a row or shows a masked field.
+/// For every command with which a person changes a row or shows a masked field.
 ///
-/// With credentials that have `dynamodb:PutItem` on entries of the audit trail alone, and
-/// `dynamodb:GetItem` and `dynamodb:Query`. No function may write an entry.
+/// With credentials that have `dynamodb:PutItem` only on audit entries, and `dynamodb:GetItem` and
+/// `dynamodb:Query`. Functions must not write audit entries.
 pub trait AuditInbox: Send + Sync + 'static {
-    /// Stores an entry, in place of one with the same time and id.
+    /// Stores an entry. Replaces one with the same time and id.
     fn write_audit_entry(
         &self,
         entry: &AuditEntry,
         expires_at: Timestamp,
     ) -> impl Future<Output = Result<(), InboxError>> + Send;
 
-    /// The newest entries that began at `since` or later, at most `limit`, newest first.
+    /// At most `limit` entries of acts that began at `since` or later, newest first.
     fn audit_entries(
         &self,
         since: Option<Timestamp>,
@@ -267,7 +268,7 @@ pub trait AuditInbox: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<AuditEntry>, InboxError>> + Send;
 }
 
-/// The durable record of notifications: everything that any role may do with it.
+/// The durable record of notifications, with the operations of every role.
 pub trait Inbox: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox + AuditInbox {}
 
 impl<I: DeliveryInbox + ReconcileInbox + ReadInbox + OperatorInbox + AuditInbox> Inbox for I {}

@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 use super::{DeliveryHistory, InboxError, Lease, is_leased};
 use crate::{
     domain::{HeldReason, Key, Origin, State, Timestamp},
-    senders::{EventFacts, EventName, SecretFingerprint, SenderKind},
+    senders::{Entry, EventFacts, EventName, SecretFingerprint, SenderKind},
 };
 
-/// The version of the rows this program writes. Rows of a later one are refused and left alone.
+/// The version of the rows that this program writes. It refuses and never changes a later version.
 pub const ROW_VERSION: u32 = 1;
 
 /// One stored notification.
@@ -21,19 +21,19 @@ pub struct Row {
     pub body: Option<Bytes>,
     /// SHA-256 of the bytes.
     pub digest: [u8; 32],
-    /// SHA-256 of the content that its sender does not change between two copies.
+    /// SHA-256 of the content that is the same in every copy of the notification.
     pub content_digest: [u8; 32],
     /// The signature header that verified; `None` for a pulled notification.
     pub signature: Option<String>,
     /// The label of the secret that matched.
     pub key_label: Option<String>,
-    /// Identifies that secret; `None` in rows from before fingerprints were stored.
+    /// The fingerprint of that secret; `None` in rows from before fingerprints were stored.
     pub secret_fingerprint: Option<SecretFingerprint>,
     /// The kind of the sender.
     pub kind: SenderKind,
     /// Pay's event type, or `notification`.
     pub event_type: String,
-    /// The payment or box that the notification is about.
+    /// The id of the payment or box.
     pub subject: Option<String>,
     /// The sender's date.
     pub event_at: Option<Timestamp>,
@@ -43,9 +43,10 @@ pub struct Row {
     pub origin: Origin,
     /// The state of the row.
     pub state: State,
-    /// Why it is held, dead, or a repeat; of a discarded row, what it was before.
+    /// Why the row is held, dead, or a repeat; for a discarded row, its earlier reason or state.
     pub reason: Option<String>,
-    /// The entry in the pending index, as `{partition}:{shard}`; `None` if it has none.
+    /// The partition and shard in the pending index, as `{partition}:{shard}`; `None` if the row is
+    /// not in it.
     pub index_partition: Option<String>,
     /// The claims since the row was recorded or replayed.
     pub attempts: u32,
@@ -59,20 +60,52 @@ pub struct Row {
     pub due_at: Option<Timestamp>,
     /// When the row expires; `None` unless it is finished.
     pub expires_at: Option<Timestamp>,
-    /// Its last attempts, and what a person did; empty in rows from before it was stored.
+    /// Its last attempts, replays and discards; empty in rows from before it was stored.
     pub history: DeliveryHistory,
 }
 
 impl Row {
-    /// The sender's own id, or what stands for it; a conflict keeps its mark.
+    /// The row of a new entry, due when it was received.
+    pub(crate) fn new(entry: &Entry) -> Self {
+        Self {
+            key: entry.key.clone(),
+            body: Some(entry.body.clone()),
+            digest: entry.digest,
+            content_digest: entry.content_digest,
+            signature: entry.signature.clone(),
+            key_label: entry.key_label.clone(),
+            secret_fingerprint: entry.secret_fingerprint,
+            kind: entry.kind,
+            event_type: entry.event_type.clone(),
+            subject: entry.subject.clone(),
+            event_at: entry.event_at,
+            received_at: entry.received_at,
+            origin: entry.origin,
+            state: match entry.held {
+                Some(_) => State::Held,
+                None => State::Recorded,
+            },
+            reason: entry.held.map(|reason| reason.to_string()),
+            index_partition: None,
+            attempts: 0,
+            lease: None,
+            budget_from: entry.received_at,
+            last_error: None,
+            due_at: Some(entry.received_at),
+            expires_at: None,
+            history: DeliveryHistory::default(),
+        }
+    }
+
+    /// The id in the key: the sender's own, or the digest of unreadable bytes. That of a conflict
+    /// has its suffix.
     pub fn id(&self) -> String {
         percent_encoding::percent_decode_str(self.key.encoded_id())
             .decode_utf8_lossy()
             .into_owned()
     }
 
-    /// The event that the notification is about, if its sender may send the same one under another
-    /// id.
+    /// The event of the notification, if its sender may send the same event under another id.
     pub fn event(&self) -> Option<EventName> {
         Some(EventName {
             source: self.key.source().to_owned(),
@@ -86,45 +119,47 @@ impl Row {
         })
     }
 
-    /// Whether it is held because nothing in it could be read.
+    /// Whether it is held because it could not be read.
     pub fn is_unreadable(&self) -> bool {
         self.state == State::Held && self.reason.as_deref() == Some(HeldReason::Unreadable.as_str())
     }
 
-    /// Whether an attempt may be under way at `now`.
+    /// Whether an attempt may be in progress at `now`.
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.lease.is_some_and(|lease| is_leased(lease.until, now))
     }
 
-    /// Whether a replay at `now` may set the row back to recorded, or why not. An open row may be
-    /// replayed, so that a person can have it attempted at once; but not during an attempt, whose
-    /// outcome would be lost.
+    /// Whether the row can be replayed at `now`, or why not. An open row can be replayed, so that a
+    /// person can have it attempted immediately, but not during an attempt, whose outcome would be
+    /// lost.
     pub fn replayable(&self, now: Timestamp) -> Result<(), &'static str> {
         match self.state {
             State::Held if self.is_unreadable() => {
-                Err("it is unreadable, so nothing could be handed on; `show --raw` has its bytes")
+                Err("it is unreadable, so it cannot be delivered; `show --raw` prints its bytes")
             }
             State::Recorded if self.is_leased(now) => {
-                Err("an attempt is under way now; `show` has its outcome within 3 minutes")
+                Err("an attempt is under way now; `show` prints its outcome within 3 minutes")
             }
             State::Dead | State::Delivered | State::Held | State::Recorded => Ok(()),
-            State::Repeat => Err("it repeats another: replay that one, which `show` names"),
+            State::Repeat => {
+                Err("it repeats another notification: replay that one; `show` has its key")
+            }
             State::Discarded => Err("it was discarded"),
         }
     }
 
-    /// Whether it may be discarded at `now`, with or without its bytes, or why not.
+    /// Whether the row can be discarded at `now`, with or without its bytes, or why not.
     pub fn discardable(&self, erase: bool, now: Timestamp) -> Result<(), &'static str> {
         match self.state {
             State::Recorded if self.is_leased(now) => Err(
-                "an attempt is under way and may deliver it; try again in a few minutes, once \
-                 `show` says how the attempt ended",
+                "an attempt is under way and may deliver it; try again in a few minutes, when \
+                 `show` prints the outcome of the attempt",
             ),
             State::Recorded | State::Dead | State::Held => Ok(()),
             State::Delivered | State::Repeat | State::Discarded if erase => Ok(()),
             State::Discarded => Err("it was discarded before; --erase would remove its bytes"),
             State::Delivered | State::Repeat => {
-                Err("it is finished, and will expire; --erase would remove its bytes now")
+                Err("it is finished and will expire; --erase would remove its bytes now")
             }
         }
     }
@@ -140,7 +175,7 @@ impl Row {
             .as_ref()
             .ok_or_else(|| damaged("its bytes are gone"))?;
         if Sha256::digest(body)[..] != self.digest {
-            return Err(damaged("its bytes don't match their digest"));
+            return Err(damaged("its bytes do not match their digest"));
         }
         Ok(body)
     }

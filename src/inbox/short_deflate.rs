@@ -1,13 +1,14 @@
 //! A compressor for short bodies.
 //!
 //! Most notifications have one or two kilobytes. The compressor for long bodies clears 300 KB of
-//! memory before each of them, which costs many times the work on such a body. This one needs 8 KB.
+//! memory before each body, which takes many times longer than compressing such a body. This one
+//! needs 8 KB.
 //!
-//! It writes raw DEFLATE (RFC 1951), as the other does: one block with the fixed codes, in which a
-//! repetition refers to the last place where the same four bytes began. Nothing depends on what it
-//! finds: a repetition that it misses is written as it is.
+//! Both write raw DEFLATE (RFC 1951). This one writes one block with the fixed codes, in which a
+//! repetition refers to the last position of the same four bytes. The output is correct whatever
+//! it finds: the bytes of a repetition that it misses are written out.
 
-/// The longest body, so that a place in it fits 16 bits and is never too far back to refer to.
+/// The longest body. A position in it fits 16 bits, and no distance exceeds the limit of DEFLATE.
 pub(super) const MAX_BYTES: usize = 8 * 1024;
 
 const HASH_BITS: u32 = 12;
@@ -19,15 +20,15 @@ const END_OF_BLOCK: usize = 256;
 pub(super) fn deflate(body: &[u8]) -> Vec<u8> {
     debug_assert!(body.len() <= MAX_BYTES);
     let mut block = BlockWriter::begin(body.len());
-    // By a hash of four bytes: one more than the place where they began last.
-    let mut places = [0u16; 1 << HASH_BITS];
+    // The last position of four bytes with a given hash, plus one.
+    let mut positions = [0u16; 1 << HASH_BITS];
     let mut at = 0;
     while let Some(byte) = body.get(at) {
         let (mut length, mut distance) = (0, 0);
         if let Some(four) = body[at..].first_chunk::<4>() {
             let hash = u32::from_le_bytes(*four).wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
-            let place = std::mem::replace(&mut places[hash as usize], at as u16 + 1);
-            if let Some(earlier) = usize::from(place).checked_sub(1) {
+            let position = std::mem::replace(&mut positions[hash as usize], at as u16 + 1);
+            if let Some(earlier) = usize::from(position).checked_sub(1) {
                 let pairs = body[earlier..].iter().zip(&body[at..]).take(MAX_LENGTH);
                 length = pairs.take_while(|(one, other)| one == other).count();
                 distance = at - earlier;
@@ -45,7 +46,8 @@ pub(super) fn deflate(body: &[u8]) -> Vec<u8> {
 }
 
 /// The fixed codes of bytes, the end of the block and lengths, by symbol, each with its number of
-/// bits. Codes begin with their highest bit, and numbers with their lowest, so codes are reversed.
+/// bits. Codes are written from their highest bit and numbers from their lowest, so the codes here
+/// are reversed.
 const CODES: [(u16, u8); 286] = {
     let mut codes = [(0, 0); 286];
     let mut symbol: u16 = 0;
@@ -62,10 +64,10 @@ const CODES: [(u16, u8); 286] = {
     codes
 };
 
-/// The last block of a stream, with the fixed codes.
+/// Writes the only block of a stream, with the fixed codes.
 struct BlockWriter {
     out: Vec<u8>,
-    /// Bits that do not fill a word of 32 yet, the first of them lowest.
+    /// The bits that do not yet fill a word of 32, the first bit lowest.
     bits: u64,
     count: u32,
 }
@@ -92,15 +94,15 @@ impl BlockWriter {
         }
     }
 
-    /// A byte, the end of the block, or the symbol of a length.
+    /// Writes a byte, the end of the block, or the symbol of a length.
     fn symbol(&mut self, symbol: usize) {
         let (code, count) = CODES[symbol];
         self.put(u32::from(code), u32::from(count));
     }
 
-    /// The `length` bytes that begin `distance` back. Of both, the symbol gives the range, which
-    /// doubles after every fourth length and every second distance, and further bits the place in
-    /// it.
+    /// Writes a repetition of the `length` bytes that begin `distance` bytes earlier. Of both
+    /// numbers, the symbol gives the range, and extra bits give the position in it. The range
+    /// doubles after every fourth symbol of lengths and every second symbol of distances.
     fn repetition(&mut self, length: usize, distance: usize) {
         if length == MAX_LENGTH {
             self.symbol(285);
@@ -134,44 +136,44 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn comes_back(body: &[u8]) {
+    fn assert_unpacks(body: &[u8]) {
         assert!(decompress_to_vec(&deflate(body)).unwrap() == body);
     }
 
     proptest! {
         #[test]
-        fn any_bytes_come_back(body in vec(any::<u8>(), 0..=MAX_BYTES)) {
-            comes_back(&body);
+        fn any_bytes_unpack_unchanged(body in vec(any::<u8>(), 0..=MAX_BYTES)) {
+            assert_unpacks(&body);
         }
 
         #[test]
-        fn repetitions_of_any_length_and_distance_come_back(
+        fn repetitions_of_any_length_and_distance_unpack_unchanged(
             words in vec((vec(any::<u8>(), 1..60), 1..40usize), 1..12),
         ) {
             let text = words.iter().map(|(word, times)| word.repeat(*times));
             let mut body: Vec<u8> = text.collect::<Vec<_>>().concat();
             body.extend_from_within(..);
             body.truncate(MAX_BYTES);
-            comes_back(&body);
+            assert_unpacks(&body);
         }
     }
 
     #[test]
-    fn every_length_and_distance_comes_back() {
+    fn every_length_and_distance_unpacks_unchanged() {
         let noise: Vec<u8> = (0..MAX_BYTES as u32)
             .map(|n| (n.wrapping_mul(0x9e37_79b1) >> 24) as u8)
             .collect();
         for length in 4..=600 {
-            comes_back(&[&noise[..length], &noise[..length], b"end"].concat());
-            comes_back(&vec![b'x'; length]);
+            assert_unpacks(&[&noise[..length], &noise[..length], b"end"].concat());
+            assert_unpacks(&vec![b'x'; length]);
         }
         for distance in 4..MAX_BYTES - 8 {
-            comes_back(&[&noise[..distance], &noise[..8]].concat());
+            assert_unpacks(&[&noise[..distance], &noise[..8]].concat());
         }
     }
 
     #[test]
-    fn a_notification_shrinks_as_much_as_by_the_other_compressor() {
+    fn a_notification_is_compressed_nearly_as_much_as_by_the_other_compressor() {
         let body = include_bytes!("../../tests/fixtures/pay/card_payment_captured.json");
         let other = miniz_oxide::deflate::compress_to_vec(body, 1).len();
         let length = deflate(body).len();

@@ -1,17 +1,18 @@
-//! Since when a source is silent.
+//! How long a source has sent nothing.
 //!
-//! A source that was never received since its stack began has no time of a last notification. So
-//! the first question about it is remembered, and its silence is counted from then on.
+//! A source that has never sent a notification has no time of a last one. So the time of the first
+//! query for it is stored, and its silence is counted from then.
 
 use super::{CasOutcome, InboxError, KvEntry, KvKey, ReconcileInbox};
 use crate::domain::{SourceName, Timestamp};
 
-/// When a notification of `source` was last received; if none ever was, when this was first asked.
+/// When a notification of `source` was last received. If none was, the time of the first call of
+/// this function.
 ///
 /// For implementations of [`DeliveryInbox::silent_since`](super::DeliveryInbox::silent_since).
 ///
 /// # Errors
-/// If the inbox cannot be read, or cannot remember the question.
+/// If the inbox cannot be read, or the time of the first call cannot be stored.
 pub async fn silent_since(
     inbox: &impl ReconcileInbox,
     source: &SourceName,

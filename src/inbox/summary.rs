@@ -1,14 +1,14 @@
-//! What waits in an inbox, read for a person without a scan.
+//! A summary of the rows that wait in an inbox, for a person.
 //!
-//! Everything comes from the pending index, and from at most a few rows beside it. Counts end at a
-//! limit, because a person who has ten thousand dead notifications needs no exact number.
+//! It is read from the pending index and a few rows, without a scan. Counts end at a limit, because
+//! a person with ten thousand dead notifications does not need the exact number.
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
 use super::Row;
 use crate::domain::Timestamp;
 
-/// The rows with the latest next attempts that are read to see whether deliveries fail.
+/// How many rows with the latest next attempts are read, to show whether deliveries fail.
 pub const MAX_RETRYING_ROWS: usize = 20;
 
 /// What to count, and how far.
@@ -18,27 +18,28 @@ pub struct SummaryRequest {
     pub overdue_before: Timestamp,
     /// Rows that expired before this time should have been removed.
     pub expired_before: Timestamp,
-    /// The rows of each state that are counted at most.
+    /// The most rows of each state that are counted.
     pub limit: usize,
 }
 
-/// What waits in an inbox.
+/// The rows that wait in an inbox.
 #[derive(Clone, Debug, Default)]
 pub struct InboxSummary {
     /// The open rows.
     pub open: StateSummary,
-    /// Those of them that are overdue, as far as they were counted.
+    /// How many of the counted open rows are overdue.
     pub overdue: usize,
-    /// Open rows that have been attempted, without their bytes: those with the latest next
-    /// attempts, at most [`MAX_RETRYING_ROWS`].
+    /// At most [`MAX_RETRYING_ROWS`] open rows that have been attempted, without their bytes: those
+    /// with the latest next attempts.
     pub retrying: Vec<Row>,
     /// The dead rows.
     pub dead: StateSummary,
     /// The held rows.
     pub held: StateSummary,
-    /// The held rows by reason, as far as their reasons were read.
+    /// The held rows by reason, of those whose reasons were read.
     pub held_reasons: BTreeMap<String, usize>,
-    /// Rows that should have been removed; `None` if there are none, or if the store removes them.
+    /// Rows that should have been removed; `None` if there are none, or if the store itself removes
+    /// them.
     pub expired: Option<StateSummary>,
 }
 
@@ -47,14 +48,15 @@ pub struct InboxSummary {
 pub struct StateSummary {
     /// How many were counted.
     pub rows: usize,
-    /// Whether there are more than were counted.
+    /// Whether there are more rows than were counted.
     pub has_more: bool,
-    /// When the oldest of them was received or, if they have expired, expired.
+    /// When the oldest of them was received or, for expired rows, when it expired.
     pub oldest: Option<Timestamp>,
 }
 
 impl StateSummary {
-    /// A summary of `rows`, of which `limit` count: the caller reads one row more.
+    /// A summary of the rows with these times, of which `limit` count. The caller reads one row
+    /// more, which shows whether there are more.
     pub fn of_times(times: impl IntoIterator<Item = Timestamp>, limit: usize) -> Self {
         let mut summary = Self::default();
         for at in times {
@@ -68,7 +70,7 @@ impl StateSummary {
         summary
     }
 
-    /// Whether there is any row.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }

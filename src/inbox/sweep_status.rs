@@ -1,8 +1,8 @@
 //! When an inbox was last swept, and which circuits were open.
 //!
-//! A circuit breaker and the time of a sweep live in the process that sweeps. It stores both in the
-//! key-value store every minute, so that a person sees them from any other process. The last
-//! writer wins: of several that sweep at once, each is right about its own destinations.
+//! The process that sweeps stores both in the key-value store every minute, so that every other
+//! process can show them. If several processes sweep at the same time, the last one to write wins.
+//! That is correct, because each reports its own destinations.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::{InboxError, KvEntry, KvKey, ReconcileInbox};
 use crate::domain::Timestamp;
 
-/// How often the status is stored at least, while an inbox is swept.
+/// The longest time between two writes of the status while an inbox is swept.
 pub const SWEEP_STATUS_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The last sweep, as the process that made it stored it.
+/// The stored status of the last sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepStatus {
     /// In milliseconds since 1970.
@@ -24,7 +24,7 @@ pub struct SweepStatus {
 }
 
 impl SweepStatus {
-    /// Of a sweep at `at`.
+    /// The status of a sweep at `at`.
     pub fn new(at: Timestamp, mut open_circuits: Vec<String>) -> Self {
         open_circuits.sort();
         Self {
@@ -39,7 +39,7 @@ impl SweepStatus {
     }
 }
 
-/// The status of the last sweep; `None` if there is none, or an unreadable one.
+/// The status of the last sweep; `None` if there is none, or if it is unreadable.
 ///
 /// # Errors
 /// If the inbox cannot be read.
@@ -48,7 +48,7 @@ pub async fn last_sweep(inbox: &impl ReconcileInbox) -> Result<Option<SweepStatu
     Ok(entry.and_then(|entry| serde_json::from_str(&entry.text).ok()))
 }
 
-/// Stores the status of a sweep. If two processes store theirs at once, either may be stored.
+/// Stores the status of a sweep. If two processes store theirs at the same time, one is stored.
 ///
 /// For implementations of [`DeliveryInbox::record_sweep`](super::DeliveryInbox::record_sweep).
 ///

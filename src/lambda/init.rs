@@ -277,7 +277,7 @@ pub(super) fn configured_destinations(
     let (routes, errors) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: Some(context.aws),
         clock: context.clock.clone(),
-        outside: context.secrets,
+        secret_sources: context.secrets,
         log: &|| LogDestination::new(io::stdout()),
     });
     for error in &errors {

@@ -325,7 +325,7 @@ async fn sweep<I: DeliveryInbox, D: Destination>(
         .sweep(deadline, |attempt| line.note_attempt(attempt))
         .await?;
     line.counts = Some(report.counts);
-    line.down = (!report.down.is_empty()).then(|| report.down.join(" "));
+    line.down = (!report.open_circuits.is_empty()).then(|| report.open_circuits.join(" "));
     line.outcome = if report.is_cut_short {
         "cut_short"
     } else {

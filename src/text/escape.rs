@@ -5,37 +5,40 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-/// One line of text, with every character that steers a display written as its escape, `\u{202e}`.
+/// One line of text, with every character that controls a display written as its escape, such as
+/// `\u{202e}`.
 ///
-/// A backslash stays as it is, so a sender can write what looks like an escape; it cannot hide
-/// anything by that.
+/// A backslash is not escaped, so a sender can write text that looks like an escape. That hides
+/// nothing.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    escape(text, steers)
+    escape(text, controls_display)
 }
 
-/// The same for text of many lines: line feeds and tabs stay.
+/// As [`visible`], for text of several lines: line feeds and tabs stay.
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
-    escape(text, |c| steers(c) && !matches!(c, '\n' | '\t'))
+    escape(text, |c| controls_display(c) && !matches!(c, '\n' | '\t'))
 }
 
-/// The same for text of many lines that has styles of a terminal, so that escape sequences stay.
+/// As [`visible_lines`], for text with terminal styles: escape sequences stay too.
 pub fn visible_styled(text: &str) -> Cow<'_, str> {
-    escape(text, |c| steers(c) && !matches!(c, '\n' | '\t' | '\u{1b}'))
+    escape(text, |c| {
+        controls_display(c) && !matches!(c, '\n' | '\t' | '\u{1b}')
+    })
 }
 
-/// The same for a JSON document: such a character, which can only be part of a string, becomes its
-/// JSON escape, so the document keeps its value.
+/// As [`visible`], for a JSON document: such a character can only be part of a string, and becomes
+/// its JSON escape, so the document keeps its value.
 pub fn visible_json(json: &str) -> Cow<'_, str> {
     // Below U+0020 JSON allows only whitespace between values.
-    let hides = |c: char| c >= ' ' && steers(c);
-    if !json.contains(hides) {
+    let is_unsafe = |c: char| c >= ' ' && controls_display(c);
+    if !json.contains(is_unsafe) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
-        if hides(c) {
+        if is_unsafe(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a string can't fail.
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{unit:04x}");
             }
         } else {
@@ -57,13 +60,13 @@ pub(crate) fn push_json(out: &mut String, text: &str) {
     }
 }
 
-fn escape(text: &str, unsafe_to_show: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&unsafe_to_show) {
+fn escape(text: &str, is_unsafe: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if unsafe_to_show(c) {
+        if is_unsafe(c) {
             // Writing to a string cannot fail.
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         } else {
@@ -74,8 +77,8 @@ fn escape(text: &str, unsafe_to_show: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// Whether a display obeys the character instead of showing it. The joiners U+200C and U+200D are
-/// not among them: words and emoji need them.
-fn steers(c: char) -> bool {
+/// allowed: words and emoji need them.
+fn controls_display(c: char) -> bool {
     let format = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
         | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
@@ -88,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_display_is_shown_as_its_escape() {
+    fn characters_that_control_a_display_are_shown_as_escapes() {
         for (text, shown) in [
             ("", ""),
             ("Payment 5 £ – café 💷", "Payment 5 £ – café 💷"),
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_its_value_and_shows_what_steers_a_display() {
+    fn json_keeps_its_value_and_escapes_characters_that_control_a_display() {
         for (text, json) in [
             ("Payment 5 £ – café 💷", "\"Payment 5 £ – café 💷\""),
             ("a\u{202e}b", r#""a\u202eb""#),
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn many_lines_stay_lines() {
+    fn line_breaks_and_terminal_styles_stay_where_they_are_allowed() {
         assert_eq!(
             visible_lines("{\r\n\t\"a\": \u{202e}1\n}"),
             "{\\u{d}\n\t\"a\": \\u{202e}1\n}"

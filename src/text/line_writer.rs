@@ -1,19 +1,19 @@
-//! Lines that stay apart, even if a write breaks off.
+//! Writes lines that stay separate, even if a write fails part of the way.
 
 use std::io::{self, Write};
 
 /// Writes whole lines to `out`.
 ///
-/// A write that breaks off, on a full disk for instance, leaves the beginning of a line behind.
-/// The next line then begins after a newline, so that only the torn line is unreadable. `out` must
-/// not buffer: what a buffer still holds after a failure would be written later.
+/// A write that fails part of the way, for instance on a full disk, leaves an incomplete line. The
+/// next line then begins after a newline, so that only the incomplete line is unreadable. `out`
+/// must not buffer: after a failure, a buffer would write its remaining content later.
 pub struct LineWriter<W> {
     out: W,
     is_torn: bool,
 }
 
 impl<W: Write> LineWriter<W> {
-    /// A writer to `out`. `is_torn` means that `out` ends in the beginning of a line.
+    /// A writer to `out`. `is_torn` means that `out` ends with an incomplete line.
     pub fn new(out: W, is_torn: bool) -> Self {
         Self { out, is_torn }
     }
@@ -21,13 +21,13 @@ impl<W: Write> LineWriter<W> {
     /// Writes `lines`, each of which ends with a newline, and flushes them.
     ///
     /// # Errors
-    /// Comes with the number of bytes of `lines` that were written before it failed.
+    /// The error, and the number of bytes of `lines` that were written before it.
     pub fn write(&mut self, lines: &[u8]) -> Result<(), (usize, io::Error)> {
         if self.is_torn {
-            self.write_some(b"\n").map_err(|(_, error)| (0, error))?;
+            self.write_bytes(b"\n").map_err(|(_, error)| (0, error))?;
             self.is_torn = false;
         }
-        let (written, outcome) = match self.write_some(lines) {
+        let (written, outcome) = match self.write_bytes(lines) {
             Ok(()) => (lines.len(), self.out.flush()),
             Err((written, error)) => (written, Err(error)),
         };
@@ -35,12 +35,12 @@ impl<W: Write> LineWriter<W> {
         outcome.map_err(|error| (written, error))
     }
 
-    fn write_some(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let mut written = 0;
         while written < bytes.len() {
             match self.out.write(&bytes[written..]) {
                 Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
-                Ok(some) => written += some,
+                Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err((written, error)),
             }
@@ -54,7 +54,7 @@ mod tests {
     use super::{super::test_support::SmallDisk, *};
 
     #[test]
-    fn a_line_begins_on_its_own_wherever_the_write_before_it_broke_off() {
+    fn a_line_begins_after_a_newline_wherever_the_write_before_it_failed() {
         let line = b"{\"a\":1}\n";
         for room in 0..=2 * line.len() {
             let disk = SmallDisk::with_room(room);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_process_left_torn_is_closed_before_the_first_line() {
+    fn an_incomplete_line_of_an_earlier_process_is_ended_before_the_first_line() {
         let mut out = b"{\"a\":".to_vec();
         LineWriter::new(&mut out, true).write(b"{}\n").unwrap();
         assert_eq!(out, b"{\"a\":\n{}\n");

@@ -1,4 +1,4 @@
-//! Text that leaves the process: escaped so that it is safe to look at, and written in whole lines.
+//! Text that leaves the process: escaped so that it is safe to display, and written in whole lines.
 
 mod escape;
 mod line_writer;

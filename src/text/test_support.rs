@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "test code: the helpers of a test are not seen as tests"
+    reason = "test code: Clippy does not recognise test helpers as tests"
 )]
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-/// A file on a disk that has room for so many bytes more.
+/// A file on a disk with a limited number of free bytes.
 #[derive(Clone, Default)]
 pub(crate) struct SmallDisk {
     content: Arc<Mutex<Vec<u8>>>,
@@ -39,16 +39,16 @@ impl SmallDisk {
 impl Write for SmallDisk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut room = self.room.lock().unwrap();
-        let some = bytes.len().min(*room);
-        if some == 0 {
+        let written = bytes.len().min(*room);
+        if written == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        *room -= some;
+        *room -= written;
         self.content
             .lock()
             .unwrap()
-            .extend_from_slice(&bytes[..some]);
-        Ok(some)
+            .extend_from_slice(&bytes[..written]);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -56,13 +56,13 @@ impl Write for SmallDisk {
     }
 }
 
-/// A pipe that is full and that nothing reads, until its other half is dropped.
+/// A full pipe without a reader: a write blocks until the sender that `new` returns is dropped.
 pub(crate) struct StuckPipe(Receiver<()>);
 
 impl StuckPipe {
     pub(crate) fn new() -> (Self, Sender<()>) {
-        let (stuck, release) = channel();
-        (Self(release), stuck)
+        let (release, released) = channel();
+        (Self(released), release)
     }
 }
 

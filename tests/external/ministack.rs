@@ -85,7 +85,7 @@ async fn a_standard_queue_holds_what_was_sent_and_as_often() {
     let aws = reached_at(ministack.url());
     let (client, url) = queue(&aws, &fresh("ledger")).await;
     let sqs = SqsDestination::new(&aws, SqsQueue::parse(&url).unwrap());
-    assert_eq!(sqs.probe().await, Ok(Probe::There));
+    assert_eq!(sqs.probe().await, Ok(Probe::Exists));
     let payment = captured("pay:m1", Some("p1"));
     deliver(&sqs, &payment).await;
     deliver(&sqs, &payment).await;
@@ -229,7 +229,7 @@ async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
     );
     // its time is MiniStack's own, whatever it was told
     assert_eq!(event["source"], "pillarbox.pay");
-    assert_eq!(bus.probe().await, Ok(Probe::There));
+    assert_eq!(bus.probe().await, Ok(Probe::Exists));
 }
 
 const OLD: &str = "webhook_test_old1d5lsa5pdfs2bvim2f9cdu";

@@ -57,7 +57,7 @@ fn routes(document: &str, variables: &[(&str, &str)]) -> DestinationRoutes<AnyDe
     let (routes, errors) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: None,
         clock: Arc::new(SystemClock),
-        outside: &outside,
+        secret_sources: &outside,
         log: &|| LogDestination::new(io::sink()),
     });
     assert!(errors.is_empty(), "{errors:?}");

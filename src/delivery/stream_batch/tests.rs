@@ -1,4 +1,4 @@
-//! Batches over an inbox in memory, and over one that fails as scripted.
+//! Tests of batches over an inbox in memory, and over a scripted one.
 
 use std::time::Duration;
 
@@ -6,17 +6,14 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::{
-    delivery::{
-        test_support::{ClaimScript, ScriptedInbox},
-        tests::{DeliveryRig, down},
-    },
+    delivery::test_support::{ClaimScript, DeliveryRig, HangingDestination, ScriptedInbox, down},
     domain::State,
     senders::example::{NOW, hmrc},
 };
 
 const MAX_CONCURRENT_ATTEMPTS: usize = DeliveryLimits::MAX_CONCURRENT_ATTEMPTS;
 
-/// Long enough for every attempt.
+/// A deadline that is late enough for every attempt.
 fn an_hour() -> RunDeadline {
     RunDeadline::before(NOW.plus(Duration::from_secs(3_600)))
 }
@@ -33,11 +30,22 @@ fn resume_from(sequence: impl fmt::Display) -> BatchOutcome {
     BatchOutcome::ResumeFrom(SequenceNumber::parse(&sequence.to_string()).unwrap())
 }
 
-/// A batch of that many rows: `hmrc:0`, `hmrc:1`, …, one after the other.
+/// A batch of the rows `hmrc:0`, `hmrc:1`, ….
 fn batch_of(rows: usize) -> Vec<BatchRecord> {
     (0..rows)
         .map(|n| record(100 + n, Some(&format!("hmrc:{n}"))))
         .collect()
+}
+
+/// A worker whose claim of `hmrc:1` ends as `script` says.
+fn worker_with_second_row(
+    script: ClaimScript,
+) -> Arc<DeliveryWorker<ScriptedInbox, HangingDestination>> {
+    let claim = move |key: &Key| match key.as_str() {
+        "hmrc:1" => script,
+        _ => ClaimScript::NotOurs,
+    };
+    Arc::new(ScriptedInbox::new(claim).worker())
 }
 
 #[test]
@@ -52,7 +60,7 @@ fn sequence_numbers_are_compared_as_numbers_of_any_length() {
             "340282366920938463463374607431768211456",
         ),
         ("3402823669209384634633746074317682114560", forty.as_str()),
-        ("01", "1"), // one number in two spellings: an order, so that equal means identical
+        ("01", "1"), // equal numbers with different texts are ordered
     ] {
         assert!(
             SequenceNumber::parse(lower).unwrap() < SequenceNumber::parse(higher).unwrap(),
@@ -91,7 +99,7 @@ fn the_reply_has_these_bytes() {
 }
 
 #[tokio::test]
-async fn every_row_is_attempted_whatever_the_outcome_of_the_others() {
+async fn every_row_is_attempted_even_if_another_fails() {
     let rig = DeliveryRig::new([down()]);
     let mut batch = Vec::new();
     for id in ["a", "b", "c"] {
@@ -99,12 +107,12 @@ async fn every_row_is_attempted_whatever_the_outcome_of_the_others() {
         batch.push(record(batch.len(), Some(key.as_str())));
     }
     batch.push(record(7, None));
-    batch.push(record(8, Some("hmrc:nobody")));
+    batch.push(record(8, Some("hmrc:missing")));
     let (outcome, counts) = run(&rig.worker, &batch, an_hour(), |_| ()).await;
     assert_eq!(
         outcome,
         BatchOutcome::Done,
-        "a failed attempt is an outcome, and is in its row"
+        "a failed attempt has an outcome in its row"
     );
     assert_eq!(
         counts,
@@ -150,10 +158,10 @@ async fn a_batch_that_is_sent_again_delivers_no_row_twice() {
             (BatchOutcome::Done, expected)
         );
     }
-    assert_eq!(rig.arrived(), ["hmrc:a"]);
+    assert_eq!(rig.received(), ["hmrc:a"]);
 }
 
-/// All 2^n ways in which n outcomes are written or not, in two orders.
+/// Every combination of written and unwritten outcomes, in two orders.
 #[tokio::test]
 async fn a_batch_resumes_from_the_lowest_outcome_that_is_not_written() {
     for rows in 0..=12_usize {
@@ -184,16 +192,9 @@ async fn a_batch_resumes_from_the_lowest_outcome_that_is_not_written() {
 
 #[tokio::test]
 async fn a_panic_ends_only_the_attempt_of_its_own_row() {
-    let worker = ScriptedInbox::new(|key| {
-        if key.as_str() == "hmrc:1" {
-            ClaimScript::Panics
-        } else {
-            ClaimScript::NotOurs
-        }
-    })
-    .worker();
+    let worker = worker_with_second_row(ClaimScript::Panics);
     let mut ended = Vec::new();
-    let (outcome, counts) = run(&Arc::new(worker), &batch_of(3), an_hour(), |attempt| {
+    let (outcome, counts) = run(&worker, &batch_of(3), an_hour(), |attempt| {
         ended.push(format!("{:?}", attempt.ended))
     })
     .await;
@@ -205,24 +206,17 @@ async fn a_panic_ends_only_the_attempt_of_its_own_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_hangs_is_cancelled_in_time_and_named() {
-    let worker = ScriptedInbox::new(|key| {
-        if key.as_str() == "hmrc:1" {
-            ClaimScript::Hangs
-        } else {
-            ClaimScript::NotOurs
-        }
-    })
-    .worker();
+async fn an_attempt_that_hangs_is_cancelled_at_the_deadline_and_the_batch_resumes_there() {
+    let worker = worker_with_second_row(ClaimScript::Hangs);
     let began = Instant::now();
     let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(60)));
-    let (outcome, counts) = run(&Arc::new(worker), &batch_of(3), deadline, |_| ()).await;
+    let (outcome, counts) = run(&worker, &batch_of(3), deadline, |_| ()).await;
     assert_eq!((outcome, counts.unwritten), (resume_from(101), 1));
     assert_eq!(began.elapsed(), Duration::from_secs(59));
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_attempt_starts_that_may_not_end_in_time_and_the_first_that_did_not_is_named() {
+async fn no_attempt_starts_too_late_and_the_batch_resumes_at_the_first_that_did_not_start() {
     let worker = Arc::new(ScriptedInbox::new(|_| ClaimScript::After(20)).worker());
     let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(60)));
     let (outcome, counts) = run(
@@ -247,7 +241,7 @@ async fn no_attempt_starts_that_may_not_end_in_time_and_the_first_that_did_not_i
     assert_eq!(
         worker.inbox.claimed.lock().unwrap().len(),
         MAX_CONCURRENT_ATTEMPTS,
-        "the others keep their attempts"
+        "the other rows are not claimed"
     );
 }
 

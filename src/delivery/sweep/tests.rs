@@ -1,13 +1,10 @@
-//! Sweeps over an inbox in memory, and over one that lists and claims as scripted.
+//! Tests of sweeps over an inbox in memory, and over a scripted one.
 
 use std::time::Duration;
 
 use super::*;
 use crate::{
-    delivery::{
-        test_support::{ClaimScript, ScriptedInbox},
-        tests::{DeliveryRig, down},
-    },
+    delivery::test_support::{ClaimScript, DeliveryRig, ScriptedInbox, down},
     senders::example::{NOW, hmrc, pay},
 };
 
@@ -26,7 +23,7 @@ fn keys(numbers: std::ops::Range<usize>) -> Vec<Key> {
 }
 
 #[tokio::test]
-async fn all_due_rows_are_attempted_over_as_many_pages_as_it_takes() {
+async fn a_sweep_attempts_the_due_rows_of_every_page() {
     let rig = DeliveryRig::new([]);
     for n in 0..2 * PAGE_SIZE + 1 {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
@@ -43,11 +40,11 @@ async fn all_due_rows_are_attempted_over_as_many_pages_as_it_takes() {
         }
     );
     assert!(!swept.is_cut_short);
-    assert_eq!(rig.arrived().len(), 2 * PAGE_SIZE + 1);
+    assert_eq!(rig.received().len(), 2 * PAGE_SIZE + 1);
 }
 
 #[tokio::test]
-async fn a_destination_that_is_down_gets_one_attempt_a_sweep() {
+async fn a_destination_that_is_down_gets_one_attempt_per_sweep() {
     let rig = DeliveryRig::new((0..1_000).map(|_| down()));
     let rows = 3 * MAX_CONCURRENT_ATTEMPTS;
     for n in 0..rows {
@@ -55,7 +52,7 @@ async fn a_destination_that_is_down_gets_one_attempt_a_sweep() {
     }
     let sweeper = SweepRunner::new(Arc::clone(&rig.worker));
     let first = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
-    assert_eq!(first.down, ["hmrc"]);
+    assert_eq!(first.open_circuits, ["hmrc"]);
     let tried = first.counts.retry;
     assert!(
         (u64::from(FAILURE_THRESHOLD)
@@ -77,11 +74,11 @@ async fn a_destination_that_is_down_gets_one_attempt_a_sweep() {
         .await;
     let third = sweeper.sweep(an_hour(), |_| ()).await.unwrap();
     assert_eq!(third.counts.retry, 2, "another source has its own circuit");
-    assert_eq!(third.down, ["hmrc"]);
+    assert_eq!(third.open_circuits, ["hmrc"]);
 }
 
 #[tokio::test]
-async fn one_delivery_closes_the_circuit_and_the_backlog_follows() {
+async fn one_delivery_closes_the_circuit_and_the_backlog_is_delivered() {
     let rig =
         DeliveryRig::new((0..FAILURE_THRESHOLD + MAX_CONCURRENT_ATTEMPTS as u32).map(|_| down()));
     let rows = 3 * MAX_CONCURRENT_ATTEMPTS as u64;
@@ -102,7 +99,7 @@ async fn one_delivery_closes_the_circuit_and_the_backlog_follows() {
     assert_eq!(delivered, rows);
 }
 
-/// The outcomes of all attempts that the sweep starts until nothing is left to start.
+/// Runs the round to its end. Returns its attempts by outcome.
 async fn drain<I: DeliveryInbox, D: Destination>(sweep: &mut Sweep<I, D>) -> AttemptCounts {
     let mut counts = AttemptCounts::default();
     loop {
@@ -115,23 +112,23 @@ async fn drain<I: DeliveryInbox, D: Destination>(sweep: &mut Sweep<I, D>) -> Att
 }
 
 #[tokio::test]
-async fn the_attempt_that_closes_a_circuit_is_followed_by_the_backlog_in_the_same_round() {
+async fn the_backlog_is_delivered_in_the_round_that_closes_the_circuit() {
     let max = MAX_CONCURRENT_ATTEMPTS as u32;
     let rig = DeliveryRig::new((0..FAILURE_THRESHOLD + max).map(|_| down()));
     for n in 0..3 * PAGE_SIZE {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
     }
     let sweeper = SweepRunner::new(Arc::clone(&rig.worker));
-    let mut failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
-    while failed.delivered == 0 {
+    let mut counts = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+    while counts.delivered == 0 {
         rig.clock.advance(Duration::from_secs(60));
-        failed = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
+        counts = sweeper.sweep(an_hour(), |_| ()).await.unwrap().counts;
     }
-    assert_eq!(failed.delivered, 3 * PAGE_SIZE as u64);
+    assert_eq!(counts.delivered, 3 * PAGE_SIZE as u64);
 }
 
 #[tokio::test]
-async fn rows_that_an_open_circuit_left_out_are_attempted_if_it_closes_in_the_same_round() {
+async fn rows_that_an_open_circuit_skipped_are_attempted_if_it_closes_in_the_same_round() {
     let rig = DeliveryRig::new((0..FAILURE_THRESHOLD).map(|_| down()));
     for n in 0..PAGE_SIZE {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
@@ -145,7 +142,7 @@ async fn rows_that_an_open_circuit_left_out_are_attempted_if_it_closes_in_the_sa
 }
 
 #[tokio::test]
-async fn a_server_makes_one_attempt_a_round_at_a_destination_that_is_down_until_one_succeeds() {
+async fn a_server_attempts_one_row_per_round_at_a_destination_that_is_down_until_one_succeeds() {
     let rig = DeliveryRig::new((0..1_000).map(|_| down()));
     for n in 0..300 {
         rig.record(&hmrc(&n.to_string(), "{}")).await;
@@ -176,7 +173,7 @@ async fn a_server_makes_one_attempt_a_round_at_a_destination_that_is_down_until_
         };
         assert_eq!(drain(&mut sweep).await, one);
     }
-    assert_eq!(rig.row(&new).await.attempts, 0, "it keeps its attempts");
+    assert_eq!(rig.row(&new).await.attempts, 0);
 
     rig.recover();
     rig.clock.advance(Duration::from_secs(60));
@@ -184,7 +181,7 @@ async fn a_server_makes_one_attempt_a_round_at_a_destination_that_is_down_until_
     assert_eq!(
         drain(&mut sweep).await.delivered,
         301,
-        "and the backlog follows at once"
+        "the backlog is delivered in the same round"
     );
 }
 
@@ -204,7 +201,7 @@ async fn a_round_that_begins_while_rows_wait_attempts_none_of_them_twice() {
 }
 
 #[tokio::test]
-async fn rows_that_stay_listed_hide_no_row_behind_them_and_are_claimed_once() {
+async fn rows_that_stay_due_are_claimed_once_and_the_rows_behind_them_are_reached() {
     let listed = keys(0..PAGE_SIZE);
     let behind = keys(0..PAGE_SIZE + 3);
     let inbox = ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([
@@ -227,10 +224,10 @@ async fn rows_that_stay_listed_hide_no_row_behind_them_and_are_claimed_once() {
 }
 
 #[tokio::test]
-async fn due_rows_that_cannot_be_read_are_an_error_after_the_started_attempts_have_ended() {
-    let away = InboxError::Unavailable("away".to_owned());
+async fn a_sweep_that_cannot_read_due_rows_fails_after_the_started_attempts_have_ended() {
+    let error = InboxError::Unavailable("no answer".to_owned());
     let inbox =
-        ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([Ok(keys(0..PAGE_SIZE)), Err(away)]);
+        ScriptedInbox::new(|_| ClaimScript::NotOurs).listing([Ok(keys(0..PAGE_SIZE)), Err(error)]);
     let worker = Arc::new(inbox.worker());
     let mut attempts = 0;
     let swept = SweepRunner::new(Arc::clone(&worker))
@@ -256,7 +253,7 @@ async fn a_sweep_stops_claiming_early_enough_for_the_longest_attempt() {
     assert_eq!(
         swept.counts.not_ours,
         4 * MAX_CONCURRENT_ATTEMPTS as u64,
-        "begun after 0, 20, 40 and 60 s; after 80 it is too late"
+        "started after 0, 20, 40 and 60 s; 80 s is too late"
     );
     assert_eq!(
         worker.inbox.claimed.lock().unwrap().len(),
@@ -265,7 +262,7 @@ async fn a_sweep_stops_claiming_early_enough_for_the_longest_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_hangs_does_not_outlive_the_sweep() {
+async fn an_attempt_that_hangs_is_cancelled_at_the_deadline_of_the_sweep() {
     let inbox = ScriptedInbox::new(|_| ClaimScript::Hangs).listing([Ok(keys(0..3))]);
     let deadline = RunDeadline::before(NOW.plus(Duration::from_secs(120)));
     let began = tokio::time::Instant::now();
@@ -290,7 +287,7 @@ async fn a_sweep_settles_bodies_after_its_rows_unless_it_is_out_of_time() {
 }
 
 #[tokio::test]
-async fn a_replica_that_reads_nothing_tries_one_new_row_a_round_at_a_destination_that_is_down() {
+async fn a_replica_that_reads_no_due_rows_attempts_one_new_row_per_round_of_an_open_circuit() {
     let rig = DeliveryRig::new((0..1_000).map(|_| down()));
     let limits = DeliveryLimits::SERVER;
     let mut sweep = Sweep::new(Arc::clone(&rig.worker), Arc::default(), limits);
@@ -317,7 +314,7 @@ async fn a_replica_that_reads_nothing_tries_one_new_row_a_round_at_a_destination
 }
 
 #[tokio::test]
-async fn rows_of_a_source_that_is_not_configured_are_left_alone_and_hide_no_other() {
+async fn rows_of_a_source_that_is_not_configured_are_skipped_and_other_rows_are_reached() {
     let rig = DeliveryRig::new([]);
     let mut foreign = Vec::new();
     for n in 0..PAGE_SIZE + 1 {

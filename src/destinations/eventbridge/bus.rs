@@ -27,12 +27,12 @@ impl EventBus {
         }
     }
 
-    /// As it was written, which is how EventBridge takes it.
+    /// The name or ARN as configured; EventBridge accepts both.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its name.
+    /// The name alone.
     pub fn name(&self) -> &str {
         name_of(&self.0).unwrap_or(&self.0)
     }
@@ -44,10 +44,10 @@ fn name_of(arn: &str) -> Option<&str> {
     let ["arn", partition, "events", region, account, resource] = parts[..] else {
         return None;
     };
-    let is_ours = partition.starts_with("aws")
+    let is_valid = partition.starts_with("aws")
         && !region.is_empty()
         && account.bytes().all(|b| b.is_ascii_digit());
-    resource.strip_prefix("event-bus/").filter(|_| is_ours)
+    resource.strip_prefix("event-bus/").filter(|_| is_valid)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub struct SqsQueue {
     name: String,
 }
 
-/// Why a text is not the URL of a queue, and what to do. Never contains the text.
+/// Why a text is not the URL of a queue. Never contains the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SqsQueueError {
     /// Not a URL that requests may be sent to.
@@ -48,12 +48,12 @@ impl SqsQueue {
         }
     }
 
-    /// Its URL.
+    /// The URL of the queue.
     pub fn url(&self) -> &str {
         self.url.as_str()
     }
 
-    /// Its name.
+    /// The name of the queue.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -69,59 +69,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_is_known_by_its_url_which_ends_with_its_name() {
+    fn the_url_of_a_queue_ends_with_its_name() {
+        const HOST: &str = "https://sqs.eu-west-2.amazonaws.com";
+        let path = "/111122223333/Ledger_1-a.fifo";
         for (url, name, is_fifo) in [
-            (
-                "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger",
-                "ledger",
-                false,
-            ),
-            (
-                "https://sqs.eu-west-2.amazonaws.com/111122223333/Ledger_1-a.fifo",
-                "Ledger_1-a.fifo",
-                true,
-            ),
-            ("http://127.0.0.1:4566/000000000000/fifo", "fifo", false),
+            (format!("{HOST}/111122223333/ledger"), "ledger", false),
+            (format!("{HOST}{path}"), "Ledger_1-a.fifo", true),
+            ("http://127.0.0.1:4566/0/fifo".to_owned(), "fifo", false),
         ] {
-            let queue = SqsQueue::parse(url).unwrap();
-            assert_eq!(
-                (queue.url(), queue.name(), queue.is_fifo()),
-                (url, name, is_fifo)
-            );
+            let queue = SqsQueue::parse(&url).unwrap();
+            let found = (queue.url(), queue.name(), queue.is_fifo());
+            assert_eq!(found, (url.as_str(), name, is_fifo));
         }
-        let long = format!(
-            "https://sqs.eu-west-2.amazonaws.com/111122223333/{}",
-            "q".repeat(81)
-        );
-        for (bad, problem) in [
-            ("ledger", SqsQueueError::Url(EndpointError::NoUrl)),
+        let long = format!("/111122223333/{}", "q".repeat(81));
+        for path in [
+            "",
+            "/1/",
+            "/1/.fifo",
+            "/1/a.b",
+            "/1/q?Action=SendMessage",
+            &long,
+        ] {
+            let parsed = SqsQueue::parse(&format!("{HOST}{path}"));
+            assert_eq!(parsed, Err(SqsQueueError::NoQueue), "{path}");
+        }
+        for (text, error) in [
+            ("ledger", EndpointError::NoUrl),
             (
                 "http://sqs.eu-west-2.amazonaws.com/1/q",
-                SqsQueueError::Url(EndpointError::Plain),
+                EndpointError::Plain,
             ),
-            (
-                "https://sqs.eu-west-2.amazonaws.com",
-                SqsQueueError::NoQueue,
-            ),
-            (
-                "https://sqs.eu-west-2.amazonaws.com/1/",
-                SqsQueueError::NoQueue,
-            ),
-            (
-                "https://sqs.eu-west-2.amazonaws.com/1/.fifo",
-                SqsQueueError::NoQueue,
-            ),
-            (
-                "https://sqs.eu-west-2.amazonaws.com/1/a.b",
-                SqsQueueError::NoQueue,
-            ),
-            (
-                "https://sqs.eu-west-2.amazonaws.com/1/q?Action=SendMessage",
-                SqsQueueError::NoQueue,
-            ),
-            (&long, SqsQueueError::NoQueue),
         ] {
-            assert_eq!(SqsQueue::parse(bad), Err(problem), "{bad}");
+            assert_eq!(
+                SqsQueue::parse(text),
+                Err(SqsQueueError::Url(error)),
+                "{text}"
+            );
         }
     }
 }

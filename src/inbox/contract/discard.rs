@@ -1,6 +1,8 @@
-//! Discarding: a person ends a row, and erases its bytes only on request.
+//! Discards: a person discards a row, and its bytes are erased only on request.
 
-use super::{claimed, dead, discard_at, expiry, later, noise, paid, recorded, row};
+use super::{
+    claim, discard_at, expiry, later, mark_dead, mark_delivered, noise, paid, record_paid, row,
+};
 use crate::{
     domain::{Key, State},
     inbox::{DiscardOutcome, EventClaim, Inbox, Mark, MarkOutcome, RecordOutcome, ReplayOutcome},
@@ -10,7 +12,7 @@ use crate::{
     },
 };
 
-/// An ordinary notification that is too long for its row, with any status.
+/// A notification whose body is too long for its row.
 fn long_hmrc(id: &str, status: &str) -> Entry {
     let noise = hex::encode(noise(40_000));
     let body = format!(
@@ -26,15 +28,19 @@ async fn has_no_copy(inbox: &impl Inbox, key: &Key) {
 }
 
 pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
-    let open = recorded(inbox, "a").await;
+    let open = record_paid(inbox, "a").await;
     let keep = discard_at(0, false);
     assert_eq!(
         inbox.discard(&open, &keep).await.unwrap(),
         DiscardOutcome::Done
     );
-    let kept = row(inbox, &open).await;
+    let discarded = row(inbox, &open).await;
     assert_eq!(
-        (kept.state, kept.expires_at, kept.body.is_some()),
+        (
+            discarded.state,
+            discarded.expires_at,
+            discarded.body.is_some()
+        ),
         (State::Discarded, Some(expiry(90)), true)
     );
     assert_eq!(inbox.body_copies(&open).await.unwrap().len(), 1);
@@ -52,7 +58,7 @@ pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
         assert_eq!((erased.state, erased.body), (State::Discarded, None));
         has_no_copy(inbox, &open).await;
     }
-    let unknown = paid("nobody").key;
+    let unknown = paid("unknown").key;
     assert_eq!(
         inbox.discard(&unknown, &discard_at(0, true)).await.unwrap(),
         DiscardOutcome::Absent
@@ -60,81 +66,73 @@ pub async fn discards_rows_and_erases_only_on_request(inbox: &impl Inbox) {
     has_no_copy(inbox, &unknown).await;
 }
 
-pub async fn discards_no_row_while_an_attempt_is_under_way(inbox: &impl Inbox) {
+pub async fn refuses_to_discard_a_row_during_an_attempt(inbox: &impl Inbox) {
     let delivered = Mark::Delivered {
         expires_at: expiry(90),
     };
-    let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
+    let (first, second) = (record_paid(inbox, "a").await, record_paid(inbox, "b").await);
     for erase in [false, true] {
         let key = if erase { &first } else { &second };
-        let fence = claimed(inbox, key, NOW, 1).await;
+        let fence = claim(inbox, key, NOW, 1).await;
         for seconds in [0, 149] {
             let discarded = inbox.discard(key, &discard_at(seconds, erase)).await;
-            let DiscardOutcome::Refused(why) = discarded.unwrap() else {
-                panic!("a row under way was discarded");
+            let DiscardOutcome::Refused(reason) = discarded.unwrap() else {
+                panic!("a row was discarded during an attempt");
             };
-            assert!(why.contains("attempt"), "{why}");
+            assert!(reason.contains("attempt"), "{reason}");
             assert_eq!(row(inbox, key).await.state, State::Recorded);
         }
-        let lapsed = discard_at(150, erase);
+        let after_lease = discard_at(150, erase);
         assert_eq!(
-            inbox.discard(key, &lapsed).await.unwrap(),
+            inbox.discard(key, &after_lease).await.unwrap(),
             DiscardOutcome::Done
         );
         assert_eq!(
             inbox.mark(&fence, &delivered).await.unwrap(),
-            MarkOutcome::Discarded,
-            "a late mark learns what became of its row"
+            MarkOutcome::Discarded
         );
         assert_eq!(row(inbox, key).await.state, State::Discarded);
     }
 
-    let ahead = recorded(inbox, "c").await;
-    claimed(inbox, &ahead, later(86_400), 1).await;
+    let ahead = record_paid(inbox, "c").await;
+    claim(inbox, &ahead, later(86_400), 1).await;
     assert_eq!(
         inbox.discard(&ahead, &discard_at(0, false)).await.unwrap(),
         DiscardOutcome::Done,
-        "a lease of a wrong clock does not keep a person waiting for a day"
+        "a lease that ends a day later was written by a wrong clock"
     );
 }
 
-pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl Inbox) {
-    let delivered = Mark::Delivered {
-        expires_at: expiry(90),
-    };
-    let (done, repeat, died) = (
-        recorded(inbox, "done").await,
-        recorded(inbox, "repeat").await,
-        recorded(inbox, "dead").await,
-    );
+pub async fn erases_rows_of_every_state_and_keeps_their_reasons(inbox: &impl Inbox) {
+    let done = record_paid(inbox, "done").await;
+    let repeat = record_paid(inbox, "repeat").await;
+    let dead = record_paid(inbox, "dead").await;
     let event = row(inbox, &done).await.event().unwrap();
     inbox.claim_event(&event, &done, later(97)).await.unwrap();
-    let fence = claimed(inbox, &done, NOW, 1).await;
-    inbox.mark(&fence, &delivered).await.unwrap();
-    let fence = claimed(inbox, &repeat, NOW, 2).await;
+    mark_delivered(inbox, &done).await;
+    let fence = claim(inbox, &repeat, NOW, 2).await;
     let mark = Mark::Repeat {
         of: done.clone(),
         expires_at: expiry(90),
     };
     inbox.mark(&fence, &mark).await.unwrap();
-    dead(inbox, &died).await;
+    mark_dead(inbox, &dead).await;
     let long = long_hmrc("long", "PENDING");
     inbox.record(&long).await.unwrap();
-    let fence = claimed(inbox, &long.key, NOW, 3).await;
-    inbox.mark(&fence, &delivered).await.unwrap();
+    mark_delivered(inbox, &long.key).await;
     let held = entry(SenderKind::GOVUK_PAY, "pay", noise(400_000));
     inbox.record(&held).await.unwrap();
 
     for key in [&done, &repeat, &long.key] {
         assert!(matches!(
             inbox.discard(key, &discard_at(0, false)).await.unwrap(),
-            DiscardOutcome::Refused(why) if why.contains("--erase")
+            DiscardOutcome::Refused(reason) if reason.contains("--erase")
         ));
     }
     for (key, reason) in [
         (&done, "delivered"),
         (&repeat, "pay:done"),
-        (&died, "refused"),
+        (&dead, "refused"),
         (&long.key, "delivered"),
         (&held.key, "unreadable"),
     ] {
@@ -167,33 +165,33 @@ pub async fn erases_rows_of_every_state_and_keeps_what_they_were(inbox: &impl In
     assert_eq!(
         inbox.claim_event(&event, &repeat, later(97)).await.unwrap(),
         EventClaim::HeldBy(done),
-        "the ledger stays"
+        "the ledger is kept"
     );
 }
 
-pub async fn erases_a_conflict_and_the_first_row_apart(inbox: &impl Inbox) {
+pub async fn erases_a_conflict_and_the_first_row_separately(inbox: &impl Inbox) {
     for length in [10, 40_000] {
         let message = hex::encode(noise(length));
         let id = format!("n{length}");
         let first = hmrc(&id, &format!("first {message}"));
         let other = hmrc(&id, &format!("other {message}"));
         inbox.record(&first).await.unwrap();
-        let RecordOutcome::Conflict(beside) = inbox.record(&other).await.unwrap() else {
-            panic!("other content is a conflict");
+        let RecordOutcome::Conflict(conflict) = inbox.record(&other).await.unwrap() else {
+            panic!("other content is not a conflict");
         };
         let erase = discard_at(0, true);
-        inbox.discard(&beside, &erase).await.unwrap();
-        has_no_copy(inbox, &beside).await;
+        inbox.discard(&conflict, &erase).await.unwrap();
+        has_no_copy(inbox, &conflict).await;
         assert_eq!(
             inbox.body_copies(&first.key).await.unwrap().len(),
             1,
-            "a refused copy leaves nothing under the first row's key"
+            "only the first row's own body is under its key"
         );
         assert_eq!(
             inbox.record(&other).await.unwrap(),
             RecordOutcome::Duplicate
         );
-        has_no_copy(inbox, &beside).await;
+        has_no_copy(inbox, &conflict).await;
         inbox.discard(&first.key, &erase).await.unwrap();
         assert_eq!(
             inbox.record(&first).await.unwrap(),

@@ -1,40 +1,23 @@
-//! Expiry: a finished row leaves the pending index and expires; a dead or held row does neither.
+//! Expiry: a finished row leaves the pending index and expires. A dead or held row does not.
 
-use bytes::Bytes;
-
-use super::{claimed, dead, expiry, later, recorded, row};
+use super::{
+    claim, expiry, find_due, later, mark_dead, mark_delivered, record_paid, row, unreadable,
+};
 use crate::{
     domain::{HeldReason, SourceName, State},
     inbox::{Inbox, Mark, MarkOutcome, ReplayOutcome, SourceFilter},
-    senders::{
-        SenderKind,
-        example::{NOW, entry},
-    },
+    senders::example::NOW,
 };
 
 pub async fn removes_a_finished_row_from_the_pending_index_and_lets_it_expire(inbox: &impl Inbox) {
-    let (done, again) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
-    let fence = claimed(inbox, &done, NOW, 1).await;
-    inbox
-        .mark(
-            &fence,
-            &Mark::Delivered {
-                expires_at: expiry(90),
-            },
-        )
-        .await
-        .unwrap();
-    let fence = claimed(inbox, &again, NOW, 1).await;
-    inbox
-        .mark(
-            &fence,
-            &Mark::Repeat {
-                of: done.clone(),
-                expires_at: expiry(90),
-            },
-        )
-        .await
-        .unwrap();
+    let (done, again) = (record_paid(inbox, "a").await, record_paid(inbox, "b").await);
+    mark_delivered(inbox, &done).await;
+    let fence = claim(inbox, &again, NOW, 1).await;
+    let mark = Mark::Repeat {
+        of: done.clone(),
+        expires_at: expiry(90),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
 
     let (done, again) = (row(inbox, &done).await, row(inbox, &again).await);
     assert_eq!(
@@ -46,18 +29,12 @@ pub async fn removes_a_finished_row_from_the_pending_index_and_lets_it_expire(in
         (State::Repeat, Some("pay:a"))
     );
     assert_eq!(again.expires_at, Some(expiry(90)));
-    assert_eq!(
-        inbox
-            .find_due(&SourceFilter::ALL, later(1000), 10)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(find_due(inbox, later(1000), 10).await, []);
 }
 
 pub async fn holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed(inbox: &impl Inbox) {
-    let key = recorded(inbox, "m1").await;
-    let fence = claimed(inbox, &key, NOW, 1).await;
+    let key = record_paid(inbox, "m1").await;
+    let fence = claim(inbox, &key, NOW, 1).await;
     let mark = Mark::Held {
         reason: HeldReason::Unsigned,
         at: later(2),
@@ -75,17 +52,17 @@ pub async fn holds_a_row_that_delivery_cannot_deliver_until_it_is_replayed(inbox
     let of_payment = ["payment".to_owned()].into();
     let source = SourceName::new("pay").unwrap();
     let pending = inbox.pending_events(&source, &of_payment).await.unwrap();
-    assert_eq!(pending.len(), 1, "a person finds it");
+    assert_eq!(pending.len(), 1, "it is in the pending index");
 
     let replayed = inbox.replay(&key, later(1001)).await.unwrap();
     assert_eq!(replayed, ReplayOutcome::Done);
-    claimed(inbox, &key, later(1001), 2).await;
+    claim(inbox, &key, later(1001), 2).await;
 }
 
 pub async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
-    let key = recorded(inbox, "m1").await;
-    dead(inbox, &key).await;
-    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    let key = record_paid(inbox, "m1").await;
+    mark_dead(inbox, &key).await;
+    let held = unreadable();
     inbox.record(&held).await.unwrap();
 
     let dead = row(inbox, &key).await;
@@ -99,11 +76,5 @@ pub async fn never_lets_dead_or_held_rows_expire(inbox: &impl Inbox) {
     );
     assert_eq!((dead.expires_at, dead.body.is_some()), (None, true));
     assert_eq!(row(inbox, &held.key).await.expires_at, None);
-    assert_eq!(
-        inbox
-            .find_due(&SourceFilter::ALL, later(1000), 10)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(find_due(inbox, later(1000), 10).await, []);
 }

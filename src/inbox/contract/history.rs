@@ -1,8 +1,8 @@
-//! The history of a row: its attempts and replays, within a bound.
+//! The history of a row: its attempts and replays, up to a limit.
 
 use std::time::Duration;
 
-use super::{claimed, discard_at, expiry, later, recorded, row};
+use super::{claim, discard_at, expiry, later, record_paid, row};
 use crate::{
     domain::{Key, Timestamp},
     inbox::{
@@ -25,15 +25,15 @@ fn attempt(number: u32, began_at: Timestamp, outcome: PastOutcome) -> PastAttemp
     }
 }
 
-/// Makes one attempt at `now` that ends like this.
-async fn attempted(
+/// Makes one attempt at `now` that ends with `outcome` and `mark`.
+async fn make_attempt(
     inbox: &impl Inbox,
     key: &Key,
     now: Timestamp,
     outcome: PastOutcome,
     mark: &Mark,
 ) -> PastAttempt {
-    let mut fence = claimed(inbox, key, now, 1).await;
+    let mut fence = claim(inbox, key, now, 1).await;
     let attempt = attempt(fence.attempt, now, outcome);
     fence.history.add_attempt(attempt.clone());
     assert_eq!(inbox.mark(&fence, mark).await.unwrap(), MarkOutcome::Done);
@@ -51,12 +51,12 @@ fn delivered_until(seconds: u64) -> Mark {
 }
 
 pub async fn keeps_every_attempt_and_replay_of_a_row_in_its_history(inbox: &impl Inbox) {
-    let key = recorded(inbox, "m1").await;
+    let key = record_paid(inbox, "m1").await;
     assert_eq!(row(inbox, &key).await.history, DeliveryHistory::default());
 
     let retry = retry_at(later(60));
-    let failed = attempted(inbox, &key, NOW, PastOutcome::Failed, &retry).await;
-    claimed(inbox, &key, later(60), 2).await; // and its process stops
+    let failed = make_attempt(inbox, &key, NOW, PastOutcome::Failed, &retry).await;
+    claim(inbox, &key, later(60), 2).await; // its process then stops
     let lapsed = row(inbox, &key).await;
     assert_eq!(
         lapsed.history.entries(),
@@ -69,17 +69,17 @@ pub async fn keeps_every_attempt_and_replay_of_a_row_in_its_history(inbox: &impl
             lapsed.full_history(later(300)).len()
         ),
         (1, 2),
-        "an attempt that is under way has not lapsed"
+        "the current attempt may still end with an outcome"
     );
     let refused = Mark::Dead {
         reason: "refused".into(),
         error: "https: status 422".into(),
         at: later(300),
     };
-    let refused = attempted(inbox, &key, later(300), PastOutcome::Refused, &refused).await;
+    let refused = make_attempt(inbox, &key, later(300), PastOutcome::Refused, &refused).await;
     inbox.replay(&key, later(400)).await.unwrap();
     let until = delivered_until(1000);
-    let delivered = attempted(inbox, &key, later(401), PastOutcome::Delivered, &until).await;
+    let delivered = make_attempt(inbox, &key, later(401), PastOutcome::Delivered, &until).await;
 
     let row = row(inbox, &key).await;
     let replayed = HistoryEntry::Replayed {
@@ -131,14 +131,14 @@ pub async fn keeps_every_attempt_and_replay_of_a_row_in_its_history(inbox: &impl
 }
 
 pub async fn keeps_a_short_history_however_often_a_row_fails(inbox: &impl Inbox) {
-    let key = recorded(inbox, "m1").await;
+    let key = record_paid(inbox, "m1").await;
     let until = delivered_until(1000);
-    let delivered = attempted(inbox, &key, NOW, PastOutcome::Delivered, &until).await;
+    let delivered = make_attempt(inbox, &key, NOW, PastOutcome::Delivered, &until).await;
     inbox.replay(&key, later(10)).await.unwrap();
     let mut last = None;
     for second in 100..150 {
         let retry = retry_at(later(second + 1));
-        last = Some(attempted(inbox, &key, later(second), PastOutcome::Failed, &retry).await);
+        last = Some(make_attempt(inbox, &key, later(second), PastOutcome::Failed, &retry).await);
     }
     let row = row(inbox, &key).await;
     assert_eq!(row.attempts, 50);
@@ -148,28 +148,26 @@ pub async fn keeps_a_short_history_however_often_a_row_fails(inbox: &impl Inbox)
     assert_eq!(
         (row.history.replays, row.history.delivered_at()),
         (1, Some(delivered.ended_at())),
-        "the last delivery and the last replay stay"
+        "the last delivery and the last replay are kept"
     );
 }
 
-pub async fn forgets_the_last_error_once_a_row_is_delivered_or_replayed(inbox: &impl Inbox) {
-    let (done, repeat, replayed) = (
-        recorded(inbox, "done").await,
-        recorded(inbox, "repeat").await,
-        recorded(inbox, "replayed").await,
-    );
+pub async fn clears_the_last_error_when_a_row_is_delivered_or_replayed(inbox: &impl Inbox) {
+    let done = record_paid(inbox, "done").await;
+    let repeat = record_paid(inbox, "repeat").await;
+    let replayed = record_paid(inbox, "replayed").await;
     for key in [&done, &repeat, &replayed] {
-        attempted(inbox, key, NOW, PastOutcome::Failed, &retry_at(later(5))).await;
+        make_attempt(inbox, key, NOW, PastOutcome::Failed, &retry_at(later(5))).await;
         let error = row(inbox, key).await.last_error;
         assert_eq!(error.as_deref(), Some("https: status 503"));
     }
     let until = delivered_until(1000);
-    attempted(inbox, &done, later(5), PastOutcome::Delivered, &until).await;
+    make_attempt(inbox, &done, later(5), PastOutcome::Delivered, &until).await;
     let of_done = Mark::Repeat {
         of: done.clone(),
         expires_at: expiry(1000),
     };
-    attempted(inbox, &repeat, later(5), PastOutcome::Repeat, &of_done).await;
+    make_attempt(inbox, &repeat, later(5), PastOutcome::Repeat, &of_done).await;
     inbox.replay(&replayed, later(5)).await.unwrap();
     for key in [&done, &repeat, &replayed] {
         let row = row(inbox, key).await;
@@ -177,23 +175,21 @@ pub async fn forgets_the_last_error_once_a_row_is_delivered_or_replayed(inbox: &
         assert_eq!(
             row.history.attempts().next().map(|attempt| attempt.outcome),
             Some(PastOutcome::Failed),
-            "the history keeps it"
+            "the history keeps the failed attempt"
         );
     }
 }
 
-pub async fn erases_what_destinations_answered_with_the_bytes(inbox: &impl Inbox) {
-    let key = recorded(inbox, "m1").await;
-    attempted(inbox, &key, NOW, PastOutcome::Failed, &retry_at(later(5))).await;
+pub async fn erases_the_answers_of_destinations_with_the_bytes(inbox: &impl Inbox) {
+    let key = record_paid(inbox, "m1").await;
+    make_attempt(inbox, &key, NOW, PastOutcome::Failed, &retry_at(later(5))).await;
     let answers = async || {
         let history = row(inbox, &key).await.history;
-        history
-            .attempts()
-            .filter(|attempt| attempt.answer.is_some())
-            .count()
+        let answers = history.attempts().filter_map(|one| one.answer.as_ref());
+        answers.count()
     };
     inbox.discard(&key, &discard_at(10, false)).await.unwrap();
     assert_eq!(answers().await, 1);
     inbox.discard(&key, &discard_at(20, true)).await.unwrap();
-    assert_eq!(answers().await, 0, "an answer may repeat what was erased");
+    assert_eq!(answers().await, 0, "an answer may repeat erased bytes");
 }

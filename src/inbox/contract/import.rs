@@ -1,30 +1,18 @@
-//! Importing: a row of another inbox, as it was.
+//! Imports: a row of another inbox is stored unchanged.
 
 use bytes::Bytes;
 
-use super::{claim_at, expiry, later, recorded, row};
+use super::{claim_at, expiry, later, noise, record_paid, row};
 use crate::{
     domain::{Key, Origin, State},
     inbox::{ImportOutcome, Inbox, ReplayOutcome, Row, SourceFilter},
 };
 
-pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
-    let recorded = recorded(inbox, "m1").await;
-    let original = row(inbox, &recorded).await;
-    let key = |id: &str| Key::parse(&format!("pay:{id}")).unwrap();
-    let mut number = 1_u64;
-    let long: Bytes = std::iter::repeat_with(|| {
-        number = number
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        number.to_be_bytes()
-    })
-    .take(100_000)
-    .flatten()
-    .collect();
+/// A row in each state, with a body of any length.
+fn rows(original: &Row, long: &Bytes) -> [Row; 5] {
     let mut history = original.history.clone();
     history.add_replay(later(40), 3);
-    let moved = |id: &str, state: State| Row {
+    let imported = |id: &str, state: State| Row {
         key: key(id),
         state,
         due_at: state.index_partition().map(|_| later(60)),
@@ -34,20 +22,20 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
         budget_from: later(30),
         ..original.clone()
     };
-    let rows = [
-        moved("open", State::Recorded),
+    [
+        imported("open", State::Recorded),
         Row {
             reason: Some("refused".into()),
             history,
-            ..moved("dead", State::Dead)
+            ..imported("dead", State::Dead)
         },
         Row {
             body: Some(long.clone()),
-            ..moved("delivered", State::Delivered)
+            ..imported("delivered", State::Delivered)
         },
         Row {
             body: None,
-            ..moved("erased", State::Discarded)
+            ..imported("erased", State::Discarded)
         },
         Row {
             body: Some(long.clone()),
@@ -56,9 +44,20 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
             secret_fingerprint: None,
             origin: Origin::Pull,
             reason: Some("imported".into()),
-            ..moved("held", State::Held)
+            ..imported("held", State::Held)
         },
-    ];
+    ]
+}
+
+fn key(id: &str) -> Key {
+    Key::parse(&format!("pay:{id}")).unwrap()
+}
+
+pub async fn imports_a_row_unchanged_and_never_replaces_another(inbox: &impl Inbox) {
+    let recorded = record_paid(inbox, "m1").await;
+    let original = row(inbox, &recorded).await;
+    let long = noise(800_000);
+    let rows = rows(&original, &long);
     for row in &rows {
         assert_eq!(inbox.import(row).await.unwrap(), ImportOutcome::Stored);
         assert_eq!(inbox.import(row).await.unwrap(), ImportOutcome::Duplicate);
@@ -69,28 +68,25 @@ pub async fn imports_a_row_as_it_is_and_never_over_another(inbox: &impl Inbox) {
         assert_eq!(inbox.import(&other).await.unwrap(), ImportOutcome::KeyTaken);
     }
     let without_partition = |row: Row| {
-        let index_partition = None;
-        format!(
-            "{:?}",
-            Row {
-                index_partition,
-                ..row
-            }
-        )
+        let row = Row {
+            index_partition: None,
+            ..row
+        };
+        format!("{row:?}")
     };
     for expected in rows {
         let stored = row(inbox, &expected.key).await;
         assert_eq!(without_partition(stored), without_partition(expected));
     }
     let due = inbox.find_due(&SourceFilter::ALL, later(61), 10).await;
-    assert!(due.unwrap().contains(&key("open")), "it goes on as it was");
+    assert!(due.unwrap().contains(&key("open")));
     let replayed = inbox.replay(&key("delivered"), later(70)).await.unwrap();
     assert_eq!(replayed, ReplayOutcome::Done);
     let again = inbox
         .claim(&key("delivered"), &claim_at(later(71), 5))
         .await;
     let (again, _) = again.unwrap().unwrap();
-    assert_eq!(again.body, Some(long), "its bytes are whole");
+    assert_eq!(again.body, Some(long));
     let other = Row {
         content_digest: [7; 32],
         ..original

@@ -1,4 +1,4 @@
-//! The key-value store: an entry is exchanged only for the version that was read.
+//! The key-value store: an entry is replaced only if its version is the one that was read.
 
 use crate::inbox::{CasOutcome, Inbox, KvEntry, KvKey, PageRequest, RowFilter};
 
@@ -20,11 +20,7 @@ pub async fn swaps_an_entry_only_for_the_expected_version(inbox: &impl Inbox) {
     );
     for _ in 0..2 {
         let swapped = inbox.compare_and_swap(&key, None, &first).await.unwrap();
-        assert_eq!(
-            swapped,
-            CasOutcome::Stored,
-            "the same exchange again is stored, too"
-        );
+        assert_eq!(swapped, CasOutcome::Stored, "a swap can be repeated");
     }
     assert_eq!(
         inbox.compare_and_swap(&key, None, &second).await.unwrap(),
@@ -46,10 +42,8 @@ pub async fn swaps_an_entry_only_for_the_expected_version(inbox: &impl Inbox) {
     assert_eq!(late, CasOutcome::Conflict(Some(second.clone())));
     assert_eq!(inbox.kv_get(&key).await.unwrap(), Some(second));
     assert_eq!(inbox.kv_get(&other).await.unwrap(), None);
-    let listed = inbox
-        .list(&RowFilter::default(), PageRequest::first(10))
-        .await
-        .unwrap();
+    let all = RowFilter::default();
+    let listed = inbox.list(&all, PageRequest::first(10)).await.unwrap();
     assert!(
         listed.rows.is_empty() && listed.newer.is_empty(),
         "an entry is not a notification"
@@ -60,7 +54,7 @@ pub async fn lets_one_of_many_concurrent_swaps_succeed(inbox: &impl Inbox) {
     let key = KvKey::new("turn", "box");
     let mut expected = None;
     for round in 1..4 {
-        // All write the same text: only the version shows which was first.
+        // All write the same text, so only the version shows which succeeded.
         let entries: Vec<_> = (0..32)
             .map(|writer| entry_of(round * 100 + writer, "now"))
             .collect();
@@ -71,7 +65,7 @@ pub async fn lets_one_of_many_concurrent_swaps_succeed(inbox: &impl Inbox) {
         let winners: Vec<_> = entries
             .iter()
             .zip(swapped)
-            .filter(|(_, how)| *how.as_ref().unwrap() == CasOutcome::Stored)
+            .filter(|(_, outcome)| *outcome.as_ref().unwrap() == CasOutcome::Stored)
             .collect();
         assert_eq!(winners.len(), 1);
         expected = Some(winners[0].0.version);

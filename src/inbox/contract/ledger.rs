@@ -1,56 +1,45 @@
 //! The ledger: an event of a payment belongs to the first key that claims it.
 
-use super::{later, pay_source, recorded, row};
+use super::{later, pay_source, record_paid, row};
 use crate::{
-    domain::SourceName,
+    domain::{Key, SourceName},
     inbox::{EventClaim, Inbox},
     senders::example::{NOW, pay, pay_refund},
 };
 
-pub async fn gives_an_event_to_the_first_key_that_claims_it(inbox: &impl Inbox) {
-    let (first, second) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
-    let event = row(inbox, &first).await.event().unwrap();
-    assert_eq!(
-        row(inbox, &second).await.event().as_ref(),
-        Some(&event),
-        "one event under two ids"
-    );
+/// Claims the event of the row for its own key.
+async fn claim_event_of(inbox: &impl Inbox, key: &Key) -> EventClaim {
+    let event = row(inbox, key).await.event().unwrap();
+    let claim = inbox.claim_event(&event, key, later(97)).await;
+    claim.unwrap()
+}
 
-    assert_eq!(
-        inbox.claim_event(&event, &first, later(97)).await.unwrap(),
-        EventClaim::Acquired
-    );
-    assert_eq!(
-        inbox.claim_event(&event, &first, later(97)).await.unwrap(),
-        EventClaim::Acquired,
-        "the key still holds it after a crash"
-    );
-    assert_eq!(
-        inbox.claim_event(&event, &second, later(97)).await.unwrap(),
-        EventClaim::HeldBy(first)
-    );
+pub async fn gives_an_event_to_the_first_key_that_claims_it(inbox: &impl Inbox) {
+    let (first, second) = (record_paid(inbox, "a").await, record_paid(inbox, "b").await);
+    let event = row(inbox, &first).await.event();
+    assert_eq!(row(inbox, &second).await.event(), event);
+
+    for (key, expected) in [
+        (&first, EventClaim::Acquired),
+        (&first, EventClaim::Acquired), // again, after a crash
+        (&second, EventClaim::HeldBy(first.clone())),
+    ] {
+        assert_eq!(claim_event_of(inbox, key).await, expected);
+    }
 
     let refund = pay("c", "payment", "card_payment_refunded", later(1));
     inbox.record(&refund).await.unwrap();
-    let refunded = row(inbox, &refund.key).await.event().unwrap();
-    assert_eq!(
-        inbox
-            .claim_event(&refunded, &refund.key, later(97))
-            .await
-            .unwrap(),
-        EventClaim::Acquired
-    );
+    let claim = claim_event_of(inbox, &refund.key).await;
+    assert_eq!(claim, EventClaim::Acquired);
 }
 
-pub async fn tells_two_refunds_of_one_instant_apart_by_their_amounts(inbox: &impl Inbox) {
+pub async fn distinguishes_two_refunds_of_one_instant_by_their_amounts(inbox: &impl Inbox) {
     let refunds = [("one", 1500), ("two", 4000), ("again", 1500)]
         .map(|(id, submitted)| pay_refund(id, "payment", submitted));
     let mut claims = Vec::new();
     for refund in &refunds {
         inbox.record(refund).await.unwrap();
-        let event = row(inbox, &refund.key).await.event().unwrap();
-        let claim = inbox.claim_event(&event, &refund.key, later(97)).await;
-        claims.push(claim.unwrap());
+        claims.push(claim_event_of(inbox, &refund.key).await);
     }
     assert_eq!(
         claims,
@@ -71,11 +60,7 @@ pub async fn lists_the_claimed_events_of_a_subject(inbox: &impl Inbox) {
     ];
     for entry in &entries {
         inbox.record(entry).await.unwrap();
-        let event = row(inbox, &entry.key).await.event().unwrap();
-        inbox
-            .claim_event(&event, &entry.key, later(97))
-            .await
-            .unwrap();
+        claim_event_of(inbox, &entry.key).await;
     }
     let mut entries = inbox.ledger_entries(&pay_source(), "p1").await.unwrap();
     entries.sort();
@@ -92,12 +77,8 @@ pub async fn lists_the_claimed_events_of_a_subject(inbox: &impl Inbox) {
             ("card_payment_succeeded", "pay:a")
         ]
     );
-    assert_eq!(inbox.ledger_entries(&pay_source(), "p3").await.unwrap(), []);
-    assert_eq!(
-        inbox
-            .ledger_entries(&SourceName::new("other").unwrap(), "p1")
-            .await
-            .unwrap(),
-        []
-    );
+    let other = SourceName::new("other").unwrap();
+    for (source, subject) in [(&pay_source(), "p3"), (&other, "p1")] {
+        assert_eq!(inbox.ledger_entries(source, subject).await.unwrap(), []);
+    }
 }

@@ -1,6 +1,6 @@
-//! Lists: the newest first, page by page, by any filter.
+//! Lists: newest first, page by page, with every filter.
 
-use super::{dead, later, paid};
+use super::{later, mark_dead, paid};
 use crate::{
     domain::State,
     inbox::{Inbox, PageRequest, RowFilter},
@@ -15,16 +15,16 @@ pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
         entry.received_at = later(second);
         inbox.record(&entry).await.unwrap();
     }
-    dead(inbox, &paid("m2").key).await;
+    mark_dead(inbox, &paid("m2").key).await;
 
-    let pages = |filter: RowFilter, limit: usize| async move {
+    let list = async |filter: &RowFilter, limit: usize| {
         let (mut keys, mut page) = (Vec::new(), PageRequest::first(limit));
         loop {
-            let listed = inbox.list(&filter, page).await.unwrap();
+            let listed = inbox.list(filter, page).await.unwrap();
             keys.extend(listed.rows.iter().map(|row| row.key.as_str().to_owned()));
             assert!(
                 listed.rows.iter().all(|row| row.body.is_none()),
-                "a list carries no bytes"
+                "a list has no bytes"
             );
             let Some(next) = listed.next else {
                 return keys.join(" ");
@@ -35,91 +35,64 @@ pub async fn lists_newest_first_page_by_page(inbox: &impl Inbox) {
             };
         }
     };
-    let source = |name: &str| RowFilter {
-        source: Some(name.into()),
-        ..RowFilter::default()
+    let all = RowFilter::default();
+    assert_eq!(list(&all, 3).await, format!("hmrc:n1 {PAID}"));
+    for (filter, keys) in filters() {
+        assert_eq!(list(&filter, 7).await, keys, "{filter:?}");
+    }
+}
+
+const PAID: &str = "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0";
+
+/// Filters, with the keys that each of them lists.
+fn filters() -> Vec<(RowFilter, &'static str)> {
+    let all = RowFilter::default();
+    let mut filters = vec![];
+    for (source, keys) in [("pay", PAID), ("hmrc", "hmrc:n1"), ("pa", "")] {
+        let source = Some(source.into());
+        filters.push((
+            RowFilter {
+                source,
+                ..all.clone()
+            },
+            keys,
+        ));
+    }
+    for (state, keys) in [(State::Dead, "pay:m2"), (State::Held, "")] {
+        let state = Some(state);
+        filters.push((
+            RowFilter {
+                state,
+                ..all.clone()
+            },
+            keys,
+        ));
+    }
+    for (since, until, keys) in [
+        (7, None, "hmrc:n1 pay:m6"),
+        (9, None, ""),
+        (6, Some(7), "pay:m5"),
+    ] {
+        let (since, until) = (Some(later(since)), until.map(later));
+        let filter = RowFilter {
+            since,
+            until,
+            ..all.clone()
+        };
+        filters.push((filter, keys));
+    }
+    let of_type = RowFilter {
+        event_type: Some("notification".into()),
+        ..all.clone()
     };
-    let state = |state| RowFilter {
-        state: Some(state),
-        ..RowFilter::default()
+    let of_box = RowFilter {
+        subject: Some("50dca3fc".into()),
+        ..all.clone()
     };
-    assert_eq!(
-        pages(RowFilter::default(), 3).await,
-        "hmrc:n1 pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0"
-    );
-    assert_eq!(
-        pages(source("pay"), 7).await,
-        "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0"
-    );
-    assert_eq!(pages(source("hmrc"), 7).await, "hmrc:n1");
-    assert_eq!(pages(source("pa"), 7).await, "");
-    assert_eq!(pages(state(State::Dead), 7).await, "pay:m2");
-    assert_eq!(pages(state(State::Held), 7).await, "");
-    assert_eq!(
-        pages(
-            RowFilter {
-                event_type: Some("notification".into()),
-                ..RowFilter::default()
-            },
-            7
-        )
-        .await,
-        "hmrc:n1"
-    );
-    assert_eq!(
-        pages(
-            RowFilter {
-                subject: Some("50dca3fc".into()),
-                ..RowFilter::default()
-            },
-            7
-        )
-        .await,
-        "hmrc:n1"
-    );
-    assert_eq!(
-        pages(
-            RowFilter {
-                since: Some(later(7)),
-                ..RowFilter::default()
-            },
-            7
-        )
-        .await,
-        "hmrc:n1 pay:m6"
-    );
-    assert_eq!(
-        pages(
-            RowFilter {
-                since: Some(later(9)),
-                ..RowFilter::default()
-            },
-            7
-        )
-        .await,
-        ""
-    );
-    assert_eq!(
-        pages(
-            RowFilter {
-                since: Some(later(6)),
-                until: Some(later(7)),
-                ..RowFilter::default()
-            },
-            7
-        )
-        .await,
-        "pay:m5"
-    );
-    assert_eq!(
-        pages(
-            RowFilter {
-                kind: Some(SenderKind::HMRC),
-                ..RowFilter::default()
-            },
-            7
-        )
-        .await,
-        "hmrc:n1"
-    );
+    let of_kind = RowFilter {
+        kind: Some(SenderKind::HMRC),
+        ..all
+    };
+    filters.extend([of_type, of_box, of_kind].map(|filter| (filter, "hmrc:n1")));
+    filters
 }

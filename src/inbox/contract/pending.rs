@@ -1,37 +1,38 @@
-//! What waits: how much is open, dead or held, and since when.
+//! The pending index: how many rows are open, dead or held, and since when.
 
 use bytes::Bytes;
 
-use super::{claimed, dead, expiry, later, paid, pay_source, recorded};
+use super::{
+    claim, later, mark_dead, mark_delivered, paid, pay_source, record_paid, retry, unreadable,
+};
 use crate::{
     domain::{SourceName, Timestamp},
-    inbox::{Inbox, Mark, PendingGauges, SummaryRequest, SweepStatus, last_sweep},
+    inbox::{Inbox, PendingGauges, SummaryRequest, SweepStatus, last_sweep},
     senders::{
         SenderKind,
         example::{NOW, entry, hmrc, pay},
     },
 };
 
-pub async fn measures_the_pending_rows_and_tells_conflicts_from_other_held_rows(
-    inbox: &impl Inbox,
-) {
-    let gauges = async |limit| inbox.pending_gauges(later(15), limit).await.unwrap();
-    assert_eq!(gauges(10).await, PendingGauges::default());
+/// Records rows that were received 20, 10 and 5 seconds after the other rows.
+async fn record_open_rows(inbox: &impl Inbox) {
     for second in [20, 10, 5] {
         let mut entry = paid(&format!("open{second}"));
         entry.received_at = later(second);
         inbox.record(&entry).await.unwrap();
     }
-    let delivered = recorded(inbox, "delivered").await;
-    let fence = claimed(inbox, &delivered, NOW, 1).await;
-    let mark = Mark::Delivered {
-        expires_at: expiry(90),
-    };
-    inbox.mark(&fence, &mark).await.unwrap();
+}
+
+pub async fn counts_pending_rows_with_conflicts_apart_from_other_held_rows(inbox: &impl Inbox) {
+    let gauges = async |limit| inbox.pending_gauges(later(15), limit).await.unwrap();
+    assert_eq!(gauges(10).await, PendingGauges::default());
+    record_open_rows(inbox).await;
+    let delivered = record_paid(inbox, "delivered").await;
+    mark_delivered(inbox, &delivered).await;
     for id in ["dead1", "dead2", "dead3"] {
-        dead(inbox, &recorded(inbox, id).await).await;
+        mark_dead(inbox, &record_paid(inbox, id).await).await;
     }
-    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    let held = unreadable();
     inbox.record(&held).await.unwrap();
     let mut first = hmrc("n1", "first");
     first.received_at = later(20);
@@ -45,19 +46,12 @@ pub async fn measures_the_pending_rows_and_tells_conflicts_from_other_held_rows(
         held_rows: 1,
         conflict_rows: 1,
     };
-    assert_eq!(
-        gauges(10).await,
-        expected,
-        "what is younger than 15 s does not count as open"
-    );
+    assert_eq!(gauges(10).await, expected);
     let fewer = gauges(1).await;
-    assert!(
-        fewer.dead_rows >= 1 && fewer.dead_rows <= 3,
-        "a limit makes it less: {fewer:?}"
-    );
+    assert!(fewer.dead_rows >= 1 && fewer.dead_rows <= 3, "{fewer:?}");
 }
 
-pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) {
+pub async fn summarises_the_waiting_rows_up_to_a_limit(inbox: &impl Inbox) {
     let summary = async |limit| {
         let request = SummaryRequest {
             overdue_before: later(15),
@@ -68,20 +62,12 @@ pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) 
     };
     let empty = summary(100).await;
     assert!(empty.open.is_empty() && empty.dead.is_empty() && empty.held.is_empty());
-    for second in [20, 10, 5] {
-        let mut entry = paid(&format!("open{second}"));
-        entry.received_at = later(second);
-        inbox.record(&entry).await.unwrap();
-    }
-    let failed = recorded(inbox, "failed").await;
-    let fence = claimed(inbox, &failed, NOW, 1).await;
-    let mark = Mark::Retry {
-        due_at: later(1_000),
-        error: "503".into(),
-    };
-    inbox.mark(&fence, &mark).await.unwrap();
-    dead(inbox, &recorded(inbox, "dead").await).await;
-    let held = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    record_open_rows(inbox).await;
+    let failed = record_paid(inbox, "failed").await;
+    let fence = claim(inbox, &failed, NOW, 1).await;
+    inbox.mark(&fence, &retry(later(1_000))).await.unwrap();
+    mark_dead(inbox, &record_paid(inbox, "dead").await).await;
+    let held = unreadable();
     inbox.record(&held).await.unwrap();
     inbox.record(&hmrc("n1", "first")).await.unwrap();
     inbox.record(&hmrc("n1", "other")).await.unwrap();
@@ -94,7 +80,7 @@ pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) 
     assert_eq!(
         retrying,
         [&failed],
-        "rows without an attempt are not retried"
+        "rows without an attempt are not included"
     );
     assert!(all.retrying[0].body.is_none());
     let reasons = all
@@ -107,7 +93,7 @@ pub async fn sums_up_what_waits_and_says_when_there_is_more(inbox: &impl Inbox) 
     );
     assert_eq!(all.expired, None);
 
-    // A limit is shared by the shards, each of which counts at least one row.
+    // The shards share the limit, and each of them counts at least one row.
     let fewer = summary(1).await;
     assert!(fewer.open.rows < 5 && fewer.open.has_more, "{fewer:?}");
 }
@@ -139,23 +125,15 @@ pub async fn lists_the_open_dead_and_held_events_of_subjects(inbox: &impl Inbox)
     for entry in &entries {
         inbox.record(entry).await.unwrap();
     }
-    dead(inbox, &entries[1].key).await;
-    let fence = claimed(inbox, &entries[3].key, NOW, 1).await;
-    inbox
-        .mark(
-            &fence,
-            &Mark::Delivered {
-                expires_at: expiry(90),
-            },
-        )
-        .await
-        .unwrap();
+    mark_dead(inbox, &entries[1].key).await;
+    mark_delivered(inbox, &entries[3].key).await;
 
     let subjects = ["p1", "p2"].map(str::to_owned).into();
-    let mut pending = inbox
-        .pending_events(&pay_source(), &subjects)
-        .await
-        .unwrap();
+    let pending_of = async |source: &SourceName| {
+        let pending = inbox.pending_events(source, &subjects).await;
+        pending.unwrap()
+    };
+    let mut pending = pending_of(&pay_source()).await;
     pending.sort();
     let pending: Vec<_> = pending
         .iter()
@@ -169,11 +147,5 @@ pub async fn lists_the_open_dead_and_held_events_of_subjects(inbox: &impl Inbox)
             "pay:open card_payment_succeeded p1"
         ]
     );
-    assert_eq!(
-        inbox
-            .pending_events(&SourceName::new("pa").unwrap(), &subjects)
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(pending_of(&SourceName::new("pa").unwrap()).await, []);
 }

@@ -1,13 +1,13 @@
-//! Recording: one row a key, whatever is sent again, and every byte of it.
+//! Recording: one row for each key, however often it is sent, with every byte.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{claimed, later, noise, paid, recorded, row};
+use super::{claim, later, noise, paid, record_paid, retry, row};
 use crate::{
     domain::{Origin, State},
-    inbox::{Inbox, Mark, PageRequest, RecordOutcome, RowFilter},
+    inbox::{Inbox, PageRequest, RecordOutcome, RowFilter},
     senders::{
         SenderKind,
         example::{NOW, entry, hmrc, hmrc_pulled, spellings},
@@ -42,7 +42,7 @@ pub async fn records_each_key_once(inbox: &impl Inbox) {
     );
 }
 
-pub async fn knows_whose_a_row_is_that_could_not_be_read(inbox: &impl Inbox) {
+pub async fn keeps_the_sender_kind_of_an_unreadable_row(inbox: &impl Inbox) {
     for (kind, source) in [(SenderKind::HMRC, "hmrc"), (SenderKind::GOVUK_PAY, "pay")] {
         let unreadable = entry(kind, source, Bytes::from_static(b"{}"));
         assert_eq!(
@@ -53,31 +53,32 @@ pub async fn knows_whose_a_row_is_that_could_not_be_read(inbox: &impl Inbox) {
     }
 }
 
-pub async fn holds_other_content_under_a_taken_key_beside_the_first(inbox: &impl Inbox) {
+pub async fn holds_other_content_of_a_taken_key_as_a_conflict(inbox: &impl Inbox) {
     let (first, other) = (hmrc("n1", "[1]"), hmrc("n1", "[2]"));
     assert_eq!(inbox.record(&first).await.unwrap(), RecordOutcome::First);
 
-    let beside = other.as_conflict().key;
+    let conflict = other.as_conflict().key;
     assert_eq!(
         inbox.record(&other).await.unwrap(),
-        RecordOutcome::Conflict(beside.clone())
+        RecordOutcome::Conflict(conflict.clone())
     );
     assert_eq!(
         inbox.record(&other).await.unwrap(),
         RecordOutcome::Duplicate,
-        "a conflict is stored once, too"
+        "a conflict is also stored once"
     );
 
-    let (first_row, beside) = (row(inbox, &first.key).await, row(inbox, &beside).await);
+    let first_row = row(inbox, &first.key).await;
+    let conflict = row(inbox, &conflict).await;
     assert_eq!(
         (first_row.state, first_row.body),
         (State::Recorded, Some(first.body))
     );
     assert_eq!(
-        (beside.state, beside.reason.as_deref()),
+        (conflict.state, conflict.reason.as_deref()),
         (State::Held, Some("conflict"))
     );
-    assert_eq!(beside.body, Some(other.body));
+    assert_eq!(conflict.body, Some(other.body));
 }
 
 pub async fn keeps_one_row_of_a_notification_that_was_pushed_and_pulled(inbox: &impl Inbox) {
@@ -88,14 +89,14 @@ pub async fn keeps_one_row_of_a_notification_that_was_pushed_and_pulled(inbox: &
         RecordOutcome::Duplicate
     );
     let row = row(inbox, &pulled.key).await;
-    assert_eq!(row.proven_body().unwrap(), &pulled.body, "as it was pulled");
+    assert_eq!(row.proven_body().unwrap(), &pulled.body);
     assert_eq!(
         (row.origin, row.signature, row.key_label),
         (Origin::Pull, None, None)
     );
 }
 
-pub async fn keeps_one_row_of_a_signed_request_in_any_spelling(inbox: &impl Inbox) {
+pub async fn keeps_one_row_of_a_signed_request_however_it_is_escaped(inbox: &impl Inbox) {
     let noise = hex::encode(noise(40_000));
     let envelope = |id: &str, message: &str| {
         format!(
@@ -122,10 +123,9 @@ pub async fn keeps_one_row_of_a_signed_request_in_any_spelling(inbox: &impl Inbo
         let row = row(inbox, &first.key).await;
         assert_eq!(row.proven_body().unwrap(), &first.body);
     }
-    let listed = inbox
-        .list(&RowFilter::default(), PageRequest::first(100))
-        .await;
-    assert_eq!(listed.unwrap().rows.len(), 5);
+    let all = RowFilter::default();
+    let listed = inbox.list(&all, PageRequest::first(100)).await.unwrap();
+    assert_eq!(listed.rows.len(), 5);
 }
 
 pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
@@ -141,21 +141,12 @@ pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
         8 << 20,
     ] {
         let entry = entry(SenderKind::GOVUK_PAY, "pay", noise(length));
-        assert_eq!(
-            inbox.record(&entry).await.unwrap(),
-            RecordOutcome::First,
-            "{length}"
-        );
-        assert_eq!(
-            inbox.record(&entry).await.unwrap(),
-            RecordOutcome::Duplicate,
-            "{length}"
-        );
+        for outcome in [RecordOutcome::First, RecordOutcome::Duplicate] {
+            let recorded = inbox.record(&entry).await.unwrap();
+            assert_eq!(recorded, outcome, "{length}");
+        }
         let row = row(inbox, &entry.key).await;
-        assert!(
-            row.proven_body().unwrap() == &entry.body,
-            "{length} bytes come back"
-        );
+        assert!(row.proven_body().unwrap() == &entry.body, "{length}");
         assert_eq!((row.state, row.is_unreadable()), (State::Held, true));
     }
 }
@@ -163,43 +154,24 @@ pub async fn returns_every_byte_of_a_body_of_any_length(inbox: &impl Inbox) {
 pub async fn records_one_of_many_concurrent_copies_as_the_first(inbox: &impl Inbox) {
     let entry = Arc::new(paid("m1"));
     let copies = (0..64).map(|_| inbox.record(&entry));
-    let mut outcomes = Vec::new();
-    for outcome in futures_util::future::join_all(copies).await {
-        outcomes.push(outcome.unwrap());
+    let outcomes = futures_util::future::join_all(copies).await;
+    for (outcome, count) in [(RecordOutcome::First, 1), (RecordOutcome::Duplicate, 63)] {
+        let such = outcomes
+            .iter()
+            .filter(|one| *one.as_ref().unwrap() == outcome);
+        assert_eq!(such.count(), count, "{outcome:?}");
     }
-    assert_eq!(
-        outcomes
-            .iter()
-            .filter(|outcome| **outcome == RecordOutcome::First)
-            .count(),
-        1
-    );
-    assert_eq!(
-        outcomes
-            .iter()
-            .filter(|outcome| **outcome == RecordOutcome::Duplicate)
-            .count(),
-        63
-    );
 }
 
 pub async fn changes_nothing_when_a_duplicate_is_recorded(inbox: &impl Inbox) {
-    let key = recorded(inbox, "m1").await;
-    let fence = claimed(inbox, &key, NOW, 1).await;
-    let retry = Mark::Retry {
-        due_at: later(60),
-        error: "503".into(),
-    };
-    inbox.mark(&fence, &retry).await.unwrap();
+    let key = record_paid(inbox, "m1").await;
+    let fence = claim(inbox, &key, NOW, 1).await;
+    inbox.mark(&fence, &retry(later(60))).await.unwrap();
     let before = format!("{:?}", row(inbox, &key).await);
 
     assert_eq!(
         inbox.record(&paid("m1")).await.unwrap(),
         RecordOutcome::Duplicate
     );
-    assert_eq!(
-        format!("{:?}", row(inbox, &key).await),
-        before,
-        "an open row stays open"
-    );
+    assert_eq!(format!("{:?}", row(inbox, &key).await), before);
 }

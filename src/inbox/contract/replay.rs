@@ -1,31 +1,21 @@
-//! Replaying: a row is attempted again on request, with a new budget.
+//! Replays: a row is attempted again on request, with a new budget.
 
-use bytes::Bytes;
-
-use super::{claimed, dead, expiry, later, paid, recorded, row};
+use super::{claim, later, mark_dead, mark_delivered, paid, record_paid, retry, row, unreadable};
 use crate::{
     domain::{HeldReason, State, Timestamp},
-    inbox::{Inbox, Mark, MarkOutcome, ReplayOutcome, SourceFilter},
-    senders::{
-        SenderKind,
-        example::{NOW, entry, pay},
-    },
+    inbox::{Inbox, MarkOutcome, ReplayOutcome, SourceFilter},
+    senders::example::{NOW, pay},
 };
 
-pub async fn has_an_open_row_attempted_at_once_on_request_but_not_during_an_attempt(
-    inbox: &impl Inbox,
-) {
-    let key = recorded(inbox, "m1").await;
-    let fence = claimed(inbox, &key, NOW, 1).await;
+pub async fn replays_an_open_row_but_not_during_an_attempt(inbox: &impl Inbox) {
+    let key = record_paid(inbox, "m1").await;
+    let fence = claim(inbox, &key, NOW, 1).await;
     assert!(matches!(
         inbox.replay(&key, later(1)).await.unwrap(),
         ReplayOutcome::Refused(_)
     ));
-    let retry = Mark::Retry {
-        due_at: later(3000),
-        error: "503".into(),
-    };
-    assert_eq!(inbox.mark(&fence, &retry).await.unwrap(), MarkOutcome::Done);
+    let marked = inbox.mark(&fence, &retry(later(3000))).await;
+    assert_eq!(marked.unwrap(), MarkOutcome::Done);
 
     assert_eq!(
         inbox.replay(&key, later(2)).await.unwrap(),
@@ -38,22 +28,13 @@ pub async fn has_an_open_row_attempted_at_once_on_request_but_not_during_an_atte
     );
     let due = inbox.find_due(&SourceFilter::ALL, later(2), 10).await;
     assert_eq!(due.unwrap(), std::slice::from_ref(&key));
-    claimed(inbox, &key, later(2), 2).await;
+    claim(inbox, &key, later(2), 2).await;
 }
 
-pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: &impl Inbox) {
-    let (dead_key, done) = (recorded(inbox, "a").await, recorded(inbox, "b").await);
-    dead(inbox, &dead_key).await;
-    let fence = claimed(inbox, &done, NOW, 1).await;
-    inbox
-        .mark(
-            &fence,
-            &Mark::Delivered {
-                expires_at: expiry(90),
-            },
-        )
-        .await
-        .unwrap();
+pub async fn replays_dead_delivered_and_held_rows_but_no_unreadable_row(inbox: &impl Inbox) {
+    let (dead_key, done) = (record_paid(inbox, "a").await, record_paid(inbox, "b").await);
+    mark_dead(inbox, &dead_key).await;
+    mark_delivered(inbox, &done).await;
     let stale = pay(
         "c",
         "payment",
@@ -78,14 +59,14 @@ pub async fn replays_dead_delivered_and_held_rows_but_nothing_unreadable(inbox: 
             (Some(later(500)), later(500), None)
         );
     }
-    let unreadable = entry(SenderKind::GOVUK_PAY, "pay", Bytes::from_static(b"{}"));
+    let unreadable = unreadable();
     inbox.record(&unreadable).await.unwrap();
     assert!(matches!(
         inbox.replay(&unreadable.key, NOW).await.unwrap(),
         ReplayOutcome::Refused(_)
     ));
     assert_eq!(
-        inbox.replay(&paid("nobody").key, NOW).await.unwrap(),
+        inbox.replay(&paid("unknown").key, NOW).await.unwrap(),
         ReplayOutcome::Absent
     );
 }

@@ -1,21 +1,21 @@
-//! The audit trail: an item for each entry, listed by a separate partition of the index.
+//! The audit trail: one item for each entry. A separate partition of the index lists them.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
     DynamoInbox,
     item::{instant_of, number_of, text_of},
-    names::{self, AUDIT_PARTITION, INDEX, PK, TableItem, expiry, instant, number, text},
+    names::{self, AUDIT_PARTITION, PK, TableItem, expiry, instant, number, text},
 };
 use crate::{
     domain::Timestamp,
     inbox::{AuditAction, AuditEntry, AuditOutcome, InboxError},
 };
 
-/// How many entries are read at once.
+/// How many entries are read concurrently.
 const CONCURRENCY: usize = 16;
 
-/// Stores an entry, in place of one with the same time and id.
+/// Stores an entry. Replaces one with the same time and id.
 pub(super) async fn write(
     inbox: &DynamoInbox,
     entry: &AuditEntry,
@@ -33,16 +33,13 @@ pub(super) async fn write(
         ("outcome".to_owned(), text(entry.outcome.as_str())),
         ("expires_at".to_owned(), expiry(expires_at)),
     ]);
-    item.extend(
-        entry
-            .planned
-            .map(|planned| ("planned".to_owned(), number(planned))),
-    );
+    let planned = entry.planned.map(number);
+    item.extend(planned.map(|planned| ("planned".to_owned(), planned)));
     inbox.send_put(inbox.put(item)).await?;
     Ok(())
 }
 
-/// The newest entries since a time, newest first.
+/// At most `limit` entries since a time, newest first.
 pub(super) async fn entries(
     inbox: &DynamoInbox,
     since: Option<Timestamp>,
@@ -51,7 +48,7 @@ pub(super) async fn entries(
     let names = newest_names(inbox, since, limit).await?;
     let reads = names.into_iter().map(|pk| async move {
         let item = inbox.read(&pk).await?;
-        item.as_ref().map(read).transpose() // it may have expired meanwhile
+        item.as_ref().map(read).transpose() // `None` if it has expired
     });
     let read: Vec<Option<AuditEntry>> = stream::iter(reads)
         .buffered(CONCURRENCY)
@@ -68,23 +65,16 @@ async fn newest_names(
     let (mut names, mut start): (Vec<String>, Option<TableItem>) = (Vec::new(), None);
     while names.len() < limit {
         let query = inbox
-            .client
-            .query()
-            .table_name(&inbox.settings.table)
-            .index_name(INDEX)
-            .key_condition_expression("shelf = :audit AND due_at >= :since")
-            .expression_attribute_values(":audit", text(AUDIT_PARTITION))
+            .query_index(AUDIT_PARTITION)
+            .key_condition_expression("shelf = :shelf AND due_at >= :since")
             .expression_attribute_values(":since", number(since.map_or(0, Timestamp::as_millis)))
             .scan_index_forward(false)
             .limit(i32::try_from(limit - names.len()).unwrap_or(i32::MAX))
             .set_exclusive_start_key(start);
-        let page = query
-            .send()
-            .await
-            .map_err(|error| inbox.failed("Query", &error))?;
-        let found = page.items().iter();
-        names.extend(found.filter_map(|item| text_of(item, PK).map(str::to_owned)));
-        start = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let (found, next) = inbox.send_query(query).await?;
+        let found = found.iter().filter_map(|item| text_of(item, PK));
+        names.extend(found.map(str::to_owned));
+        start = next;
         if start.is_none() {
             break;
         }
@@ -107,7 +97,7 @@ fn read(item: &TableItem) -> Result<AuditEntry, InboxError> {
     };
     entry().ok_or_else(|| {
         InboxError::Unavailable(
-            "an audit entry is not one that this program knows: run a newer Pillarbox".to_owned(),
+            "this program cannot read an audit entry: run a newer Pillarbox".to_owned(),
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Conditional writes. A condition that does not hold is an outcome, not an error.
+//! Conditional writes. A failed condition is an outcome, not an error.
 
 use aws_sdk_dynamodb::{
     operation::{
@@ -17,12 +17,12 @@ use crate::{
     inbox::{InboxError, ROW_VERSION},
 };
 
-/// How a conditional write ended.
+/// The outcome of a conditional write.
 #[derive(Debug)]
 pub(super) enum ConditionalWrite {
-    /// Written. After an update, the new item.
+    /// Written. Contains the new item after an update.
     Written(TableItem),
-    /// Not written: the condition does not hold for the stored item, given here; empty if there is
+    /// Not written, because the condition does not hold for this stored item; empty if there is
     /// none.
     ConditionFailed(TableItem),
 }
@@ -53,10 +53,10 @@ impl DynamoInbox {
     }
 }
 
-/// A builder of an update: what it sets and removes, and its conditions.
+/// A builder of an update, with its conditions.
 ///
-/// Every attribute name is a placeholder: DynamoDB reserves several hundred words, `state` among
-/// them.
+/// Every attribute name is a placeholder, because DynamoDB reserves several hundred words, among
+/// them `state`.
 pub(super) struct UpdateExpression {
     update: UpdateItemFluentBuilder,
     set: Vec<String>,
@@ -65,7 +65,7 @@ pub(super) struct UpdateExpression {
 }
 
 impl UpdateExpression {
-    /// An update of one item.
+    /// An update of the item with the key `pk`.
     pub(super) fn of(inbox: &DynamoInbox, pk: impl Into<String>) -> Self {
         let update = inbox
             .client
@@ -84,17 +84,19 @@ impl UpdateExpression {
 
     /// Sets an attribute.
     pub(super) fn set(mut self, name: &str, value: AttributeValue) -> Self {
-        let name_word = format!("#s{}", self.set.len());
-        let value_word = format!(":s{}", self.set.len());
-        self.set.push(format!("{name_word} = {value_word}"));
-        self.name(&name_word, name).value(&value_word, value)
+        let name_placeholder = format!("#s{}", self.set.len());
+        let value_placeholder = format!(":s{}", self.set.len());
+        self.set
+            .push(format!("{name_placeholder} = {value_placeholder}"));
+        self.name(&name_placeholder, name)
+            .value(&value_placeholder, value)
     }
 
     /// Removes an attribute.
     pub(super) fn remove(mut self, name: &str) -> Self {
-        let word = format!("#r{}", self.remove.len());
-        self.remove.push(word.clone());
-        self.name(&word, name)
+        let placeholder = format!("#r{}", self.remove.len());
+        self.remove.push(placeholder.clone());
+        self.name(&placeholder, name)
     }
 
     /// Sets an attribute to a value, or removes it if there is none.
@@ -111,7 +113,7 @@ impl UpdateExpression {
         self
     }
 
-    /// Requires that the row is in `state`, and of a version that this program knows.
+    /// Requires that the row is in `state` and has a version that this program knows.
     pub(super) fn only_in(self, state: State) -> Self {
         self.only_if("#state = :state")
             .name("#state", "state")
@@ -119,28 +121,28 @@ impl UpdateExpression {
             .only_known()
     }
 
-    /// Requires that the row is of a version that this program knows.
+    /// Requires that the row has a version that this program knows.
     pub(super) fn only_known(self) -> Self {
         self.only_if("v <= :v").value(":v", number(ROW_VERSION))
     }
 
     /// Defines a placeholder for a name.
-    pub(super) fn name(self, word: &str, name: &str) -> Self {
+    pub(super) fn name(self, placeholder: &str, name: &str) -> Self {
         Self {
-            update: self.update.expression_attribute_names(word, name),
+            update: self.update.expression_attribute_names(placeholder, name),
             ..self
         }
     }
 
     /// Defines a placeholder for a value.
-    pub(super) fn value(self, word: &str, value: AttributeValue) -> Self {
+    pub(super) fn value(self, placeholder: &str, value: AttributeValue) -> Self {
         Self {
-            update: self.update.expression_attribute_values(word, value),
+            update: self.update.expression_attribute_values(placeholder, value),
             ..self
         }
     }
 
-    /// Returns no item: it may be long.
+    /// Returns no item, because it may be long.
     pub(super) fn without_item(self) -> Self {
         let update = self.update.return_values(ReturnValue::None);
         let none = ReturnValuesOnConditionCheckFailure::None;
@@ -152,13 +154,13 @@ impl UpdateExpression {
 
     /// Sends the update.
     pub(super) async fn send(self, inbox: &DynamoInbox) -> Result<ConditionalWrite, InboxError> {
-        let section = |verb: &str, parts: &[String]| match parts {
+        let clause = |keyword: &str, actions: &[String]| match actions {
             [] => String::new(),
-            parts => format!("{verb} {} ", parts.join(", ")),
+            actions => format!("{keyword} {} ", actions.join(", ")),
         };
         let update = self
             .update
-            .update_expression(section("SET", &self.set) + &section("REMOVE", &self.remove))
+            .update_expression(clause("SET", &self.set) + &clause("REMOVE", &self.remove))
             .condition_expression(self.conditions.join(" AND "));
         match update.send().await {
             Ok(done) => Ok(ConditionalWrite::Written(

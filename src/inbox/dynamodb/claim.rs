@@ -1,4 +1,4 @@
-//! Claims a row for one attempt, and marks how the attempt ended.
+//! Claims a row for one attempt, and marks the outcome of the attempt.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use crate::{
 
 /// Claims the row, if it is open, due and not leased.
 ///
-/// A row that was never attempted is claimed by one write, which leaves the index alone. If its
-/// condition fails, the stored row shows which attempt the second write has to claim.
+/// A row without attempts is claimed by one write, which does not change the index. If its
+/// condition fails, the stored row has the number of the attempt that the second write claims.
 pub(super) async fn claim(
     inbox: &DynamoInbox,
     key: &Key,
@@ -102,7 +102,7 @@ async fn claimed(
         parts: read.parts,
         history: read.row.history.clone(),
     };
-    // Bytes that cannot be unpacked count as missing, so that the row ends dead as damaged.
+    // Bytes that cannot be unpacked count as missing, so that the row becomes dead as damaged.
     let body = stored_body(inbox, &read)
         .await?
         .and_then(|body| body.unpack().ok());
@@ -126,7 +126,7 @@ pub(super) async fn stored_body(
     }
 }
 
-/// Writes how an attempt ended, if its claim is still valid.
+/// Writes the outcome of an attempt, if its claim is still valid.
 ///
 /// Then the parts of a finished row get their expiry. The outcome is in the row by then, so a
 /// failure to do that is none of the attempt: the intent of the parts stays open, and the sweep

@@ -1,16 +1,16 @@
-//! Converts errors of the SDK to [`InboxError`], with what to do.
+//! Converts errors of the SDK to [`InboxError`], with advice.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::{DynamoInbox, names::INDEX};
 use crate::inbox::InboxError;
 
-/// No code of DynamoDB is longer.
+/// The codes of DynamoDB are shorter.
 const MAX_CODE_BYTES: usize = 64;
 
 impl DynamoInbox {
-    /// The error of a failed `operation`. It repeats no message of the service, which may quote an
-    /// item.
+    /// The error of a failed `operation`. Does not contain the service's message, which may quote
+    /// an item.
     pub(super) fn failed<E: ProvideErrorMetadata, R>(
         &self,
         operation: &str,
@@ -20,7 +20,7 @@ impl DynamoInbox {
     }
 }
 
-/// Whether a retry cannot succeed until a person has corrected something.
+/// Whether a retry cannot succeed until a person corrects the configuration.
 pub(super) fn is_permanent<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     error.code().is_some_and(|code| {
         matches!(
@@ -68,8 +68,8 @@ pub(super) fn describe<E: ProvideErrorMetadata, R>(
     }
 }
 
-/// The code, if it has the form of DynamoDB's: letters alone. Another server may answer, and repeat
-/// what it was sent in place of a code.
+/// The code, if it consists of letters as DynamoDB's codes do. Another server may answer, and
+/// return part of the request instead of a code.
 fn code(error: &impl ProvideErrorMetadata) -> Option<&str> {
     let is_code = |code: &&str| {
         (1..=MAX_CODE_BYTES).contains(&code.len())
@@ -132,65 +132,39 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_says_names_the_thing_to_fix() {
+    fn an_error_has_advice_that_depends_on_its_code_and_message() {
+        let no_table = "there is no such table here";
+        let grant = "permission is missing: grant it";
+        let throttled = "it is throttled";
+        let full = "the table is full";
+        let renew = "the credentials are not accepted: renew them";
+        let expired = "Signature expired: 20260302T101531Z is now earlier than 20260302T102000Z";
+        let too_early = "Signature not yet current: 20260302T103000Z";
+        let clock = "clock is wrong by minutes";
+        let index = "The table does not have the specified index: shelf";
+        let invalid = "One or more parameter values were invalid";
         for (code, message, expected) in [
-            (
-                "ResourceNotFoundException",
-                "Requested resource not found",
-                "there is no such table here",
-            ),
-            (
-                "AccessDeniedException",
-                "is not authorized",
-                "permission is missing: grant it",
-            ),
-            (
-                "ExpiredTokenException",
-                "",
-                "the credentials are not accepted: renew them",
-            ),
-            ("ThrottlingException", "", "it is throttled"),
-            (
-                "ProvisionedThroughputExceededException",
-                "",
-                "it is throttled",
-            ),
-            ("RequestLimitExceeded", "", "it is throttled"),
-            ("AccessDenied", "", "permission is missing"),
-            ("UnrecognizedClientException", "", "renew them"),
-            ("InvalidSignatureException", "", "renew them"),
-            (
-                "InvalidSignatureException",
-                "Signature expired: 20260302T101531Z is now earlier than 20260302T102000Z",
-                "clock is wrong by minutes",
-            ),
-            (
-                "InvalidSignatureException",
-                "Signature not yet current: 20260302T103000Z",
-                "clock is wrong by minutes",
-            ),
-            ("IncompleteSignatureException", "", "renew them"),
-            ("MissingAuthenticationTokenException", "", "renew them"),
-            (
-                "ItemCollectionSizeLimitExceededException",
-                "",
-                "the table is full",
-            ),
+            ("ResourceNotFoundException", "", no_table),
+            ("AccessDeniedException", "is not authorized", grant),
+            ("AccessDenied", "", grant),
+            ("ExpiredTokenException", "", renew),
+            ("UnrecognizedClientException", "", renew),
+            ("InvalidSignatureException", "", renew),
+            ("InvalidSignatureException", expired, clock),
+            ("InvalidSignatureException", too_early, clock),
+            ("IncompleteSignatureException", "", renew),
+            ("MissingAuthenticationTokenException", "", renew),
+            ("ThrottlingException", "", throttled),
+            ("ProvisionedThroughputExceededException", "", throttled),
+            ("RequestLimitExceeded", "", throttled),
+            ("ItemCollectionSizeLimitExceededException", "", full),
             ("TransactionConflictException", "", "the same item"),
             ("ReplicatedWriteConflictException", "", "the same item"),
             ("ServiceUnavailable", "", "the service failed"),
             ("SomethingNew", "", "the service failed"),
             ("InternalServerError", "", "the service failed"),
-            (
-                "ValidationException",
-                "The table does not have the specified index: shelf",
-                "it has no index `shelf`",
-            ),
-            (
-                "ValidationException",
-                "One or more parameter values were invalid",
-                "see `pillarbox doctor`",
-            ),
+            ("ValidationException", index, "it has no index `shelf`"),
+            ("ValidationException", invalid, "see `pillarbox doctor`"),
         ] {
             let text = description(code, message);
             assert!(
@@ -201,15 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_shown_only_if_it_has_the_form_of_one() {
+    fn a_code_is_shown_only_if_it_consists_of_letters() {
         let long = "a".repeat(65);
-        for code in [
-            "",
-            "FwoGZXIvYXdzE0canary",
-            "pay:canary",
-            "two words\n",
-            &long,
-        ] {
+        let token = "FwoGZXIvYXdzE0canary";
+        for code in ["", token, "pay:canary", "two words\n", &long] {
             let text = description(code, "");
             let expected = "table inbox: PutItem: an unnamed error: the service failed";
             assert_eq!(text, expected, "{code}");
@@ -217,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_the_service_quotes_is_repeated() {
+    fn the_message_of_the_service_is_not_shown() {
         let quoted = "The provided key pay:canary with body canary is invalid";
         for code in [
             "ValidationException",

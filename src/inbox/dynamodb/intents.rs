@@ -1,17 +1,17 @@
-//! Intents: a log of the parts that are being written or changed, so that none is left behind.
+//! Intents: a log of the parts that are being written or changed, so that none are left behind.
 //!
-//! The parts of a long body are written before their row and change after it. A process that ends
-//! in between leaves bytes that no row owns, or parts that never expire, and finding those in the
-//! table would mean reading all of it. So a small item, the intent, names the parts in the pending
-//! index before they are written. It is closed once the row is finished and its parts agree with
-//! it. The sweep finds every intent that is still open after a while, and makes the parts agree
-//! with the row: [`settle_due`].
+//! The parts of a long body are written before their row and changed after it. A process that ends
+//! in between leaves bytes that no row owns, or parts that never expire, and finding those would
+//! mean reading the whole table. So a small item, the intent, names the parts in the pending index
+//! before they are written. It is closed when the row is finished and the parts agree with it. The
+//! sweep finds the intents that stay open, and makes their parts agree with the row:
+//! [`settle_due`].
 //!
-//! The parts of a finished row get its expiry, those of an unfinished row are left alone, and parts
-//! that no row names are erased. While there is no row, its writer may be slow, so such parts are
-//! first marked as suspected orphans, and erased [`ORPHAN_GRACE`] later. A writer that comes back
-//! replaces the intent and the parts. It is noticed by their `received_at`, in the conditions of
-//! the erasure.
+//! The parts of a finished row get its expiry, those of an unfinished row are not changed, and
+//! parts that no row names are erased. If there is no row, its writer may be slow, so the parts are
+//! first marked as suspected orphans, and erased [`ORPHAN_GRACE`] later. A writer that continues
+//! replaces the intent and the parts, which then have a different `received_at`. The erasure is
+//! conditional on `received_at`, so it does not erase them.
 
 use std::time::Duration;
 
@@ -29,11 +29,11 @@ use crate::{
     inbox::{BodyParts, InboxError, due_ranges},
 };
 
-/// How long a write or a change may take before the sweep looks at its intent.
+/// How long a write or a change may take before the sweep checks its intent.
 const SETTLE_AFTER: Duration = Duration::from_secs(60 * 60);
 /// How long a suspected orphan is kept. A sender repeats a request sooner.
 const ORPHAN_GRACE: Duration = Duration::from_secs(6 * 60 * 60);
-/// How often the intent of an unfinished row is looked at.
+/// How often the intent of an unfinished row is checked.
 const UNFINISHED_INTERVAL: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 
 /// An open intent.
@@ -67,7 +67,7 @@ impl BodyIntent {
             .value(":due_at", instant(self.due_at))
     }
 
-    /// Looks again at `due_at`. False if the intent was replaced or closed meanwhile.
+    /// Postpones the next check to `due_at`. Returns `false` if the intent was replaced or closed.
     async fn postpone(
         &self,
         inbox: &DynamoInbox,
@@ -75,12 +75,12 @@ impl BodyIntent {
         is_suspected: bool,
     ) -> Result<bool, InboxError> {
         let suspected = is_suspected.then_some(AttributeValue::Bool(true));
-        let postponed = self
+        let update = self
             .update(inbox)
             .set("due_at", instant(due_at))
             .set_or_remove("suspected", suspected);
-        let postponed = postponed.send(inbox).await?;
-        Ok(matches!(postponed, ConditionalWrite::Written(_)))
+        let written = update.send(inbox).await?;
+        Ok(matches!(written, ConditionalWrite::Written(_)))
     }
 }
 
@@ -91,29 +91,27 @@ pub(super) async fn open(
     parts: &BodyParts,
     now: Timestamp,
 ) -> Result<(), InboxError> {
+    let partition = names::intent_partition(key, inbox.settings.shards);
     let item = TableItem::from([
         (PK.to_owned(), text(names::intent(key, parts))),
-        (
-            "shelf".to_owned(),
-            text(names::intent_partition(key, inbox.settings.shards)),
-        ),
+        ("shelf".to_owned(), text(partition)),
         ("due_at".to_owned(), instant(now.plus(SETTLE_AFTER))),
         ("received_at".to_owned(), instant(parts.received_at)),
     ]);
     inbox.send_put(inbox.put(item)).await.map(drop)
 }
 
-/// Closes the intent of parts that agree with their row, unless another writer has opened it again.
+/// Closes the intent of parts that agree with their row, unless another writer has replaced it.
 pub(super) async fn close(
     inbox: &DynamoInbox,
     key: &Key,
     parts: &BodyParts,
 ) -> Result<(), InboxError> {
-    let closed = update(inbox, key, parts)
+    let update = update(inbox, key, parts)
         .remove("shelf")
         .remove("due_at")
         .set("expires_at", expiry(parts.received_at));
-    closed.send(inbox).await.map(drop)
+    update.send(inbox).await.map(drop)
 }
 
 fn update(inbox: &DynamoInbox, key: &Key, parts: &BodyParts) -> UpdateExpression {
@@ -122,17 +120,16 @@ fn update(inbox: &DynamoInbox, key: &Key, parts: &BodyParts) -> UpdateExpression
         .value(":received_at", instant(parts.received_at))
 }
 
-/// The open intents of a key: of its row, and of copies whose row was refused or never written.
+/// The open intents of a key: that of its row, and those of copies without a row of their own.
 pub(super) async fn of_key(inbox: &DynamoInbox, key: &Key) -> Result<Vec<BodyIntent>, InboxError> {
     let partition = names::intent_partition(key, inbox.settings.shards);
     let (mut found, mut start) = (Vec::new(), None);
     loop {
         let (items, next) = inbox.page(&partition, None, start).await?;
         for item in items.iter().filter(|item| is_of(key, item)) {
-            // The index is a moment behind.
-            let stored = inbox
-                .read(item::text_of(item, PK).unwrap_or_default())
-                .await?;
+            // The index is a moment behind, so the intent itself is read.
+            let pk = item::text_of(item, PK).unwrap_or_default();
+            let stored = inbox.read(pk).await?;
             found.extend(stored.as_ref().and_then(BodyIntent::read));
         }
         start = next;
@@ -148,11 +145,11 @@ fn is_of(key: &Key, item: &TableItem) -> bool {
         .is_some_and(|(of, _, _)| of == *key)
 }
 
-/// Makes the parts of intents that are due agree with their rows, at most `limit` of each shard.
-/// Returns how many bodies were erased because no row owns them.
+/// Makes the parts of due intents agree with their rows, at most `limit` of each shard. Returns how
+/// many bodies were erased because no row owns them.
 ///
 /// # Errors
-/// The first one, after all others were tried.
+/// The first error, after every intent was tried.
 pub(super) async fn settle_due(
     inbox: &DynamoInbox,
     now: Timestamp,
@@ -162,11 +159,8 @@ pub(super) async fn settle_due(
     let [past, _] = due_ranges(now);
     for partition in names::intent_partitions(inbox.settings.shards) {
         let (due, _) = inbox.page(&partition, Some(past), None).await?;
-        for pk in due
-            .iter()
-            .filter_map(|item| item::text_of(item, PK))
-            .take(limit)
-        {
+        let due = due.iter().filter_map(|item| item::text_of(item, PK));
+        for pk in due.take(limit) {
             match settle(inbox, pk, now).await {
                 Ok(is_erased) => erased += usize::from(is_erased),
                 Err(error) => failure = failure.or(Some(error)),
@@ -179,20 +173,16 @@ pub(super) async fn settle_due(
 /// Makes the parts of one intent agree with its row. Returns whether they were erased.
 async fn settle(inbox: &DynamoInbox, pk: &str, now: Timestamp) -> Result<bool, InboxError> {
     let stored = inbox.read(pk).await?;
-    let Some(intent) = stored
-        .as_ref()
-        .and_then(BodyIntent::read)
-        .filter(|intent| intent.due_at <= now)
-    else {
+    let intent = stored.as_ref().and_then(BodyIntent::read);
+    let Some(intent) = intent.filter(|intent| intent.due_at <= now) else {
         return Ok(false); // the index is a moment behind
     };
+    let unfinished = now.plus(UNFINISHED_INTERVAL);
     let row = inbox.read(intent.key.as_str()).await?;
     let row = match row.as_ref().map(item::read).transpose() {
         // A later version of this program settles its own rows.
         Err(InboxError::NewerRow { .. }) => {
-            intent
-                .postpone(inbox, now.plus(UNFINISHED_INTERVAL), false)
-                .await?;
+            intent.postpone(inbox, unfinished, false).await?;
             return Ok(false);
         }
         read => read?,
@@ -209,10 +199,7 @@ async fn settle(inbox: &DynamoInbox, pk: &str, now: Timestamp) -> Result<bool, I
                 .is_some_and(|parts| parts.digest == intent.parts.digest) =>
         {
             match read.row.expires_at {
-                None => intent
-                    .postpone(inbox, now.plus(UNFINISHED_INTERVAL), false)
-                    .await
-                    .map(drop)?,
+                None => drop(intent.postpone(inbox, unfinished, false).await?),
                 Some(at) => {
                     parts::set_expiry(inbox, &intent.key, &intent.parts, at).await?;
                     close(inbox, &intent.key, &intent.parts).await?;
@@ -224,16 +211,16 @@ async fn settle(inbox: &DynamoInbox, pk: &str, now: Timestamp) -> Result<bool, I
     }
 }
 
-/// Erases parts that no row owns, unless a writer has written them again meanwhile.
+/// Erases parts that no row owns, unless a writer has written them again.
 pub(super) async fn erase_orphan(
     inbox: &DynamoInbox,
     intent: &BodyIntent,
     now: Timestamp,
 ) -> Result<bool, InboxError> {
     let written = parts::written(inbox, &intent.key, &intent.parts).await?;
-    // After this a writer that comes back changes the parts, too, and not only the intent.
-    let again = now.plus(SETTLE_AFTER);
-    if !intent.postpone(inbox, again, intent.is_suspected).await? {
+    // A writer that replaces the intent after this write also replaces the parts.
+    let next = now.plus(SETTLE_AFTER);
+    if !intent.postpone(inbox, next, intent.is_suspected).await? {
         return Ok(false);
     }
     parts::erase_written(inbox, &intent.key, &intent.parts, written, now).await?;

@@ -1,15 +1,15 @@
-//! Converts rows to items and back. Digests, signatures and leases are stored as bytes, because a
-//! row of one kilobyte costs half of what one of two kilobytes costs.
+//! Converts rows to items and back. Digests, signatures and lease ids are stored as bytes, because
+//! DynamoDB charges writes by the kilobyte.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::names::{PK, TableItem, binary, instant, number, text};
+use super::names::{PK, TableItem, binary, expiry, index_partition, instant, number, text};
 use crate::{
     domain::{Key, Origin, State, Timestamp},
     inbox::{
         BodyParts, DeliveryHistory, InboxError, Lease, LeaseId, ROW_VERSION, Row, body::StoredBody,
     },
-    senders::{Entry, SecretFingerprint, SenderKind},
+    senders::{SecretFingerprint, SenderKind},
 };
 
 /// Where a body is stored.
@@ -23,52 +23,44 @@ pub(super) enum BodyLocation<'a> {
     },
 }
 
-/// The item of a new row.
-pub(super) fn new(
-    entry: &Entry,
-    body: &BodyLocation<'_>,
-    partition: Option<String>,
-    due_at: Timestamp,
-) -> TableItem {
-    let state = if entry.held.is_some() {
-        State::Held
-    } else {
-        State::Recorded
-    };
+/// The item of a row, without its lease.
+pub(super) fn of_row(row: &Row, body: Option<&BodyLocation<'_>>, shards: u32) -> TableItem {
     let mut item = TableItem::from([
-        (PK.to_owned(), text(entry.key.as_str())),
+        (PK.to_owned(), text(row.key.as_str())),
         ("v".to_owned(), number(ROW_VERSION)),
-        ("digest".to_owned(), binary(entry.digest)),
-        ("content_digest".to_owned(), binary(entry.content_digest)),
-        ("kind".to_owned(), text(entry.kind.as_str())),
-        ("event_type".to_owned(), text(&entry.event_type)),
-        ("received_at".to_owned(), instant(entry.received_at)),
-        ("origin".to_owned(), text(entry.origin.as_str())),
-        ("state".to_owned(), text(state.as_str())),
-        ("attempts".to_owned(), number(0)),
-        ("budget_from".to_owned(), instant(entry.received_at)),
-        ("due_at".to_owned(), instant(due_at)),
+        ("digest".to_owned(), binary(row.digest)),
+        ("content_digest".to_owned(), binary(row.content_digest)),
+        ("kind".to_owned(), text(row.kind.as_str())),
+        ("event_type".to_owned(), text(&row.event_type)),
+        ("received_at".to_owned(), instant(row.received_at)),
+        ("origin".to_owned(), text(row.origin.as_str())),
+        ("state".to_owned(), text(row.state.as_str())),
+        ("attempts".to_owned(), number(row.attempts)),
+        ("budget_from".to_owned(), instant(row.budget_from)),
     ]);
     let mut set_some = |name: &str, value: Option<AttributeValue>| {
         item.extend(value.map(|value| (name.to_owned(), value)));
     };
+    let partition = index_partition(row.state, &row.key, shards);
     set_some("shelf", partition.map(text));
-    set_some("signature", entry.signature.as_deref().map(signature));
-    set_some("key_label", entry.key_label.as_deref().map(text));
-    let fingerprint = entry.secret_fingerprint;
-    set_some(
-        "secret_fingerprint",
-        fingerprint.map(|fingerprint| binary(fingerprint.as_bytes())),
-    );
-    set_some("subject", entry.subject.as_deref().map(text));
-    set_some("event_at", entry.event_at.map(instant));
-    set_some("reason", entry.held.map(|reason| text(reason.as_str())));
+    set_some("signature", row.signature.as_deref().map(signature));
+    set_some("key_label", row.key_label.as_deref().map(text));
+    let fingerprint = row.secret_fingerprint.map(|print| binary(print.as_bytes()));
+    set_some("secret_fingerprint", fingerprint);
+    set_some("subject", row.subject.as_deref().map(text));
+    set_some("event_at", row.event_at.map(instant));
+    set_some("reason", row.reason.as_deref().map(text));
+    set_some("last_error", row.last_error.as_deref().map(text));
+    set_some("history", history(&row.history));
+    set_some("due_at", row.due_at.map(instant));
+    set_some("expires_at", row.expires_at.map(expiry));
     let deflated = match body {
-        BodyLocation::Inline(body) => {
+        None => false,
+        Some(BodyLocation::Inline(body)) => {
             set_some("body", Some(binary(body.bytes.to_vec())));
             body.deflated
         }
-        BodyLocation::Parts { parts, deflated } => {
+        Some(BodyLocation::Parts { parts, deflated }) => {
             set_some("parts", Some(number(parts.count)));
             set_some("parts_digest", Some(binary(parts.digest)));
             *deflated
@@ -78,22 +70,22 @@ pub(super) fn new(
     item
 }
 
-/// A signature's header value: as bytes if it is hex, which takes half the space.
-pub(super) fn signature(header: &str) -> AttributeValue {
+/// The value of a signature header: as bytes if it is hex, which takes half the space.
+fn signature(header: &str) -> AttributeValue {
     hex::decode(header).map_or_else(|_| text(header), binary)
 }
 
-/// The id of a claim as it is stored.
+/// The stored form of a claim's id.
 pub(super) fn lease_id(id: LeaseId) -> AttributeValue {
     binary(id.0.to_be_bytes())
 }
 
-/// A history as it is stored; `None` if it is empty.
+/// The stored form of a history; `None` if it is empty.
 pub(super) fn history(history: &DeliveryHistory) -> Option<AttributeValue> {
     history.stored().map(binary)
 }
 
-/// A lease as it is stored.
+/// The stored form of a lease.
 pub(super) fn lease(lease: &Lease) -> AttributeValue {
     AttributeValue::M(TableItem::from([
         ("id".to_owned(), lease_id(lease.id)),
@@ -103,9 +95,9 @@ pub(super) fn lease(lease: &Lease) -> AttributeValue {
 
 /// A row read from an item, with its body still packed.
 pub(super) struct DecodedItem {
-    /// Without its bytes.
+    /// The row without its bytes.
     pub(super) row: Row,
-    /// The body, if it is in the row itself.
+    /// The body, if it is in the row's own item.
     pub(super) inline: Option<StoredBody>,
     /// The parts of the body, if it is in separate items.
     pub(super) parts: Option<BodyParts>,
@@ -113,8 +105,10 @@ pub(super) struct DecodedItem {
     pub(super) deflated: bool,
 }
 
-/// Reads the item of a row. A later version and an item that this program cannot have written are
-/// errors.
+/// Reads the item of a row.
+///
+/// # Errors
+/// If the row has a later version, or this program cannot have written the item.
 pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
     let key = text_of(item, PK).and_then(Key::parse).ok_or_else(|| {
         InboxError::Unavailable(
@@ -132,6 +126,7 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         key: key.clone(),
         what,
     };
+    let owned_text = |name| text_of(item, name).map(str::to_owned);
     let received_at =
         instant_of(item, "received_at").ok_or_else(|| damaged("it has no received_at"))?;
     let row = Row {
@@ -141,17 +136,15 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
             .ok_or_else(|| damaged("it has no content_digest"))?,
         signature: bytes_of(item, "signature")
             .map(hex::encode)
-            .or_else(|| text_of(item, "signature").map(str::to_owned)),
-        key_label: text_of(item, "key_label").map(str::to_owned),
+            .or_else(|| owned_text("signature")),
+        key_label: owned_text("key_label"),
         secret_fingerprint: bytes_of(item, "secret_fingerprint")
             .and_then(SecretFingerprint::from_bytes),
         kind: text_of(item, "kind")
             .and_then(SenderKind::parse)
             .ok_or_else(|| damaged("it has no kind that this program knows"))?,
-        event_type: text_of(item, "event_type")
-            .ok_or_else(|| damaged("it has no event_type"))?
-            .to_owned(),
-        subject: text_of(item, "subject").map(str::to_owned),
+        event_type: owned_text("event_type").ok_or_else(|| damaged("it has no event_type"))?,
+        subject: owned_text("subject"),
         event_at: instant_of(item, "event_at"),
         received_at,
         origin: text_of(item, "origin")
@@ -160,12 +153,12 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         state: text_of(item, "state")
             .and_then(State::parse)
             .ok_or_else(|| damaged("it has no state"))?,
-        reason: text_of(item, "reason").map(str::to_owned),
-        index_partition: text_of(item, "shelf").map(str::to_owned),
+        reason: owned_text("reason"),
+        index_partition: owned_text("shelf"),
         attempts: number_of(item, "attempts").unwrap_or_default(),
         lease: lease_of(item),
         budget_from: instant_of(item, "budget_from").unwrap_or(received_at),
-        last_error: text_of(item, "last_error").map(str::to_owned),
+        last_error: owned_text("last_error"),
         due_at: instant_of(item, "due_at"),
         expires_at: number_of(item, "expires_at")
             .map(|seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000))),
@@ -194,7 +187,7 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
     })
 }
 
-/// The row version of an item; the highest if it has none, since this program did not write it.
+/// The row version of an item. An item without one counts as newer than every version.
 pub(super) fn version(item: &TableItem) -> u32 {
     number_of(item, "v").unwrap_or(u32::MAX)
 }

@@ -16,7 +16,8 @@ pub(super) async fn get(inbox: &DynamoInbox, key: &KvKey) -> Result<Option<KvEnt
 
 /// Stores `next`, if the current entry has the expected version.
 ///
-/// After a lost reply the condition fails, and the stored entry is `next`, version and all.
+/// If the reply was lost, the condition of the repeated write fails, and the stored entry is
+/// `next`.
 pub(super) async fn compare_and_swap(
     inbox: &DynamoInbox,
     key: &KvKey,

@@ -1,4 +1,4 @@
-//! Ledgers, one item for each payment, and the last reception of each source.
+//! Ledgers, one item for each payment, and the time of the last notification of each source.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -14,10 +14,8 @@ use crate::{
     senders::EventName,
 };
 
-/// Claims the event for `key`, unless another key holds it: one attribute for each event, in the
-/// item of its payment.
-///
-/// The whole ledger of a payment expires after its last event.
+/// Claims the event for `key`, unless another key holds it. The ledger has one attribute for each
+/// event, and expires after its last event.
 pub(super) async fn claim_event(
     inbox: &DynamoInbox,
     event: &EventName,
@@ -58,7 +56,7 @@ pub(super) async fn entries(
     Ok(ledger.map(|item| events(item).filter_map(entry_of).collect()))
 }
 
-/// Moves the last reception of a source forward to `at`.
+/// Records that a notification of a source was received at `at`, unless a later time is stored.
 pub(super) async fn record_last_received(
     inbox: &DynamoInbox,
     source: &SourceName,

@@ -1,5 +1,5 @@
-//! Lists rows, newest first. Open, dead and held rows are found through the index, the rows of a
-//! payment through its ledger; for everything else the whole table is scanned in parallel.
+//! Lists rows, newest first. Open, dead and held rows are found through the index, and the rows of
+//! a payment through its ledger. For every other filter the whole table is scanned in parallel.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,7 +18,7 @@ use crate::{
     inbox::{InboxError, ListCursor, PageRequest, Row, RowFilter, RowPage, SourceFilter},
 };
 
-/// How many segments of the table are scanned at once.
+/// How many segments of the table are scanned concurrently.
 const SEGMENTS: i32 = 8;
 /// Every attribute of a row except its body.
 const ATTRIBUTES: [&str; 24] = [
@@ -53,7 +53,7 @@ const ATTRIBUTES: [&str; 24] = [
 pub enum ListStrategy {
     /// From the pending index.
     Index,
-    /// From the ledger of a payment, and from the index for rows that are not in it yet.
+    /// From the ledger of a payment, and from the index for rows that are not yet in the ledger.
     Ledger,
     /// From the whole table.
     Scan,
@@ -62,19 +62,16 @@ pub enum ListStrategy {
 /// The progress of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScanPosition {
-    /// The items of the last page.
+    /// How many items the last page had.
     pub items: usize,
 }
 
-/// How rows for `filter` are read.
+/// How the rows of `filter` are found.
 pub(super) async fn strategy(
     inbox: &DynamoInbox,
     filter: &RowFilter,
 ) -> Result<ListStrategy, InboxError> {
-    if filter
-        .state
-        .is_some_and(|state| state.index_partition().is_some())
-    {
+    if filter.state.and_then(State::index_partition).is_some() {
         return Ok(ListStrategy::Index);
     }
     Ok(if ledger_keys(inbox, filter).await?.is_some() {
@@ -135,31 +132,27 @@ fn sources(filter: &RowFilter) -> SourceFilter {
         .map_or(SourceFilter::ALL, SourceFilter::Only)
 }
 
-/// The keys of the rows that match, as far as the index shows.
+/// The keys of the rows whose attributes in the index match.
 fn matching_keys(filter: &RowFilter, pending: Vec<PendingRow>) -> Vec<Key> {
     let matches = |row: &PendingRow| {
-        matches_index(
-            filter,
-            &row.event_type,
-            row.subject.as_ref(),
-            row.received_at,
-        )
+        let event_type = filter.event_type.as_ref();
+        event_type.is_none_or(|wanted| *wanted == row.event_type)
+            && (filter.subject.is_none() || filter.subject == row.subject)
+            && filter.since.is_none_or(|since| row.received_at >= since)
+            && filter.until.is_none_or(|until| row.received_at < until)
     };
-    pending
-        .into_iter()
-        .filter(matches)
-        .map(|row| row.key)
-        .collect()
+    let matching = pending.into_iter().filter(matches);
+    matching.map(|row| row.key).collect()
 }
 
-/// The rows of `keys` without their bytes, newest first. Unreadable ones are left out.
+/// The rows of `keys` without their bytes, newest first, except rows that cannot be read.
 pub(super) async fn rows_of(inbox: &DynamoInbox, keys: Vec<Key>) -> Result<Vec<Row>, InboxError> {
     let newest = NewestRows::new(&PageRequest::first(keys.len()));
     let page = fetch(inbox, &RowFilter::default(), keys, newest).await?;
     Ok(page.rows)
 }
 
-/// Reads the rows of `keys`, which may be newer than the index.
+/// Reads the rows of `keys`, because the index may be behind them.
 async fn fetch(
     inbox: &DynamoInbox,
     filter: &RowFilter,
@@ -172,14 +165,11 @@ async fn fetch(
             .client
             .get_item()
             .table_name(&inbox.settings.table)
-            .consistent_read(true);
-        let read = read
+            .consistent_read(true)
             .key(PK, text(key.as_str()))
-            .projection_expression(attributes);
-        let read = read
-            .set_expression_attribute_names(Some(names))
-            .send()
-            .await;
+            .projection_expression(attributes)
+            .set_expression_attribute_names(Some(names));
+        let read = read.send().await;
         Ok::<_, InboxError>(read.map_err(|error| inbox.failed("GetItem", &error))?.item)
     });
     let mut items = stream::iter(reads).buffer_unordered(CONCURRENCY);
@@ -218,13 +208,10 @@ async fn scan_segment(
             .scan()
             .table_name(&inbox.settings.table)
             .segment(segment)
-            .total_segments(SEGMENTS);
-        let scan = scan
+            .total_segments(SEGMENTS)
             .projection_expression(attributes)
-            .set_expression_attribute_names(Some(names));
-        // Rows have a version; other items have none.
-        let scan = scan
-            .filter_expression("attribute_exists(v)")
+            .set_expression_attribute_names(Some(names))
+            .filter_expression("attribute_exists(v)") // only rows have a version
             .set_exclusive_start_key(start);
         let page = scan
             .customize()
@@ -251,15 +238,15 @@ async fn scan_segment(
 }
 
 fn projection() -> (String, HashMap<String, String>) {
-    let words = ATTRIBUTES
+    let placeholders = ATTRIBUTES
         .iter()
         .enumerate()
         .map(|(number, name)| (format!("#p{number}"), (*name).to_owned()));
-    let names: HashMap<String, String> = words.collect();
+    let names: HashMap<String, String> = placeholders.collect();
     (names.keys().cloned().collect::<Vec<_>>().join(", "), names)
 }
 
-/// The newest rows found so far, at most as many as the page has.
+/// The newest rows found so far, up to the limit of the page.
 struct NewestRows {
     limit: usize,
     before: Option<(Timestamp, Key)>,
@@ -270,7 +257,7 @@ struct NewestRows {
 
 impl NewestRows {
     fn new(page: &PageRequest) -> Self {
-        // An invalid cursor means the beginning.
+        // An invalid cursor is read as the beginning.
         let before = page.after.as_ref().and_then(|ListCursor(position)| {
             let (at, key) = position.split_once(' ')?;
             Some((Timestamp::from_millis(at.parse().ok()?), Key::parse(key)?))
@@ -325,23 +312,4 @@ impl NewestRows {
             damaged,
         }
     }
-}
-
-/// Whether a row matches, by the attributes that the index has, too.
-fn matches_index(
-    filter: &RowFilter,
-    event_type: &str,
-    subject: Option<&String>,
-    received_at: Timestamp,
-) -> bool {
-    filter
-        .event_type
-        .as_ref()
-        .is_none_or(|wanted| wanted == event_type)
-        && filter
-            .subject
-            .as_ref()
-            .is_none_or(|wanted| Some(wanted) == subject)
-        && filter.since.is_none_or(|since| received_at >= since)
-        && filter.until.is_none_or(|until| received_at < until)
 }

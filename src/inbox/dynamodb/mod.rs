@@ -1,11 +1,11 @@
-//! The inbox in one table of DynamoDB: every change is one conditional write of one item.
+//! The inbox in one DynamoDB table: every change is one conditional write of one item.
 //!
-//! A row is one item under its key. A body that is too long for its row is stored in items of its
-//! own, written before the row; a sparse index lists the open, dead and held rows. The keys of all
-//! other items begin with `~`.
+//! A row is one item under its key. A body that is too long for its row is stored in separate
+//! items, which are written before the row. A sparse index lists the open, dead and held rows. The
+//! keys of all other items begin with `~`.
 //!
-//! A write whose reply was lost is sent again by the SDK and fails its condition; the failed
-//! condition returns the stored item, which shows that the first write succeeded.
+//! If the reply to a write is lost, the SDK sends the write again and its condition fails. The
+//! failed condition returns the stored item, which shows that the first write succeeded.
 
 mod audit;
 mod change;
@@ -54,7 +54,7 @@ pub use preflight::{MAX_CLOCK_DIFFERENCE, PreflightError};
 #[cfg(any(test, feature = "test-support"))]
 pub use test_support::{AnyAttribute, read_any};
 
-/// The stream delivers a new row within seconds; after this time the sweep may.
+/// The stream delivers a new row within seconds. The sweep delivers it after this time.
 const FIRST_DUE: Duration = Duration::from_secs(2 * 60);
 
 /// The settings of a [`DynamoInbox`].
@@ -64,9 +64,10 @@ pub struct TableSettings {
     pub table: String,
     /// The number of shards of each index partition.
     pub shards: u32,
-    /// How long after a row was recorded the sweep may find it, if the stream has not delivered it.
+    /// The time after which the sweep finds a new row, if the stream has not delivered it.
     pub first_due: Duration,
-    /// How long a finished row is kept. Ledgers and separate bodies are kept a week longer.
+    /// How long a finished row is kept. Ledgers and separate items of bodies are kept a week
+    /// longer.
     pub retention: Duration,
 }
 
@@ -82,7 +83,7 @@ impl TableSettings {
     }
 }
 
-/// An inbox that any number of processes share.
+/// An inbox that any number of processes can share.
 #[derive(Clone)]
 pub struct DynamoInbox {
     client: Client,
@@ -100,7 +101,7 @@ impl DynamoInbox {
         }
     }
 
-    /// The same inbox, which calls `progress` after every page of a scan.
+    /// The same inbox, with a callback after every page of a scan.
     pub fn with_scan_progress(
         self,
         progress: impl Fn(ScanPosition) + Send + Sync + 'static,
@@ -133,7 +134,7 @@ impl DynamoInbox {
         Ok(())
     }
 
-    /// The keys of open, dead and held rows that begin with `prefix`, at most `limit`.
+    /// At most `limit` keys of open, dead and held rows that begin with `prefix`.
     pub async fn pending_keys_with_prefix(
         &self,
         prefix: &str,
@@ -142,7 +143,7 @@ impl DynamoInbox {
         query::pending_keys_with_prefix(self, prefix, limit).await
     }
 
-    /// Which part of the table [`ReadInbox::list`] will read for `filter`.
+    /// Which part of the table [`ReadInbox::list`] reads for `filter`.
     pub async fn list_strategy(&self, filter: &RowFilter) -> Result<ListStrategy, InboxError> {
         list::strategy(self, filter).await
     }

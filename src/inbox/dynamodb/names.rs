@@ -1,4 +1,4 @@
-//! The names of the table's items and attributes, and the values of attributes.
+//! The keys of the table's items, and the values of attributes.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub(super) type TableItem = HashMap<String, AttributeValue>;
 
 /// The key attribute of every item.
 pub(super) const PK: &str = "pk";
-/// The sparse index of open, dead and held rows, by partition and by `due_at`.
+/// The sparse index of open, dead and held rows, by partition and `due_at`.
 pub(super) const INDEX: &str = "shelf";
 /// The key of a read that only opens the connection. No item has it.
 pub(super) const WARM: &str = "~warm";
@@ -31,12 +31,16 @@ const SUBJECT: &str = "~subject:";
 const SOURCE: &str = "~source:";
 /// The prefix of the audit trail.
 const AUDIT: &str = "~audit:";
-/// The partition of the audit trail in the index. One is enough: people write it.
+/// The partition of the audit trail in the index. One shard is enough, because people write few
+/// entries.
 pub(super) const AUDIT_PARTITION: &str = "audit:0";
 /// The prefix of the key-value store.
 const KV: &str = "~memo:";
 
-/// The ledger of the payment that `event` belongs to.
+/// A condition that holds for no item.
+pub(super) const NEVER: &str = "attribute_exists(pk) AND attribute_not_exists(pk)";
+
+/// The ledger of the event's payment.
 pub(super) fn ledger(event: &EventName) -> String {
     ledger_of(&event.source, &event.subject)
 }
@@ -61,8 +65,8 @@ pub(super) fn audit(entry: &AuditEntry) -> String {
     format!("{AUDIT}{}:{:016x}", entry.at.as_millis(), entry.id)
 }
 
-/// One part of a body. Its name includes the digest of the stored bytes, so that two versions of
-/// this program that compress differently cannot mix their parts.
+/// One part of a body. Its key includes the digest of the stored bytes, so that the parts of two
+/// versions of this program that compress differently are not mixed.
 pub(super) fn part(key: &Key, digest: &[u8; 32], number: u32) -> String {
     format!("{BODY}{key}:{}:{number}", hex::encode(digest))
 }
@@ -73,12 +77,12 @@ pub(super) fn intent(key: &Key, parts: &BodyParts) -> String {
     format!("{INTENT}{key}:{digest}:{}", parts.count)
 }
 
-/// The key, the digest and the number of parts in the name of an intent.
+/// The row's key, the digest and the number of parts in the key of an intent.
 pub(super) fn parse_intent(pk: &str) -> Option<(Key, [u8; 32], u32)> {
-    let mut words = pk.strip_prefix(INTENT)?.rsplitn(3, ':');
-    let count = words.next()?.parse().ok()?;
-    let digest = hex::decode(words.next()?).ok()?.try_into().ok()?;
-    Some((Key::parse(words.next()?)?, digest, count))
+    let mut fields = pk.strip_prefix(INTENT)?.rsplitn(3, ':');
+    let count = fields.next()?.parse().ok()?;
+    let digest = hex::decode(fields.next()?).ok()?.try_into().ok()?;
+    Some((Key::parse(fields.next()?)?, digest, count))
 }
 
 /// The index partition, with its shard, of the intents of `key`.
@@ -103,12 +107,13 @@ pub(super) fn index_partition_of(partition: &str, shard: u32) -> String {
     format!("{partition}:{shard}")
 }
 
-/// The shard of a row, which must never change for a given number of shards: FNV-1a.
+/// The shard of a row: FNV-1a of its key. It must never change for a given number of shards, or
+/// stored rows would not be found.
 fn shard(key: &Key, shards: u32) -> u32 {
     let hash = key.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    // The last characters of a key change its low bits most, so the high bits are mixed in.
+    // The last characters of a key mostly change the low bits, so the high bits are mixed in.
     (hash ^ (hash >> 16)) % shards.max(1)
 }
 
@@ -142,13 +147,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_spread_evenly_over_the_shards_and_stay_where_they_are() {
+    fn keys_are_spread_evenly_over_the_shards_and_keep_their_shard() {
         let key = |number: u32| Key::parse(&format!("pay:{number}")).unwrap();
-        assert_eq!(
-            shard(&key(1), 16),
-            8,
-            "a row that is stored must be found where it was put"
-        );
+        assert_eq!(shard(&key(1), 16), 8, "the shard of a stored row changed");
         let mut rows = [0u32; 16];
         for number in 0..16_000 {
             rows[shard(&key(number), 16) as usize] += 1;

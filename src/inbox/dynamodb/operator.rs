@@ -1,7 +1,7 @@
-//! Replay and discard: what a person decides about a row.
+//! Replays and discards of rows by a person.
 //!
-//! Both change the parts of a long body, too, and open their intent first: if this process ends in
-//! between, the sweep finishes the change.
+//! Both also change the parts of a long body. They open the intent of the parts first, so that the
+//! sweep finishes the change if this process ends in between.
 
 use super::{
     DynamoInbox,
@@ -16,7 +16,10 @@ use crate::{
     inbox::{BodyCopy, DiscardOutcome, DiscardRequest, InboxError, ReplayOutcome},
 };
 
-/// Sets a row back to recorded: due now, new budget.
+/// Why a row that has changed since it was read is not replayed or discarded.
+const CHANGED: &str = "it just changed: try again";
+
+/// Sets a row back to recorded: due now, with a new budget.
 pub(super) async fn replay(
     inbox: &DynamoInbox,
     key: &Key,
@@ -25,8 +28,8 @@ pub(super) async fn replay(
     let Some(read) = read_row(inbox, key).await? else {
         return Ok(ReplayOutcome::Absent);
     };
-    if let Err(why) = read.row.replayable(now) {
-        return Ok(ReplayOutcome::Refused(why));
+    if let Err(reason) = read.row.replayable(now) {
+        return Ok(ReplayOutcome::Refused(reason));
     }
     if let (Some(parts), Some(_)) = (&read.parts, read.row.expires_at) {
         intents::open(inbox, key, parts, now).await?;
@@ -56,13 +59,11 @@ pub(super) async fn replay(
         {
             ReplayOutcome::Done
         }
-        ConditionalWrite::ConditionFailed(_) => {
-            ReplayOutcome::Refused("it just changed: look again")
-        }
+        ConditionalWrite::ConditionFailed(_) => ReplayOutcome::Refused(CHANGED),
     })
 }
 
-/// Ends a row for good, and erases every copy of its bytes on request.
+/// Discards a row, and erases every copy of its bytes on request.
 pub(super) async fn discard(
     inbox: &DynamoInbox,
     key: &Key,
@@ -71,17 +72,17 @@ pub(super) async fn discard(
     let Some(read) = read_row(inbox, key).await? else {
         return Ok(DiscardOutcome::Absent);
     };
-    if let Err(why) = read.row.discardable(request.erase, request.now) {
-        return Ok(DiscardOutcome::Refused(why));
+    if let Err(reason) = read.row.discardable(request.erase, request.now) {
+        return Ok(DiscardOutcome::Refused(reason));
     }
     if let Some(parts) = &read.parts {
         intents::open(inbox, key, parts, request.now).await?;
     }
     if let ConditionalWrite::ConditionFailed(stored) =
-        discarded(inbox, &read, request).send(inbox).await?
+        discard_update(inbox, &read, request).send(inbox).await?
         && !is_discarded(&stored, request.erase)
     {
-        return Ok(DiscardOutcome::Refused("it just changed: look again"));
+        return Ok(DiscardOutcome::Refused(CHANGED));
     }
     if let Some(parts) = &read.parts {
         if request.erase {
@@ -99,8 +100,8 @@ pub(super) async fn discard(
     Ok(DiscardOutcome::Done)
 }
 
-/// The update that discards a row. An erased row names no parts any more.
-fn discarded(
+/// The update that discards a row. An erased row no longer names parts.
+fn discard_update(
     inbox: &DynamoInbox,
     read: &DecodedItem,
     request: &DiscardRequest,
@@ -125,13 +126,13 @@ fn discarded(
     }
 }
 
-/// Whether a row was discarded, by this request if its reply was lost.
+/// Whether a row is discarded already, as after a lost reply.
 fn is_discarded(stored: &TableItem, is_erased: bool) -> bool {
     let has_bytes = stored.contains_key("body") || stored.contains_key("parts");
     item::text_of(stored, "state") == Some(State::Discarded.as_str()) && !(is_erased && has_bytes)
 }
 
-/// Every place that holds bytes of a notification.
+/// Every item that contains bytes of a notification.
 pub(super) async fn body_copies(
     inbox: &DynamoInbox,
     key: &Key,
@@ -145,10 +146,8 @@ pub(super) async fn body_copies(
         bodies.extend(read.parts);
     }
     for intent in intents::of_key(inbox, key).await? {
-        if bodies
-            .iter()
-            .all(|parts| parts.digest != intent.parts.digest)
-        {
+        let digest = intent.parts.digest;
+        if bodies.iter().all(|parts| parts.digest != digest) {
             bodies.push(intent.parts);
         }
     }
@@ -159,12 +158,8 @@ pub(super) async fn body_copies(
 }
 
 async fn read_row(inbox: &DynamoInbox, key: &Key) -> Result<Option<DecodedItem>, InboxError> {
-    inbox
-        .read(key.as_str())
-        .await?
-        .as_ref()
-        .map(item::read)
-        .transpose()
+    let stored = inbox.read(key.as_str()).await?;
+    stored.as_ref().map(item::read).transpose()
 }
 
 /// An update of the row that fails if the row has changed since it was read.

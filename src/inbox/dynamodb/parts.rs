@@ -1,8 +1,7 @@
 //! Bodies that are too long for a row: separate items, written before the row that names them.
 //!
-//! No row may name parts that are missing, and no part may expire before its row does. So parts
-//! are born without an expiry, and get one only when their row is finished; an intent makes sure
-//! that they do.
+//! The parts that a row names must exist, and must not expire before the row. So parts are written
+//! without an expiry, and get one only when their row is finished. An intent ensures that they do.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -19,14 +18,14 @@ use crate::{
     inbox::{BodyCopy, BodyParts, InboxError, KEPT_AFTER_ROWS, body::StoredBody},
 };
 
-/// Longer stored bodies are split into parts, so that a row and every later write of it stay small.
+/// A longer stored body is split into parts, so that the row and every later write of it are small.
 pub(super) const MAX_INLINE_BYTES: usize = 8 * 1024;
-/// An item may have 400 KB.
+/// DynamoDB's limit of an item is 400 KB.
 const MAX_PART_BYTES: usize = 350 * 1024;
-/// How many requests run at once.
+/// How many requests run concurrently.
 const CONCURRENCY: usize = 16;
 
-/// The parts of the body of a notification that was received at `received_at`.
+/// The parts of a body, of a notification that was received at `received_at`.
 pub(super) fn split(body: &StoredBody, received_at: Timestamp) -> BodyParts {
     let count =
         u32::try_from(body.bytes.chunks(MAX_PART_BYTES).len()).expect("a body has at most 8 MiB");
@@ -37,7 +36,7 @@ pub(super) fn split(body: &StoredBody, received_at: Timestamp) -> BodyParts {
     }
 }
 
-/// Writes the parts of a body, over those of an earlier attempt. Their intent must be open.
+/// Writes the parts of a body. Replaces those of an earlier attempt. Their intent must be open.
 pub(super) async fn write(
     inbox: &DynamoInbox,
     key: &Key,
@@ -65,7 +64,7 @@ fn slice(body: &StoredBody, number: u32) -> Bytes {
         .slice(begin..body.bytes.len().min(begin + MAX_PART_BYTES))
 }
 
-/// Reads a body; `None` if a part of it is missing.
+/// Reads a body; `None` if a part is missing.
 pub(super) async fn read(
     inbox: &DynamoInbox,
     key: &Key,
@@ -82,7 +81,7 @@ pub(super) async fn read(
     Ok(Some(body.freeze()))
 }
 
-/// The parts that hold bytes: the name of each, and how many it holds.
+/// The parts that contain bytes.
 pub(super) async fn copies(
     inbox: &DynamoInbox,
     key: &Key,
@@ -97,8 +96,7 @@ pub(super) async fn copies(
     Ok(copies.await?.into_iter().flatten().collect())
 }
 
-/// When each part was written, by the notification's time of reception; `None` for a part that is
-/// missing.
+/// The `received_at` of each part, which shows which request wrote it; `None` if it is missing.
 pub(super) async fn written(
     inbox: &DynamoInbox,
     key: &Key,
@@ -110,7 +108,7 @@ pub(super) async fn written(
     .await
 }
 
-/// Reads something from each part, in order.
+/// Applies `read` to each part, in order.
 async fn read_each<T>(
     inbox: &DynamoInbox,
     key: &Key,
@@ -137,7 +135,7 @@ pub(super) async fn remove_expiry(
     send_all(inbox, updates.map(|part| part.remove("expires_at"))).await
 }
 
-/// Lets parts expire a week after their row, which is finished.
+/// Sets the expiry of parts to a week after that of their finished row.
 pub(super) async fn set_expiry(
     inbox: &DynamoInbox,
     key: &Key,
@@ -146,11 +144,8 @@ pub(super) async fn set_expiry(
 ) -> Result<(), InboxError> {
     let expires_at = expiry(row_expires_at.plus(KEPT_AFTER_ROWS));
     let updates = (0..parts.count).map(|number| update(inbox, key, parts, number));
-    send_all(
-        inbox,
-        updates.map(|part| part.set("expires_at", expires_at.clone())),
-    )
-    .await
+    let updates = updates.map(|part| part.set("expires_at", expires_at.clone()));
+    send_all(inbox, updates).await
 }
 
 /// Erases the bytes of parts. Their empty items expire at `now`.
@@ -161,10 +156,10 @@ pub(super) async fn erase(
     now: Timestamp,
 ) -> Result<(), InboxError> {
     let updates = (0..parts.count).map(|number| update(inbox, key, parts, number));
-    send_all(inbox, updates.map(|part| emptied(part, now))).await
+    send_all(inbox, updates.map(|part| erase_bytes(part, now))).await
 }
 
-/// Erases the bytes of parts that are still those of `written`.
+/// Erases the bytes of parts whose `received_at` is still that in `written`.
 pub(super) async fn erase_written(
     inbox: &DynamoInbox,
     key: &Key,
@@ -174,12 +169,12 @@ pub(super) async fn erase_written(
 ) -> Result<(), InboxError> {
     let updates = (0..parts.count).zip(written).filter_map(|(number, at)| {
         let part = update(inbox, key, parts, number).only_if("received_at = :received_at");
-        Some(emptied(part.value(":received_at", instant(at?)), now))
+        Some(erase_bytes(part.value(":received_at", instant(at?)), now))
     });
     send_all(inbox, updates).await
 }
 
-fn emptied(part: UpdateExpression, now: Timestamp) -> UpdateExpression {
+fn erase_bytes(part: UpdateExpression, now: Timestamp) -> UpdateExpression {
     part.remove("bytes").set("expires_at", expiry(now))
 }
 

@@ -1,9 +1,9 @@
-//! The checks of a table before a server starts on it: what would keep every notification from
-//! being stored, found or delivered, and needs a person.
+//! Checks a table before a server starts on it, for errors that only a person can correct and that
+//! would stop every notification from being stored, found or delivered.
 //!
-//! Each check sends a request of the kind that the server sends later, so that it needs the same
-//! permissions and no others. Nothing is changed, except for one small entry that says how the rows
-//! are laid out: a replica that would write them in another way does not start.
+//! Each check sends a request of a kind that the server sends later, so it needs the same
+//! permissions and no others. The checks change nothing, except for one small entry with the layout
+//! of the rows. A replica with an incompatible layout does not start.
 
 use std::time::Duration;
 
@@ -18,27 +18,24 @@ use super::{
     DynamoInbox, client,
     error::{describe, is_permanent},
     kv,
-    names::{INDEX, PK, TableItem, WARM, index_partition_of, text},
+    names::{NEVER, PK, TableItem, WARM, index_partition_of, text},
 };
 use crate::{
     domain::Timestamp,
     inbox::{CasOutcome, InboxError, KvEntry, KvKey, ROW_VERSION},
 };
 
-/// A condition that holds for no item.
-const NEVER: &str = "attribute_exists(pk) AND attribute_not_exists(pk)";
-
-/// How far this machine's clock may be from DynamoDB's. A lease must not look lapsed to one replica
-/// while it holds for another.
+/// How much this machine's clock may differ from DynamoDB's. A lease must not be expired for one
+/// replica while it is valid for another.
 pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// Why a server cannot start on a table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PreflightError {
-    /// A person must correct something: each sentence says what.
+    /// A person must correct the configuration. Each sentence is one correction.
     #[error("{}", .0.join("\n"))]
     Misconfigured(Vec<String>),
-    /// The table cannot be reached now. A retry may succeed.
+    /// The table cannot be reached. A retry may succeed.
     #[error("{0}")]
     Unreachable(String),
 }
@@ -53,7 +50,7 @@ impl DynamoInbox {
     /// Checks the table before a server starts on it at `now`. `version` is a new random number.
     ///
     /// # Errors
-    /// If the table cannot be used as it is, or cannot be reached.
+    /// If the table cannot be used or cannot be reached.
     pub async fn preflight(&self, now: Timestamp, version: u64) -> Result<(), PreflightError> {
         self.check_schema().await?;
         let read = self
@@ -73,30 +70,18 @@ impl DynamoInbox {
 
     /// Checks the schema, if this process may describe the table.
     async fn check_schema(&self) -> Result<(), PreflightError> {
-        let faults = match self.faults().await {
-            Ok(faults) => faults,
-            Err(_) => return Ok(()), // the requests that follow show what is wrong
+        let Ok(errors) = self.errors().await else {
+            return Ok(()); // the other checks find what prevents a start
         };
-        let faults: Vec<String> = faults
-            .iter()
-            .filter(|fault| !fault.lets_a_server_work())
-            .map(|fault| format!("table {} {}", self.table(), fault.0))
-            .collect();
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(PreflightError::Misconfigured(faults))
-        }
+        let errors = errors.iter().filter(|error| !error.is_tolerable());
+        let table = self.table();
+        misconfigured(errors.map(|error| format!("table {table} {}", error.0)))
     }
 
     async fn check_index(&self) -> Result<(), PreflightError> {
         let query = self
-            .client
-            .query()
-            .table_name(self.table())
-            .index_name(INDEX)
+            .query_index(index_partition_of("open", 0))
             .key_condition_expression("shelf = :shelf")
-            .expression_attribute_values(":shelf", text(index_partition_of("open", 0)))
             .limit(1);
         let queried = query.send().await;
         queried
@@ -104,7 +89,7 @@ impl DynamoInbox {
             .map_err(|error| self.rejected("Query", &error))
     }
 
-    /// Checks that items may be put, and compares the clocks by the answer's date.
+    /// Checks that putting items is permitted, and compares the clocks by the date of the answer.
     async fn check_put(&self, now: Timestamp) -> Result<(), PreflightError> {
         let put = self
             .put(TableItem::from([(PK.to_owned(), text(WARM))]))
@@ -151,10 +136,10 @@ impl DynamoInbox {
         answer: Option<&HttpResponse>,
         now: Timestamp,
     ) -> Result<(), PreflightError> {
-        let Some(theirs) = answer.and_then(|answer| date(answer.headers().get("date")?)) else {
+        let Some(date) = answer.and_then(|answer| date(answer.headers().get("date")?)) else {
             return Ok(());
         };
-        let (ahead, behind) = (now.since(theirs), theirs.since(now));
+        let (ahead, behind) = (now.since(date), date.since(now));
         let (difference, side) = if ahead > behind {
             (ahead, "ahead of")
         } else {
@@ -170,15 +155,15 @@ impl DynamoInbox {
         )]))
     }
 
-    /// Checks that the rows are laid out as this process would write them, and notes the layout if
-    /// none is noted.
+    /// Checks that the stored layout of the rows is compatible with that of this process. Stores
+    /// the latter if none is stored or if it has grown.
     async fn check_layout(&self, version: u64) -> Result<(), PreflightError> {
         let key = KvKey::new("layout", "table");
         let own = RowLayout {
             row_version: ROW_VERSION,
             shards: self.settings.shards,
         };
-        // Another replica that starts now may note its layout first.
+        // Another replica that starts now may store its layout first.
         for _ in 0..3 {
             let stored = kv::get(self, &key).await?;
             let found = stored
@@ -200,7 +185,7 @@ impl DynamoInbox {
             }
         }
         Err(PreflightError::Unreachable(format!(
-            "table {}: its layout changes again and again",
+            "table {}: other processes keep changing its layout",
             self.table()
         )))
     }
@@ -227,7 +212,7 @@ fn date(header: &str) -> Option<Timestamp> {
         .map(|at| Timestamp::from_millis(at.as_millisecond()))
 }
 
-/// How the rows of a table are laid out. Both numbers may grow and never shrink.
+/// The layout of the rows of a table. Both numbers may grow but must not shrink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RowLayout {
     row_version: u32,
@@ -247,28 +232,34 @@ impl RowLayout {
         format!("rows {} shards {}", self.row_version, self.shards)
     }
 
-    /// Checks that a process with this layout finds and reads what one with `found` has written.
+    /// Checks that a process with this layout finds and can read rows with the layout `found`.
     fn check(self, found: Self, table: &str) -> Result<(), PreflightError> {
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         if found.row_version > self.row_version {
-            faults.push(format!(
+            errors.push(format!(
                 "table {table} has rows of version {}, and this program knows version {}: run a \
                  newer Pillarbox",
                 found.row_version, self.row_version
             ));
         }
         if found.shards > self.shards {
-            faults.push(format!(
+            errors.push(format!(
                 "table {table} is used with {} shards, and [inbox] shards is {} here: set it to \
                  {}, or the rows in the others would never be found",
                 found.shards, self.shards, found.shards
             ));
         }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(PreflightError::Misconfigured(faults))
-        }
+        misconfigured(errors)
+    }
+}
+
+/// An error if there are any sentences.
+fn misconfigured(sentences: impl IntoIterator<Item = String>) -> Result<(), PreflightError> {
+    let sentences: Vec<String> = sentences.into_iter().collect();
+    if sentences.is_empty() {
+        Ok(())
+    } else {
+        Err(PreflightError::Misconfigured(sentences))
     }
 }
 
@@ -277,13 +268,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layout_may_grow_and_never_shrink() {
+    fn a_layout_may_grow_but_not_shrink() {
         let layout = |row_version, shards| RowLayout {
             row_version,
             shards,
         };
         let own = layout(1, 16);
-        for (found, faults) in [
+        for (found, expected) in [
             (layout(1, 16), &[][..]),
             (layout(1, 4), &[]),
             (layout(2, 16), &["run a newer Pillarbox"]),
@@ -296,9 +287,9 @@ mod tests {
                 Err(PreflightError::Unreachable(reason)) => panic!("{reason}"),
                 Ok(()) => Vec::new(),
             };
-            assert_eq!(sentences.len(), faults.len(), "{sentences:?}");
-            for (sentence, fault) in sentences.iter().zip(faults) {
-                assert!(sentence.contains(fault), "{sentence}");
+            assert_eq!(sentences.len(), expected.len(), "{sentences:?}");
+            for (sentence, advice) in sentences.iter().zip(expected) {
+                assert!(sentence.contains(advice), "{sentence}");
             }
         }
         for unknown in ["", "rows 1", "rows x shards 16", "shards 16"] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
@@ -18,10 +19,10 @@ use crate::{
 /// The partitions of the pending index.
 pub(super) const INDEX_PARTITIONS: [&str; 3] = ["open", "dead", "held"];
 
-/// How many shards are queried at once.
+/// How many shards are queried concurrently.
 pub(super) const CONCURRENCY: usize = 16;
 
-/// A row as the index has it.
+/// The attributes of a row in the index.
 #[derive(Clone, Debug)]
 pub(super) struct PendingRow {
     pub(super) key: Key,
@@ -52,11 +53,28 @@ impl DynamoInbox {
             .table_name(&self.settings.table)
             .key(PK, text(pk))
             .consistent_read(true);
-        Ok(read
-            .send()
-            .await
-            .map_err(|error| self.failed("GetItem", &error))?
-            .item)
+        let read = read.send().await;
+        Ok(read.map_err(|error| self.failed("GetItem", &error))?.item)
+    }
+
+    /// A query of one partition of the index, as `:shelf`.
+    pub(super) fn query_index(&self, partition: impl Into<String>) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.settings.table)
+            .index_name(INDEX)
+            .expression_attribute_values(":shelf", text(partition))
+    }
+
+    /// Sends a query. Returns its items, and where the next page begins.
+    pub(super) async fn send_query(
+        &self,
+        query: QueryFluentBuilder,
+    ) -> Result<(Vec<TableItem>, Option<TableItem>), InboxError> {
+        let page = query.send().await;
+        let page = page.map_err(|error| self.failed("Query", &error))?;
+        let next = page.last_evaluated_key.filter(|key| !key.is_empty());
+        Ok((page.items.unwrap_or_default(), next))
     }
 
     /// The rows of a partition whose `due_at` is in `range`, at most `limit` of each shard.
@@ -68,7 +86,7 @@ impl DynamoInbox {
         sources: &SourceFilter,
     ) -> Result<Vec<PendingRow>, InboxError> {
         let shards = (0..self.settings.shards)
-            .map(|shard| self.shard(format!("{partition}:{shard}"), range, limit, sources));
+            .map(|shard| self.shard_rows(format!("{partition}:{shard}"), range, limit, sources));
         let found: Vec<Vec<PendingRow>> = stream::iter(shards)
             .buffer_unordered(CONCURRENCY)
             .try_collect()
@@ -76,7 +94,7 @@ impl DynamoInbox {
         Ok(found.into_iter().flatten().collect())
     }
 
-    async fn shard(
+    async fn shard_rows(
         &self,
         shard: String,
         range: Option<DueRange>,
@@ -85,14 +103,10 @@ impl DynamoInbox {
     ) -> Result<Vec<PendingRow>, InboxError> {
         let (mut found, mut start): (Vec<PendingRow>, Option<TableItem>) = (Vec::new(), None);
         loop {
-            let page = self.page(&shard, range, start).await?;
-            found.extend(
-                page.0
-                    .iter()
-                    .filter_map(PendingRow::read)
-                    .filter(|row| sources.includes(row.key.source())),
-            );
-            start = page.1;
+            let (items, next) = self.page(&shard, range, start).await?;
+            let rows = items.iter().filter_map(PendingRow::read);
+            found.extend(rows.filter(|row| sources.includes(row.key.source())));
+            start = next;
             if start.is_none() || found.len() >= limit {
                 found.truncate(limit);
                 return Ok(found);
@@ -107,29 +121,16 @@ impl DynamoInbox {
         range: Option<DueRange>,
         start: Option<TableItem>,
     ) -> Result<(Vec<TableItem>, Option<TableItem>), InboxError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.settings.table)
-            .index_name(INDEX)
-            .set_exclusive_start_key(start);
-        let query = query.expression_attribute_values(":shelf", text(shard));
+        let query = self.query_index(shard).set_exclusive_start_key(start);
         let query = match range {
             None => query.key_condition_expression("shelf = :shelf"),
-            // Both ends belong to the range of a key condition.
+            // BETWEEN includes both ends.
             Some(range) => query
                 .key_condition_expression("shelf = :shelf AND due_at BETWEEN :first AND :until")
                 .expression_attribute_values(":first", number(range.after.as_millis() + 1))
                 .expression_attribute_values(":until", instant(range.until)),
         };
-        let page = query
-            .send()
-            .await
-            .map_err(|error| self.failed("Query", &error))?;
-        Ok((
-            page.items.unwrap_or_default(),
-            page.last_evaluated_key.filter(|key| !key.is_empty()),
-        ))
+        self.send_query(query).await
     }
 
     /// The first rows of a shard, at most `limit`, in one query.
@@ -139,22 +140,15 @@ impl DynamoInbox {
         limit: usize,
     ) -> Result<Vec<PendingRow>, InboxError> {
         let query = self
-            .client
-            .query()
-            .table_name(&self.settings.table)
-            .index_name(INDEX)
+            .query_index(shard)
             .key_condition_expression("shelf = :shelf")
-            .expression_attribute_values(":shelf", text(shard))
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let page = query
-            .send()
-            .await
-            .map_err(|error| self.failed("Query", &error))?;
-        Ok(page.items().iter().filter_map(PendingRow::read).collect())
+        let (items, _) = self.send_query(query).await?;
+        Ok(items.iter().filter_map(PendingRow::read).collect())
     }
 }
 
-/// Open rows whose time has come, longest due first.
+/// The due open rows, longest due first.
 pub(super) async fn find_due(
     inbox: &DynamoInbox,
     sources: &SourceFilter,
@@ -195,7 +189,7 @@ pub(super) async fn get(inbox: &DynamoInbox, key: &Key) -> Result<Option<Row>, I
     Ok(Some(Row { body, ..read.row }))
 }
 
-/// The open, dead and held rows of a source about one of `subjects`.
+/// The open, dead and held rows of a source with one of these subjects.
 pub(super) async fn pending_events(
     inbox: &DynamoInbox,
     source: &SourceName,
@@ -219,7 +213,7 @@ pub(super) async fn pending_events(
     Ok(events)
 }
 
-/// The keys of pending rows that begin with `prefix`.
+/// At most `limit` keys of pending rows that begin with `prefix`.
 pub(super) async fn pending_keys_with_prefix(
     inbox: &DynamoInbox,
     prefix: &str,
@@ -237,7 +231,7 @@ pub(super) async fn pending_keys_with_prefix(
     Ok(keys)
 }
 
-/// The state of the index, from the first rows of each shard.
+/// Counts the first rows of each shard.
 pub(super) async fn pending_gauges(
     inbox: &DynamoInbox,
     open_before: Timestamp,

@@ -1,5 +1,5 @@
-//! Records an entry in one conditional write, without a read: a failed condition returns the stored
-//! item.
+//! Records an entry in one conditional write. It needs no read, because a failed condition returns
+//! the stored item.
 
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
@@ -8,19 +8,19 @@ use super::{
     change::ConditionalWrite,
     intents,
     item::{self, BodyLocation},
-    names::{PK, TableItem, index_partition, text},
+    names::{NEVER, PK, TableItem, text},
     parts,
 };
 use crate::{
     domain::{Key, State},
-    inbox::{InboxError, ROW_VERSION, RecordOutcome, body::StoredBody},
+    inbox::{InboxError, ROW_VERSION, RecordOutcome, Row, body::StoredBody},
     senders::Entry,
 };
 
-/// Stores the entry, or finds what is stored under its key.
+/// Stores the entry, or compares it with the row that is stored under its key.
 ///
-/// After a lost reply the condition fails, and the stored row has the same content: a duplicate,
-/// which it is.
+/// If a reply was lost, the condition of the repeated write fails, the stored row has the same
+/// content, and the outcome is a duplicate.
 pub(super) async fn record(
     inbox: &DynamoInbox,
     entry: &Entry,
@@ -53,7 +53,7 @@ fn has_content_of(entry: &Entry, stored: &TableItem) -> Result<bool, InboxError>
     Ok(item::digest_of(stored, "content_digest") == Some(entry.content_digest))
 }
 
-/// Writes the row, and before it the parts of a body that is too long for the row.
+/// Writes the row. If its body is too long for the row, writes the parts first.
 async fn put(
     inbox: &DynamoInbox,
     entry: &Entry,
@@ -62,8 +62,8 @@ async fn put(
     if body.bytes.len() <= parts::MAX_INLINE_BYTES {
         return put_row(inbox, entry, &BodyLocation::Inline(body)).await;
     }
-    // A copy whose row would be refused writes no parts: nothing would own them, and they could
-    // bring erased bytes back.
+    // A copy whose row would be refused must not write parts: no row would own them, and they could
+    // restore erased bytes.
     let stored = stored_row(inbox, &entry.key).await?;
     if !stored.is_empty() {
         return Ok(ConditionalWrite::ConditionFailed(stored));
@@ -80,12 +80,12 @@ async fn put(
 
 /// The row that is stored under `key`; empty if there is none.
 ///
-/// The receiver may write and not read, so it attempts a write whose condition holds for no item:
-/// the refusal returns the row.
+/// The receiver is permitted to write but not to read. So it attempts a write whose condition
+/// always fails, and the failure returns the row.
 pub(super) async fn stored_row(inbox: &DynamoInbox, key: &Key) -> Result<TableItem, InboxError> {
     let refused = inbox
         .put(TableItem::from([(PK.to_owned(), text(key.as_str()))]))
-        .condition_expression("attribute_exists(pk) AND attribute_not_exists(pk)")
+        .condition_expression(NEVER)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
     Ok(match inbox.send_put(refused).await? {
         ConditionalWrite::ConditionFailed(stored) => stored,
@@ -98,18 +98,14 @@ async fn put_row(
     entry: &Entry,
     body: &BodyLocation<'_>,
 ) -> Result<ConditionalWrite, InboxError> {
-    let (state, due_at) = match entry.held {
-        Some(_) => (State::Held, entry.received_at),
-        None => (
-            State::Recorded,
-            entry.received_at.plus(inbox.settings.first_due),
-        ),
-    };
-    let partition = index_partition(state, &entry.key, inbox.settings.shards);
-    let row = inbox.put(item::new(entry, body, partition, due_at));
+    let mut row = Row::new(entry);
+    if row.state == State::Recorded {
+        row.due_at = Some(entry.received_at.plus(inbox.settings.first_due));
+    }
+    let row = inbox.put(item::of_row(&row, Some(body), inbox.settings.shards));
     let row =
         row.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    // An expired row that is still stored counts, too: otherwise a repeated request would open it
+    // This includes an expired row that is still stored: otherwise a repeated request would open it
     // again.
     inbox
         .send_put(row.condition_expression("attribute_not_exists(pk)"))

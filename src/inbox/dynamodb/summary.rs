@@ -1,4 +1,4 @@
-//! What waits in the table, from one query of each shard of the index and a few rows.
+//! The summary of the table, from one query of each shard of the index and a few rows.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     inbox::{InboxError, InboxSummary, MAX_RETRYING_ROWS, Row, StateSummary, SummaryRequest},
 };
 
-/// The held rows whose reasons are read. The index does not have them.
+/// How many held rows are read for their reasons, which the index does not have.
 const MAX_REASONS: usize = 100;
 
 /// The summary of the first rows of each shard.
@@ -61,7 +61,7 @@ struct IndexedRows {
 }
 
 impl IndexedRows {
-    /// Reads at most `limit` rows, the same number of each shard, because keys are spread evenly.
+    /// Reads about `limit` rows, equally many of each shard, because keys are spread evenly.
     async fn read(inbox: &DynamoInbox, partition: &str, limit: usize) -> Result<Self, InboxError> {
         let shards = inbox.settings.shards.max(1);
         let limit = limit.div_ceil(shards as usize);

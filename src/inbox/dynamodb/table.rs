@@ -1,5 +1,6 @@
-//! The table: its schema, how a development table is created, and how an existing table is checked.
-//! The template describes the same table; a test compares the two.
+//! The schema of the table. Creates a development table, and checks an existing one.
+//!
+//! The template describes the same table. A test compares the two.
 
 use std::time::Duration;
 
@@ -27,31 +28,29 @@ pub const DUE_AT: &str = "due_at";
 /// The attribute by which DynamoDB removes expired items.
 pub const EXPIRES_AT: &str = "expires_at";
 
-/// What is wrong with a table, and what to do.
+/// An error of a table, with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableError(pub &'static str);
 
 impl TableError {
-    /// Whether a server can store, find and deliver rows nevertheless: only the Lambda needs the
-    /// stream, and without TTL rows are kept for longer than they should be.
-    pub(super) fn lets_a_server_work(&self) -> bool {
+    /// Whether a server can still store, find and deliver rows: only the Lambda needs the stream,
+    /// and without TTL rows are only kept for too long.
+    pub(super) fn is_tolerable(&self) -> bool {
         [NO_STREAM, NO_TTL].contains(&self.0)
     }
 }
 
-/// What a table without a stream lacks.
 const NO_STREAM: &str = "has no stream with new images: only the sweep delivers rows, minutes \
                          late; enable it";
-/// What a table without TTL lacks.
-const NO_TTL: &str = "does not let items expire: enable its TTL on the attribute expires_at";
+const NO_TTL: &str = "does not remove expired items: enable its TTL on the attribute expires_at";
 
 impl DynamoInbox {
-    /// The table's name.
+    /// The name of the table.
     pub fn table(&self) -> &str {
         &self.settings.table
     }
 
-    /// Creates the table, or updates an existing one; returns whether it existed.
+    /// Creates the table, or updates an existing one. Returns whether it existed.
     pub async fn init(&self) -> Result<bool, InboxError> {
         let existed = self.create().await?;
         self.wait_until_active().await?;
@@ -172,33 +171,32 @@ impl DynamoInbox {
         described.map_err(|error| self.failed("DescribeTable", &error))
     }
 
-    /// Everything about the table that would lose or delay a notification.
-    pub async fn faults(&self) -> Result<Vec<TableError>, InboxError> {
+    /// The errors of the table that would lose or delay a notification.
+    pub async fn errors(&self) -> Result<Vec<TableError>, InboxError> {
         let described = self.describe().await?;
         let table = described
             .table()
             .cloned()
             .unwrap_or_else(|| TableDescription::builder().build());
-        let mut faults = schema_faults(&table);
+        let mut errors = schema_errors(&table);
         if !self.has_ttl().await? {
-            faults.push(TableError(NO_TTL));
+            errors.push(TableError(NO_TTL));
         }
-        Ok(faults)
+        Ok(errors)
     }
 }
 
-/// What is wrong with the table's schema.
-fn schema_faults(table: &TableDescription) -> Vec<TableError> {
-    let mut faults = Vec::new();
+fn schema_errors(table: &TableDescription) -> Vec<TableError> {
+    let mut errors = Vec::new();
     if table
         .table_status()
         .is_some_and(|status| *status != TableStatus::Active)
     {
-        faults.push(TableError("is not active yet: wait, and look again"));
+        errors.push(TableError("is not active yet: wait, and try again"));
     }
     if !has_keys(table.key_schema(), &[PK]) {
-        faults.push(TableError(
-            "has another key than pk alone: it is not a table of Pillarbox; name another",
+        errors.push(TableError(
+            "has a different key from pk: it is not a table of Pillarbox; name another",
         ));
     }
     match table
@@ -206,17 +204,16 @@ fn schema_faults(table: &TableDescription) -> Vec<TableError> {
         .iter()
         .find(|index| index.index_name() == Some(INDEX))
     {
-        None => faults.push(TableError(
-            "has no index `shelf`: nothing that is due would be found; \
-             deploy the template's table",
+        None => errors.push(TableError(
+            "has no index `shelf`, so due rows would not be found: deploy the template's table",
         )),
         Some(index) if !has_keys(index.key_schema(), &[INDEX_PARTITION, DUE_AT]) => {
-            faults.push(TableError(
+            errors.push(TableError(
                 "has an index `shelf` with other keys than shelf and due_at: \
                  deploy the template's table",
             ));
         }
-        Some(index) if !projects(index.projection()) => faults.push(TableError(
+        Some(index) if !projects(index.projection()) => errors.push(TableError(
             "has an index `shelf` that lacks state, event_type, subject or received_at: deploy \
              the template's table",
         )),
@@ -230,9 +227,9 @@ fn schema_faults(table: &TableDescription) -> Vec<TableError> {
                 Some(StreamViewType::NewImage | StreamViewType::NewAndOldImages)
             )
     }) {
-        faults.push(TableError(NO_STREAM));
+        errors.push(TableError(NO_STREAM));
     }
-    faults
+    errors
 }
 
 fn has_keys(schema: &[KeySchemaElement], names: &[&str]) -> bool {

@@ -1,4 +1,4 @@
-//! Reads items that no inbox has written, for the fuzz targets.
+//! Reads items with arbitrary attributes, for the fuzz targets.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,15 @@ use crate::inbox::{InboxError, Row, StoredBody};
 /// An attribute of any type.
 #[derive(Clone, Debug)]
 pub enum AnyAttribute {
-    /// Text.
+    /// `S`.
     Text(String),
-    /// The text of a number.
+    /// `N`, as text.
     Number(String),
-    /// Bytes.
+    /// `B`.
     Binary(Vec<u8>),
-    /// A truth value.
+    /// `BOOL`.
     Bool(bool),
-    /// Named attributes.
+    /// `M`.
     Map(HashMap<String, Self>),
 }
 
@@ -29,20 +29,20 @@ impl From<AnyAttribute> for AttributeValue {
             AnyAttribute::Number(number) => Self::N(number),
             AnyAttribute::Binary(bytes) => Self::B(Blob::new(bytes)),
             AnyAttribute::Bool(value) => Self::Bool(value),
-            AnyAttribute::Map(map) => Self::M(converted(map)),
+            AnyAttribute::Map(map) => Self::M(convert(map)),
         }
     }
 }
 
-fn converted(map: HashMap<String, AnyAttribute>) -> HashMap<String, AttributeValue> {
+fn convert(map: HashMap<String, AnyAttribute>) -> HashMap<String, AttributeValue> {
     let pairs = map.into_iter();
     pairs.map(|(name, value)| (name, value.into())).collect()
 }
 
-/// Reads an item as the inbox does: the row without its bytes, and its body if that is in it.
+/// Reads an item as the inbox does: the row without its bytes, and its body if it is inline.
 pub fn read_any(
     item: HashMap<String, AnyAttribute>,
 ) -> Result<(Row, Option<StoredBody>), InboxError> {
-    let read = item::read(&converted(item))?;
+    let read = item::read(&convert(item))?;
     Ok((read.row, read.inline))
 }

@@ -1,4 +1,4 @@
-//! The contract against an emulator, and what is this inbox's alone.
+//! The contract against an emulator, and tests that are specific to this inbox.
 
 #[path = "../../../tests/support/dynamodb.rs"]
 #[allow(unreachable_pub, reason = "the tests share it as a library")]
@@ -34,7 +34,7 @@ use crate::{
     secrets::{FetchedSecrets, SecretSources},
     senders::{
         SenderKind,
-        example::{NOW, entry, entry as entry_of, pay},
+        example::{NOW, entry, pay},
     },
 };
 use dynamodb::{DynamoEmulator, EMULATOR};
@@ -59,57 +59,45 @@ fn sdk(emulator: &DynamoEmulator) -> SdkConfig {
         .config(AwsService::DynamoDb)
 }
 
-/// A table of one test's own.
+/// An inbox in a new table.
 async fn fresh() -> Box<DynamoInbox> {
     fresh_in(&EMULATOR).await
 }
 
 async fn fresh_in(emulator: &DynamoEmulator) -> Box<DynamoInbox> {
     static TABLES: AtomicU32 = AtomicU32::new(0);
-    let table = format!(
-        "inbox-{}-{}",
-        std::process::id(),
-        TABLES.fetch_add(1, Ordering::Relaxed)
-    );
-    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    let number = TABLES.fetch_add(1, Ordering::Relaxed);
     let settings = TableSettings {
-        table,
+        table: format!("inbox-{}-{number}", std::process::id()),
         shards: 4,
         first_due: Duration::ZERO,
-        retention: days(90),
+        retention: Duration::from_hours(90 * 24),
     };
     let inbox = DynamoInbox::new(&sdk(emulator), settings);
     assert!(!inbox.init().await.unwrap());
     Box::new(inbox)
 }
 
-/// The same inbox without its haste: a machine that builds and tests at once may be slower than a
-/// sender is patient.
-fn unhurried(inbox: &DynamoInbox) -> Box<DynamoInbox> {
+/// The same inbox with long timeouts, for tests on a machine that is slow because it is also
+/// building.
+fn patient(inbox: &DynamoInbox) -> Box<DynamoInbox> {
     let long = Duration::from_secs(60);
     let limits = TimeoutConfig::builder()
         .operation_attempt_timeout(long)
         .operation_timeout(long)
         .build();
-    let client = Client::from_conf(
-        inbox
-            .client
-            .config()
-            .to_builder()
-            .timeout_config(limits)
-            .build(),
-    );
+    let config = inbox.client.config().to_builder().timeout_config(limits);
     Box::new(DynamoInbox {
-        client,
+        client: Client::from_conf(config.build()),
         ..inbox.clone()
     })
 }
 
 mod keeps_the_contract {
-    crate::inbox_contract!(super::unhurried(&*super::fresh().await));
+    crate::inbox_contract!(super::patient(&*super::fresh().await));
 }
 
-/// Bytes that don't shrink, too many for a row.
+/// Bytes that cannot be compressed, too many for a row.
 fn long(seed: u32) -> Bytes {
     (0..200_000u32)
         .flat_map(|n| (n ^ seed).wrapping_mul(2_654_435_761).to_le_bytes())
@@ -117,12 +105,12 @@ fn long(seed: u32) -> Bytes {
         .into()
 }
 
-/// An ordinary notification with a body in items of its own.
+/// A notification whose body is stored in separate items.
 fn long_paid(id: &str) -> Entry {
-    long_noted(id, "card_payment_succeeded")
+    long_event(id, "card_payment_succeeded")
 }
 
-fn long_noted(id: &str, event_type: &str) -> Entry {
+fn long_event(id: &str, event_type: &str) -> Entry {
     let noise = hex::encode(&long(7)[..300_000]);
     let body = format!(
         r#"{{"webhook_message_id":"{id}","created_date":"{NOW}","resource_id":"p",
@@ -137,43 +125,33 @@ async fn items(inbox: &DynamoInbox) -> Vec<TableItem> {
     pages.try_collect().await.unwrap()
 }
 
-async fn part_expiries(inbox: &DynamoInbox) -> Vec<Option<i64>> {
-    let parts = items(inbox)
-        .await
-        .into_iter()
-        .filter(|item| item::text_of(item, PK).unwrap().starts_with("~body:"));
-    parts
-        .map(|item| item::number_of(&item, "expires_at"))
-        .collect()
-}
-
-async fn claimed(inbox: &DynamoInbox, key: &Key, now: Timestamp, id: u64) -> Fence {
+fn claim_of(id: u64, now: Timestamp) -> Claim {
     let lease = Lease {
         id: LeaseId(id),
         until: now.plus(Duration::from_secs(150)),
     };
-    let claim = Claim {
+    Claim {
         now,
         lease,
         first_backoff: Duration::from_secs(5),
-    };
-    inbox
-        .claim(key, &claim)
-        .await
-        .unwrap()
-        .expect("the row is free")
-        .1
+    }
+}
+
+async fn claim(inbox: &DynamoInbox, key: &Key, now: Timestamp, id: u64) -> Fence {
+    let claimed = inbox.claim(key, &claim_of(id, now)).await.unwrap();
+    claimed.expect("the row can be claimed").1
+}
+
+fn erase_at(now: Timestamp) -> DiscardRequest {
+    DiscardRequest {
+        erase: true,
+        now,
+        expires_at: days_after(NOW, 90),
+    }
 }
 
 fn days_after(start: Timestamp, days: u64) -> Timestamp {
     start.plus(Duration::from_secs(days * 24 * 60 * 60))
-}
-
-fn seconds(at: Timestamp) -> i64 {
-    match names::expiry(at) {
-        AttributeValue::N(seconds) => seconds.parse().unwrap(),
-        other => panic!("{other:?}"),
-    }
 }
 
 fn dead() -> Mark {
@@ -185,7 +163,7 @@ fn dead() -> Mark {
 }
 
 #[tokio::test]
-async fn a_pay_notification_takes_little_more_than_its_body() {
+async fn a_row_takes_little_more_space_than_its_body() {
     let inbox = fresh().await;
     let body = std::fs::read("tests/fixtures/pay/card_payment_succeeded.json").unwrap();
     let entry = entry(SenderKind::GOVUK_PAY, "pay", body.into());
@@ -203,247 +181,31 @@ async fn a_pay_notification_takes_little_more_than_its_body() {
         .sum();
     let body = item["body"].as_b().unwrap().as_ref().len();
     assert!(
-        row - body < 420,
-        "all but the body takes {} bytes",
-        row - body
-    );
-    assert!(row < 1250, "{row} bytes, {body} of them the body");
-}
-
-#[tokio::test]
-async fn the_bytes_of_a_row_never_expire_before_it() {
-    let inbox = fresh().await;
-    let entry = long_paid("m1");
-    inbox.record(&entry).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [None, None], "an open row's");
-
-    // However late the first attempt comes.
-    let late = days_after(NOW, 200);
-    let fence = claimed(&inbox, &entry.key, late, 1).await;
-    inbox.mark(&fence, &dead()).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [None, None], "a dead row's");
-    inbox.record(&entry).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [None, None], "after a copy");
-
-    inbox.replay(&entry.key, late).await.unwrap();
-    let fence = claimed(&inbox, &entry.key, late, 2).await;
-    inbox
-        .mark(&fence, &delivered(days_after(late, 90)))
-        .await
-        .unwrap();
-    let after = Some(seconds(days_after(late, 97)));
-    assert_eq!(
-        part_expiries(&inbox).await,
-        [after, after],
-        "a week after a finished row"
-    );
-    inbox.record(&entry).await.unwrap();
-    assert_eq!(part_expiries(&inbox).await, [after, after], "after a copy");
-
-    inbox.replay(&entry.key, late).await.unwrap();
-    assert_eq!(
-        part_expiries(&inbox).await,
-        [None, None],
-        "what is replayed is open again"
+        row - body < 420 && row < 1250,
+        "{row} bytes with {body} of the body"
     );
 }
 
-#[tokio::test]
-async fn the_bytes_of_a_held_row_have_no_expiry() {
-    let inbox = fresh().await;
-    let held = entry(SenderKind::GOVUK_PAY, "pay", long(1));
-    inbox.record(&held).await.unwrap();
-    assert!(part_expiries(&inbox).await.iter().all(Option::is_none));
-    settle(&inbox, 100).await;
-    assert_eq!(
-        inbox.get(&held.key).await.unwrap().unwrap().body,
-        Some(held.body)
-    );
-}
-
-/// Settles everything that falls due within so many days of the start, as the sweep would.
-async fn settle(inbox: &DynamoInbox, days: u64) -> usize {
-    let mut erased = 0;
-    for hours in 0..days * 24 {
-        let now = NOW.plus(Duration::from_secs(hours * 60 * 60 + 1));
-        erased += inbox.settle_bodies(now, 10).await.unwrap();
-    }
-    erased
-}
-
-/// Writes the parts of an entry and no row, as a process that ends in between.
-async fn write_parts_only(inbox: &DynamoInbox, entry: &Entry) {
-    let body = crate::inbox::body::StoredBody::pack(&entry.body);
-    let parts = parts::split(&body, entry.received_at);
-    intents::open(inbox, &entry.key, &parts, entry.received_at)
-        .await
-        .unwrap();
-    parts::write(inbox, &entry.key, &parts, &body)
-        .await
-        .unwrap();
-}
-
-/// The items that hold bytes of a body.
-async fn copies(inbox: &DynamoInbox) -> Vec<String> {
-    // Digests, signatures and leases are shorter than any body of these tests.
-    let is_long =
-        |value: &AttributeValue| value.as_b().is_ok_and(|bytes| bytes.as_ref().len() > 64);
-    let holding = |item: &TableItem| item.values().any(is_long);
-    let items = items(inbox).await;
-    let holding = items.iter().filter(|item| holding(item));
-    holding
-        .map(|item| item::text_of(item, PK).unwrap().to_owned())
-        .collect()
+async fn body_of(inbox: &DynamoInbox, key: &Key) -> Option<Bytes> {
+    inbox.get(key).await.unwrap().unwrap().body
 }
 
 fn delivered(expires_at: Timestamp) -> Mark {
     Mark::Delivered { expires_at }
 }
 
-/// The same notification in another envelope.
-fn variant(entry: &Entry) -> Entry {
-    let body = String::from_utf8(entry.body.to_vec()).unwrap();
-    let body = body.replacen('{', r#"{"attempt":2,"#, 1);
-    let variant = entry_of(entry.kind, "pay", body.into());
-    assert_eq!(
-        (&variant.key, variant.content_digest),
-        (&entry.key, entry.content_digest)
-    );
-    variant
-}
-
-#[tokio::test]
-async fn a_refused_copy_leaves_no_bytes_and_opens_no_intent() {
-    let inbox = fresh().await;
-    let entry = long_paid("m1");
-    inbox.record(&entry).await.unwrap();
-    let before = items(&inbox).await.len();
-    assert_eq!(
-        inbox.record(&variant(&entry)).await.unwrap(),
-        RecordOutcome::Duplicate
-    );
-    assert_eq!(items(&inbox).await.len(), before);
-    assert_eq!(before, 4, "a row, two parts and their intent");
-}
-
-#[tokio::test]
-async fn parts_without_a_row_are_erased_within_a_day_and_those_of_a_row_are_kept() {
-    let inbox = fresh().await;
-    let (orphan, owned, refused) = (long_paid("m1"), long_paid("m2"), long_paid("m3"));
-    write_parts_only(&inbox, &orphan).await;
-    inbox.record(&owned).await.unwrap();
-    inbox.record(&refused).await.unwrap();
-    write_parts_only(&inbox, &variant(&refused)).await;
-    write_parts_only(&inbox, &owned).await; // of the row that stands
-    assert_eq!(copies(&inbox).await.len(), 8);
-
-    assert_eq!(settle(&inbox, 1).await, 2);
-    assert_eq!(copies(&inbox).await.len(), 4);
-    for entry in [&owned, &refused] {
-        let row = inbox.get(&entry.key).await.unwrap().unwrap();
-        assert_eq!(row.body.as_ref(), Some(&entry.body));
-    }
-
-    assert_eq!(inbox.record(&orphan).await.unwrap(), RecordOutcome::First);
-    let row = inbox.get(&orphan.key).await.unwrap().unwrap();
-    assert_eq!(
-        row.body,
-        Some(orphan.body),
-        "erased parts are written again"
-    );
-    assert_eq!(settle(&inbox, 30).await, 0);
-    assert_eq!(copies(&inbox).await.len(), 6);
-}
-
-#[tokio::test]
-async fn a_writer_that_comes_back_keeps_the_parts_it_wrote_again() {
-    let inbox = fresh().await;
-    let orphan = long_paid("m1");
-    write_parts_only(&inbox, &orphan).await;
-    let suspected = NOW.plus(Duration::from_secs(2 * 60 * 60));
-    assert_eq!(inbox.settle_bodies(suspected, 10).await.unwrap(), 0);
-    let due = intents::of_key(&inbox, &orphan.key).await.unwrap();
-
-    let mut again = orphan.clone();
-    again.received_at = days_after(NOW, 1);
-    // Its parts are written, and its row is not yet, when the sweep erases what it has read.
-    write_parts_only(&inbox, &again).await;
-    for intent in &due {
-        let erased = intents::erase_orphan(&inbox, intent, again.received_at).await;
-        assert!(!erased.unwrap());
-    }
-    assert_eq!(copies(&inbox).await.len(), 2);
-    assert_eq!(inbox.record(&again).await.unwrap(), RecordOutcome::First);
-    let row = inbox.get(&again.key).await.unwrap().unwrap();
-    assert_eq!(row.body, Some(again.body));
-}
-
-#[tokio::test]
-async fn what_a_process_left_undone_at_the_end_of_a_row_is_done_by_the_sweep() {
-    let inbox = fresh().await;
-    let (finished, erased) = (long_paid("m1"), long_paid("m2"));
-    for entry in [&finished, &erased] {
-        inbox.record(entry).await.unwrap();
-    }
-    // As if the process had ended after the row.
-    let end = days_after(NOW, 90);
-    let row = |entry: &Entry| UpdateExpression::of(&inbox, entry.key.as_str()).only_known();
-    let delivered = row(&finished)
-        .set("state", names::text("delivered"))
-        .set("expires_at", names::expiry(end))
-        .remove("shelf");
-    delivered.send(&inbox).await.unwrap();
-    let discarded = row(&erased)
-        .set("state", names::text("discarded"))
-        .set("expires_at", names::expiry(end))
-        .remove("shelf")
-        .remove("parts")
-        .remove("parts_digest");
-    discarded.send(&inbox).await.unwrap();
-
-    assert_eq!(settle(&inbox, 1).await, 1);
-    let kept = copies(&inbox).await;
-    assert!(kept.len() == 2 && kept.iter().all(|pk| pk.contains(":m1:")));
-    let after = Some(seconds(days_after(end, 7)));
-    for item in items(&inbox).await {
-        if kept.contains(&item::text_of(&item, PK).unwrap().to_owned()) {
-            assert_eq!(item::number_of(&item, "expires_at"), after);
-        }
-    }
-    assert_eq!(settle(&inbox, 30).await, 0, "nothing is left to do");
-}
-
-#[tokio::test]
-async fn erasing_finds_the_bytes_of_copies_whose_row_was_refused() {
-    let inbox = fresh().await;
-    let entry = long_paid("m1");
-    inbox.record(&entry).await.unwrap();
-    write_parts_only(&inbox, &variant(&entry)).await;
-    let listed = inbox.body_copies(&entry.key).await.unwrap();
-    assert_eq!(listed.len(), 4, "{listed:?}");
-
-    let fence = claimed(&inbox, &entry.key, NOW, 1).await;
-    let end = days_after(NOW, 90);
-    inbox.mark(&fence, &delivered(end)).await.unwrap();
-    let request = DiscardRequest {
-        erase: true,
-        now: NOW,
-        expires_at: end,
-    };
-    assert_eq!(
-        inbox.discard(&entry.key, &request).await.unwrap(),
-        DiscardOutcome::Done
-    );
-    assert_eq!(copies(&inbox).await, [""; 0]);
-    for copy in [&entry, &variant(&entry)] {
-        assert_eq!(inbox.record(copy).await.unwrap(), RecordOutcome::Duplicate);
-    }
-    assert_eq!(copies(&inbox).await, [""; 0]);
-}
-
-/// Counts the requests that write.
+/// Counts write requests.
 #[derive(Clone, Debug, Default)]
 struct WriteCounter(Arc<AtomicU32>);
+
+/// The same inbox with long timeouts, and a counter of its writes.
+fn with_write_counter(inbox: &DynamoInbox) -> (DynamoInbox, WriteCounter) {
+    let counter = WriteCounter::default();
+    let inbox = patient(inbox);
+    let config = inbox.client.config().to_builder();
+    let client = Client::from_conf(config.interceptor(counter.clone()).build());
+    (DynamoInbox { client, ..*inbox }, counter)
+}
 
 impl Intercept for WriteCounter {
     fn name(&self) -> &'static str {
@@ -467,21 +229,12 @@ impl Intercept for WriteCounter {
 }
 
 #[tokio::test]
-async fn each_step_writes_no_more_than_it_must() {
-    let counter = WriteCounter::default();
-    let inbox = unhurried(&*fresh().await);
-    let counting = inbox.client.config().to_builder();
-    let client = Client::from_conf(counting.interceptor(counter.clone()).build());
-    let inbox = DynamoInbox { client, ..*inbox };
+async fn each_step_makes_only_the_necessary_writes() {
+    let (inbox, counter) = with_write_counter(&*fresh().await);
     let writes = || counter.0.swap(0, Ordering::Relaxed);
     let (later, end) = (days_after(NOW, 1), days_after(NOW, 90));
-    let erase = DiscardRequest {
-        erase: true,
-        now: later,
-        expires_at: end,
-    };
-    // The long body has two parts. Recording it takes a look at the row, the intent, the parts and
-    // the row; its end takes the row, the parts and the intent.
+    // The long body has two parts. Recording it checks the row and writes the intent, the parts and
+    // the row. Finishing it writes the row, the parts and the intent.
     for (name, entry, other, expected) in [
         (
             "short",
@@ -492,7 +245,7 @@ async fn each_step_writes_no_more_than_it_must() {
         (
             "long",
             long_paid("m2"),
-            long_noted("m2", "card_payment_refunded"),
+            long_event("m2", "card_payment_refunded"),
             [5, 1, 6, 1, 1, 1, 1, 4, 4, 5],
         ),
     ] {
@@ -503,19 +256,20 @@ async fn each_step_writes_no_more_than_it_must() {
         steps.push(writes());
         inbox.record(&other).await.unwrap();
         steps.push(writes());
-        let fence = claimed(&inbox, &entry.key, NOW, 1).await;
+        let fence = claim(&inbox, &entry.key, NOW, 1).await;
         steps.push(writes());
         inbox.mark(&fence, &dead()).await.unwrap();
         steps.push(writes());
         inbox.replay(&entry.key, later).await.unwrap();
         steps.push(writes());
-        let fence = claimed(&inbox, &entry.key, later, 2).await;
+        let fence = claim(&inbox, &entry.key, later, 2).await;
         steps.push(writes());
         inbox.mark(&fence, &delivered(end)).await.unwrap();
         steps.push(writes());
         inbox.replay(&entry.key, later).await.unwrap();
         steps.push(writes());
-        inbox.discard(&entry.key, &erase).await.unwrap();
+        let erased = inbox.discard(&entry.key, &erase_at(later)).await;
+        assert_eq!(erased.unwrap(), DiscardOutcome::Done);
         steps.push(writes());
         assert_eq!(
             steps, expected,
@@ -525,9 +279,9 @@ async fn each_step_writes_no_more_than_it_must() {
 }
 
 #[tokio::test]
-async fn the_bytes_of_the_dead_outlive_every_expiry() {
-    // Another emulator, since this removes what has expired in every table, and by the machine's
-    // clock the other tests are long ago.
+async fn the_bytes_of_a_dead_row_are_kept_when_expired_items_are_removed() {
+    // A separate emulator, because this one removes the expired items of every table, and by the
+    // machine's clock the rows of the other tests have expired.
     let emulator = DynamoEmulator::start();
     let inbox = fresh_in(&emulator).await;
     let (lost, kept, done) = (
@@ -538,56 +292,40 @@ async fn the_bytes_of_the_dead_outlive_every_expiry() {
     for entry in [&lost, &kept, &done] {
         inbox.record(entry).await.unwrap();
     }
-    let fence = claimed(&inbox, &kept.key, NOW, 1).await;
+    let fence = claim(&inbox, &kept.key, NOW, 1).await;
     inbox.mark(&fence, &dead()).await.unwrap();
     for (entry, id) in [(&lost, 2), (&done, 3)] {
-        let fence = claimed(&inbox, &entry.key, NOW, id).await;
-        // Long ago by the clock of the machine, which is the one that removes.
-        inbox
-            .mark(
-                &fence,
-                &Mark::Delivered {
-                    expires_at: Timestamp::from_millis(1_000),
-                },
-            )
-            .await
-            .unwrap();
+        let fence = claim(&inbox, &entry.key, NOW, id).await;
+        // The emulator removes by the machine's clock.
+        let expired = delivered(Timestamp::from_millis(1_000));
+        inbox.mark(&fence, &expired).await.unwrap();
     }
     emulator.expire();
-    assert!(
-        inbox.get(&lost.key).await.unwrap().is_none()
-            && inbox.get(&done.key).await.unwrap().is_none()
-    );
-    assert_eq!(
-        inbox.get(&kept.key).await.unwrap().unwrap().body,
-        Some(kept.body)
-    );
+    for key in [&lost.key, &done.key] {
+        assert!(inbox.get(key).await.unwrap().is_none());
+    }
+    assert_eq!(body_of(&inbox, &kept.key).await, Some(kept.body));
 }
 
 #[tokio::test]
-async fn a_claim_and_a_mark_whose_answers_were_lost_are_recognised() {
+async fn a_claim_and_a_mark_whose_replies_were_lost_are_recognised() {
     let inbox = fresh().await;
     let entry = pay("m1", "p", "card_payment_captured", NOW);
     inbox.record(&entry).await.unwrap();
     for (id, now) in [(1, NOW), (2, NOW.plus(Duration::from_secs(200)))] {
-        let first = claimed(&inbox, &entry.key, now, id).await;
-        let again = claimed(&inbox, &entry.key, now, id).await;
+        let first = claim(&inbox, &entry.key, now, id).await;
+        let again = claim(&inbox, &entry.key, now, id).await;
         assert_eq!(first, again, "the same claim sent twice is one attempt");
     }
-    let fence = claimed(&inbox, &entry.key, NOW.plus(Duration::from_secs(400)), 3).await;
-    let delivered = Mark::Delivered {
-        expires_at: days_after(NOW, 90),
-    };
+    let fence = claim(&inbox, &entry.key, NOW.plus(Duration::from_secs(400)), 3).await;
+    let mark = delivered(days_after(NOW, 90));
     for _ in 0..2 {
-        assert_eq!(
-            inbox.mark(&fence, &delivered).await.unwrap(),
-            MarkOutcome::Done
-        );
+        assert_eq!(inbox.mark(&fence, &mark).await.unwrap(), MarkOutcome::Done);
     }
 }
 
 #[tokio::test]
-async fn a_row_of_a_later_version_is_refused_and_left_alone() {
+async fn a_row_of_a_later_version_is_refused_and_not_changed() {
     let inbox = fresh().await;
     let (newer, known) = (
         pay("m1", "p", "card_payment_captured", NOW),
@@ -602,20 +340,7 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
     newer_version.send(&inbox).await.unwrap();
     let before = inbox.read(newer.key.as_str()).await.unwrap();
 
-    let lease = Lease {
-        id: LeaseId(1),
-        until: NOW,
-    };
-    let claim = Claim {
-        now: NOW,
-        lease,
-        first_backoff: Duration::from_secs(5),
-    };
-    let erase = DiscardRequest {
-        erase: true,
-        now: NOW,
-        expires_at: NOW,
-    };
+    let (claim, erase) = (claim_of(1, NOW), erase_at(NOW));
     let refused = |error: InboxError| matches!(error, InboxError::NewerRow { found: 2, .. });
     assert!(inbox.record(&newer).await.is_err_and(refused));
     assert!(inbox.claim(&newer.key, &claim).await.is_err_and(refused));
@@ -635,14 +360,13 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
         let keys: Vec<&Key> = listed.rows.iter().map(|row| &row.key).collect();
         assert_eq!(
             (keys, &listed.newer),
-            (vec![&known.key], &vec![newer.key.clone()]),
-            "the others are still shown"
+            (vec![&known.key], &vec![newer.key.clone()])
         );
     }
 }
 
 #[tokio::test]
-async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
+async fn a_payment_is_listed_from_its_ledger_and_the_index() {
     let inbox = fresh().await;
     let events = [
         "card_payment_started",
@@ -652,10 +376,8 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
     for (event, id) in events.iter().zip(["a", "b", "c"]) {
         inbox.record(&pay(id, "payment", event, NOW)).await.unwrap();
     }
-    inbox
-        .record(&pay("d", "another", "card_payment_captured", NOW))
-        .await
-        .unwrap();
+    let other = pay("d", "another", "card_payment_captured", NOW);
+    inbox.record(&other).await.unwrap();
     let filter = RowFilter {
         source: Some("pay".into()),
         subject: Some("payment".into()),
@@ -664,28 +386,16 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
     assert_eq!(
         inbox.list_strategy(&filter).await.unwrap(),
         ListStrategy::Scan,
-        "no event of it was worked on yet"
+        "the payment has no ledger yet"
     );
 
-    let done = inbox
-        .get(&Key::parse("pay:a").unwrap())
-        .await
-        .unwrap()
-        .unwrap();
-    let fence = claimed(&inbox, &done.key, NOW, 1).await;
-    inbox
-        .claim_event(&done.event().unwrap(), &done.key, days_after(NOW, 97))
-        .await
-        .unwrap();
-    inbox
-        .mark(
-            &fence,
-            &Mark::Delivered {
-                expires_at: days_after(NOW, 90),
-            },
-        )
-        .await
-        .unwrap();
+    let key = Key::parse("pay:a").unwrap();
+    let event = inbox.get(&key).await.unwrap().unwrap().event().unwrap();
+    let fence = claim(&inbox, &key, NOW, 1).await;
+    let claimed = inbox.claim_event(&event, &key, days_after(NOW, 97)).await;
+    assert_eq!(claimed.unwrap(), EventClaim::Acquired);
+    let mark = delivered(days_after(NOW, 90));
+    inbox.mark(&fence, &mark).await.unwrap();
     assert_eq!(
         inbox.list_strategy(&filter).await.unwrap(),
         ListStrategy::Ledger
@@ -696,53 +406,34 @@ async fn a_payment_is_listed_by_its_ledger_and_by_what_still_waits() {
 }
 
 #[tokio::test]
-async fn a_table_that_lacks_something_says_what() {
-    let whole = fresh().await;
-    assert_eq!(whole.faults().await.unwrap(), []);
-    assert!(
-        whole.init().await.unwrap(),
-        "making it again changes nothing"
-    );
+async fn a_table_has_an_error_for_everything_that_it_lacks() {
+    let complete = fresh().await;
+    assert_eq!(complete.errors().await.unwrap(), []);
+    assert!(complete.init().await.unwrap(), "the table exists");
 
     let settings = TableSettings {
         table: "bare-table".into(),
-        ..(*whole.settings).clone()
+        ..(*complete.settings).clone()
     };
     let bare = DynamoInbox::new(&sdk(&EMULATOR), settings);
-    let missing = bare
-        .record(&pay("m1", "p", "e", NOW))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        missing.contains(
-            "table bare-table: PutItem: ResourceNotFoundException: there is no such table"
-        ),
-        "{missing}"
-    );
+    let entry = pay("m1", "p", "e", NOW);
+    let missing = bare.record(&entry).await.unwrap_err().to_string();
+    let expected = "table bare-table: PutItem: ResourceNotFoundException: there is no such table";
+    assert!(missing.contains(expected), "{missing}");
     bare.create_bare().await;
-    let faults: Vec<&str> = bare
-        .faults()
-        .await
-        .unwrap()
-        .iter()
-        .map(|fault| fault.0)
-        .collect();
-    assert_eq!(faults.len(), 3, "{faults:?}");
-    for (fault, word) in faults.iter().zip(["no index `shelf`", "no stream", "TTL"]) {
-        assert!(fault.contains(word), "{fault}");
+    let errors = bare.errors().await.unwrap();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    for (error, word) in errors.iter().zip(["no index `shelf`", "no stream", "TTL"]) {
+        assert!(error.0.contains(word), "{error:?}");
     }
-    bare.record(&pay("m1", "p", "e", NOW)).await.unwrap();
-    let no_index = bare
-        .find_due(&SourceFilter::ALL, NOW, 10)
-        .await
-        .unwrap_err()
-        .to_string();
+    bare.record(&entry).await.unwrap();
+    let due = bare.find_due(&SourceFilter::ALL, NOW, 10).await;
+    let no_index = due.unwrap_err().to_string();
     assert!(no_index.contains("it has no index `shelf`"), "{no_index}");
 }
 
 impl DynamoInbox {
-    /// A table with nothing but its key.
+    /// Creates a table with only its key.
     async fn create_bare(&self) {
         use aws_sdk_dynamodb::types::{
             AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,

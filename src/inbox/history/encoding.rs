@@ -1,23 +1,23 @@
-//! How a history is stored: in as few bytes as it can be, since every kilobyte of a row costs.
+//! The stored format of a history. It is compact, because every kilobyte of a row costs money.
 //!
-//! A byte for the format, the number of replays, and the entries. Numbers are LEB128. A time is the
-//! difference from the entry before, and a text that repeats that of the attempt before takes one
-//! byte: a destination that is down gives the same answer every time.
+//! One byte for the format, then the number of replays, then the entries. Numbers are LEB128. A
+//! time is the difference from the previous entry. A text that is the same as in the previous
+//! attempt takes one byte, because a destination that is down gives the same answer every time.
 
 use std::time::Duration;
 
 use super::{DeliveryHistory, HistoryEntry, MAX_ENTRIES, PastAttempt, PastOutcome};
 use crate::domain::Timestamp;
 
-/// The format that this program writes. Another one reads as an empty history.
+/// The format that this program writes. A history in another format is read as empty.
 const FORMAT: u8 = 1;
 
-/// The codes of entries; the outcomes of attempts are below.
+/// The codes of entries. The codes of attempts are those of their outcomes, which are lower.
 const REPLAYED: u64 = 16;
 const DISCARDED: u64 = 17;
 const ERASED: u64 = 18;
 
-/// The codes of texts; a longer text has its length and this.
+/// The codes of texts. `TEXT` is added to the length of a text that is written out.
 const NO_TEXT: u64 = 0;
 const SAME_TEXT: u64 = 1;
 const TEXT: u64 = 2;
@@ -39,7 +39,7 @@ impl PastOutcome {
 }
 
 impl DeliveryHistory {
-    /// The history as it is stored.
+    /// The history in its stored format.
     pub fn encode(&self) -> Vec<u8> {
         let mut writer = HistoryWriter::default();
         writer.bytes.push(FORMAT);
@@ -50,13 +50,13 @@ impl DeliveryHistory {
         writer.bytes
     }
 
-    /// The history as it is stored, unless it is empty.
+    /// The history in its stored format; `None` if it is empty.
     pub fn stored(&self) -> Option<Vec<u8>> {
         (*self != Self::default()).then(|| self.encode())
     }
 
-    /// Reads a stored history. One that this program cannot read, or that has more entries than are
-    /// kept, is empty: a row is worth more than its history.
+    /// Reads a stored history. A history that cannot be read, or that has more entries than are
+    /// kept, is read as empty, because a row must stay usable without its history.
     pub fn decode(stored: &[u8]) -> Self {
         HistoryReader::read(stored).unwrap_or_default()
     }
@@ -151,7 +151,7 @@ impl<'a> HistoryReader<'a> {
         while !reader.bytes.is_empty() {
             entries.push(reader.entry()?);
             if entries.len() > MAX_ENTRIES {
-                return None; // no version has written it
+                return None; // no version writes so many
             }
         }
         Some(DeliveryHistory { replays, entries })
@@ -200,11 +200,11 @@ impl<'a> HistoryReader<'a> {
         })
     }
 
-    /// The text in that place of an attempt.
-    fn text(&mut self, place: usize) -> Option<Option<String>> {
+    /// The text at `index` of [`AttemptTexts`].
+    fn text(&mut self, index: usize) -> Option<Option<String>> {
         let text = match self.number()? {
             NO_TEXT => None,
-            SAME_TEXT => self.last_texts[place].clone(),
+            SAME_TEXT => self.last_texts[index].clone(),
             length => {
                 let length = usize::try_from(length - TEXT).ok()?;
                 let (text, rest) = self.bytes.split_at_checked(length)?;
@@ -212,7 +212,7 @@ impl<'a> HistoryReader<'a> {
                 Some(std::str::from_utf8(text).ok()?.to_owned())
             }
         };
-        self.last_texts[place].clone_from(&text);
+        self.last_texts[index].clone_from(&text);
         Some(text)
     }
 }

@@ -67,7 +67,7 @@ fn any_entry() -> impl Strategy<Value = HistoryEntry> {
 
 proptest! {
     #[test]
-    fn what_is_stored_reads_back_as_it_was(
+    fn an_encoded_history_is_decoded_unchanged(
         replays: u32,
         entries in proptest::collection::vec(any_entry(), 0..MAX_ENTRIES)
     ) {
@@ -76,18 +76,18 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_row_unreadable(mut stored: Vec<u8>) {
+    fn any_bytes_are_decoded_without_a_panic(mut stored: Vec<u8>) {
         let _ = DeliveryHistory::decode(&stored);
         stored.insert(0, 1);
         let _ = DeliveryHistory::decode(&stored);
     }
 }
 
-/// What this format wrote first.
+/// A history in this format, which every later version must read.
 const GOLDEN: &str = "010101808edee095670123c80100000010f099070112d00f00";
 
 #[test]
-fn what_is_stored_is_read_for_ever_and_takes_few_bytes() {
+fn the_stored_format_has_exactly_these_bytes() {
     let mut history = DeliveryHistory::default();
     assert_eq!(history.stored(), None, "an empty history takes no byte");
     history.add_attempt(PastAttempt {
@@ -105,12 +105,12 @@ fn what_is_stored_is_read_for_ever_and_takes_few_bytes() {
     assert_eq!(
         DeliveryHistory::decode(&[9, 9, 9]),
         DeliveryHistory::default(),
-        "a later format reads as none"
+        "a later format is read as empty"
     );
 }
 
 #[test]
-fn more_entries_than_are_kept_read_as_none() {
+fn a_history_with_too_many_entries_is_read_as_empty() {
     let entry = || HistoryEntry::Attempt(attempt(1, PastOutcome::Failed));
     for (entries, kept) in [(MAX_ENTRIES, MAX_ENTRIES), (MAX_ENTRIES + 1, 0)] {
         let history = DeliveryHistory {
@@ -123,7 +123,7 @@ fn more_entries_than_are_kept_read_as_none() {
 }
 
 #[test]
-fn an_answer_that_repeats_takes_one_byte() {
+fn a_repeated_answer_takes_one_byte() {
     let mut history = DeliveryHistory::default();
     let length = |number, history: &mut DeliveryHistory| {
         history.add_attempt(PastAttempt {
@@ -142,7 +142,7 @@ fn an_answer_that_repeats_takes_one_byte() {
 }
 
 #[test]
-fn texts_are_cut_and_the_oldest_go_first() {
+fn texts_are_shortened_and_the_oldest_are_removed_first() {
     let mut history = DeliveryHistory::default();
     for number in 1..=20 {
         history.add_attempt(PastAttempt {
@@ -153,7 +153,7 @@ fn texts_are_cut_and_the_oldest_go_first() {
         assert!(history.encode().len() <= MAX_BYTES);
     }
     let attempts: Vec<_> = history.attempts().collect();
-    assert_eq!(attempts.len(), 20, "only texts had to go");
+    assert_eq!(attempts.len(), 20, "only texts are removed");
     let last = attempts[19].answer.as_deref().unwrap();
     assert_eq!(last.chars().count(), MAX_TEXT_CHARS);
     assert!(last.ends_with('…'));
@@ -176,19 +176,16 @@ fn a_missing_number_is_an_attempt_without_an_outcome() {
         for number in &kept {
             history.add_attempt(attempt(*number, PastOutcome::Failed));
         }
-        let full = history.with_lapsed(ended);
-        let found: Vec<_> = full
-            .iter()
-            .filter(|entry| matches!(entry, HistoryEntry::Lapsed { .. }))
-            .cloned()
-            .collect();
+        let mut found = history.with_lapsed(ended);
+        let length = found.len();
+        found.retain(|entry| matches!(entry, HistoryEntry::Lapsed { .. }));
         assert_eq!(found, expected, "{kept:?} of {ended}");
-        assert_eq!(full.len(), kept.len() + expected.len());
+        assert_eq!(length, kept.len() + expected.len());
     }
 }
 
 #[test]
-fn a_replay_counts_from_one_again_and_shows_what_had_lapsed_before() {
+fn attempts_without_an_outcome_are_found_before_and_after_a_replay() {
     let mut history = DeliveryHistory::default();
     history.add_attempt(attempt(1, PastOutcome::Failed));
     history.add_replay(at(200), 2);

@@ -335,8 +335,8 @@ async fn on_aws(
         }
     };
     match look(aws).await {
-        Ok(Probe::There) => fine(name, format!("{what}, is there")),
-        Ok(Probe::Forbidden) => finding(
+        Ok(Probe::Exists) => fine(name, format!("{what}, is there")),
+        Ok(Probe::AccessDenied) => finding(
             CheckHealth::Look,
             name,
             format!("{what}: whether it is there can't be seen without {may}"),

@@ -129,7 +129,7 @@ async fn init_table(
     let aws = crate::aws::from_environment(&outside()).await?;
     let inbox = table_inbox(&aws, table, shards, &settings.config);
     let was_there = inbox.init().await?;
-    let faults = inbox.faults().await?;
+    let faults = inbox.errors().await?;
     for fault in &faults {
         output.error(&ErrorCode::TableSetup.error(format!("table {table} {}", fault.0)))?;
     }

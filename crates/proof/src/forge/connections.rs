@@ -151,7 +151,7 @@ fn deliver(runtime: &Runtime, row: &Row, url: &str) {
     let (routes, _) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: None,
         clock: Arc::new(SystemClock),
-        outside: &outside,
+        secret_sources: &outside,
         log: &|| LogDestination::new(io::sink()),
     });
     let event = Event::of(row).expect("the row is whole");

@@ -1,4 +1,4 @@
-//! Claims that compete or are refused, and what a mark leaves of earlier ones.
+//! Competing and refused claims, and the last error after a mark.
 
 use futures_util::future::join_all;
 
@@ -7,22 +7,11 @@ use crate::domain::HeldReason;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn claim_of(id: u64, now: Timestamp) -> Claim {
-    Claim {
-        now,
-        lease: Lease {
-            id: LeaseId(id),
-            until: now.plus(MINUTE),
-        },
-        first_backoff: Duration::from_secs(5),
-    }
-}
-
-/// A row whose first attempt has failed, due again at `due_at`.
-async fn failed_once(inbox: &DynamoInbox, id: &str, due_at: Timestamp) -> Key {
+/// Records a row whose first attempt fails, due again at `due_at`.
+async fn record_failed(inbox: &DynamoInbox, id: &str, due_at: Timestamp) -> Key {
     let entry = pay(id, id, "card_payment_captured", NOW);
     inbox.record(&entry).await.unwrap();
-    let fence = claimed(inbox, &entry.key, NOW, 1).await;
+    let fence = claim(inbox, &entry.key, NOW, 1).await;
     let error = "https: status 503".to_owned();
     let marked = inbox.mark(&fence, &Mark::Retry { due_at, error }).await;
     assert_eq!(marked.unwrap(), MarkOutcome::Done);
@@ -39,8 +28,8 @@ async fn a_row_that_is_not_stored_is_not_claimed() {
 
 #[tokio::test]
 async fn one_of_many_concurrent_later_claims_succeeds() {
-    let inbox = unhurried(&*fresh().await);
-    let key = failed_once(&inbox, "m1", NOW).await;
+    let inbox = patient(&*fresh().await);
+    let key = record_failed(&inbox, "m1", NOW).await;
     let claims: Vec<_> = (10..18).map(|id| claim_of(id, NOW)).collect();
     let claimed = join_all(claims.iter().map(|claim| inbox.claim(&key, claim))).await;
     let fences = claimed.into_iter().filter_map(|claimed| claimed.unwrap());
@@ -48,30 +37,26 @@ async fn one_of_many_concurrent_later_claims_succeeds() {
 }
 
 #[tokio::test]
-async fn a_later_claim_that_is_repeated_before_its_answer_is_recognised() {
-    let inbox = unhurried(&*fresh().await);
-    let key = failed_once(&inbox, "m1", NOW).await;
+async fn a_later_claim_that_is_repeated_before_its_reply_is_recognised() {
+    let inbox = patient(&*fresh().await);
+    let key = record_failed(&inbox, "m1", NOW).await;
     let claim = claim_of(20, NOW);
     let claimed = join_all((0..8).map(|_| inbox.claim(&key, &claim))).await;
     for claimed in claimed {
-        assert_eq!(claimed.unwrap().expect("it is one claim").1.attempt, 2);
+        assert_eq!(claimed.unwrap().expect("it is the same claim").1.attempt, 2);
     }
 }
 
 #[tokio::test]
-async fn a_later_claim_that_its_row_refuses_is_one_write() {
-    let counter = WriteCounter::default();
-    let inbox = unhurried(&*fresh().await);
-    let counting = inbox.client.config().to_builder();
-    let client = Client::from_conf(counting.interceptor(counter.clone()).build());
-    let inbox = DynamoInbox { client, ..*inbox };
-    let waiting = failed_once(&inbox, "m1", NOW.plus(MINUTE)).await;
-    // Leased and due: the first claim leaves the time at which the row is due.
+async fn a_later_claim_that_is_refused_makes_one_write() {
+    let (inbox, counter) = with_write_counter(&*fresh().await);
+    let waiting = record_failed(&inbox, "m1", NOW.plus(MINUTE)).await;
+    // Leased and due, because the first claim does not change the due date.
     let leased = pay("m2", "q", "card_payment_captured", NOW);
     inbox.record(&leased).await.unwrap();
-    claimed(&inbox, &leased.key, NOW, 2).await;
-    let held = failed_once(&inbox, "m3", NOW).await;
-    let fence = claimed(&inbox, &held, NOW, 3).await;
+    claim(&inbox, &leased.key, NOW, 2).await;
+    let held = record_failed(&inbox, "m3", NOW).await;
+    let fence = claim(&inbox, &held, NOW, 3).await;
     let reason = HeldReason::Unsigned;
     let mark = Mark::Held { reason, at: NOW };
     inbox.mark(&fence, &mark).await.unwrap();
@@ -94,8 +79,8 @@ async fn a_held_row_keeps_the_last_error_and_a_delivered_one_does_not() {
         ("m1", held, Some("https: status 503")),
         ("m2", delivered(days_after(NOW, 90)), None),
     ] {
-        let key = failed_once(&inbox, id, NOW).await;
-        let fence = claimed(&inbox, &key, NOW, 5).await;
+        let key = record_failed(&inbox, id, NOW).await;
+        let fence = claim(&inbox, &key, NOW, 5).await;
         inbox.mark(&fence, &mark).await.unwrap();
         let row = inbox.get(&key).await.unwrap().unwrap();
         assert_eq!(row.last_error.as_deref(), last_error, "{mark:?}");

@@ -119,7 +119,7 @@ async fn row_findings(
     let mut findings = Vec::new();
     let mut advice = "is serve running, and the destination up?";
     if let AnyInbox::DynamoDb(table) = inbox {
-        let faults = table.faults().await?;
+        let faults = table.errors().await?;
         if !faults.is_empty() {
             let faults = faults.into_iter();
             let findings = faults.map(|fault| unreadable(name.to_owned(), fault.0.to_owned()));

@@ -76,7 +76,7 @@ impl ServeArgs {
         let (destination, errors) = routes.build(&DestinationDeps {
             aws: loaded.aws.as_ref(),
             clock: loaded.clock.clone(),
-            outside: &outside(),
+            secret_sources: &outside(),
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
