@@ -106,8 +106,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) cannot be \
-         read (entity not found): \
-                     check the path and its permissions";
+         read (entity not found): check the path and its permissions";
         assert_eq!(missing.lines().next(), Some(first));
     }
 }

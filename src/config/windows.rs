@@ -84,8 +84,7 @@ fn invalid_windows(
     format!(
         "is not valid: acceptance_days ({acceptance}) must be more than {HMRC_RETENTION_DAYS}, \
          because HMRC may push notifications of that age, and {MARGIN_DAYS} days more must be less \
-         than retention_days ({retention}), so that a \
-          row outlasts its repeats"
+         than retention_days ({retention}), so that a row outlasts its repeats"
     )
 }
 

@@ -107,9 +107,8 @@ fn a_secret_that_does_not_have_its_sender_s_form_is_refused() {
     let quoted = |secret: &str| format!("\"{secret}\"");
     let refused = |form: &str| {
         Err(format!(
-            "p:4: sources.s.secrets[0] (env:S) is not {form}, which is the form of this \
-             sender's secrets: copy it \
-             exactly as the sender shows it, without quotation marks"
+            "p:4: sources.s.secrets[0] (env:S) is not {form}, which is the form of this sender's \
+             secrets: copy it exactly as the sender shows it, without quotation marks"
         ))
     };
     let pay = "webhook_test_ or webhook_live_ and then letters and digits";

@@ -18,8 +18,7 @@ pub enum HmrcError {
     /// The application lacks a required scope.
     #[error(
         "the application may not have the scopes read:pull-notifications and write:notifications: \
-         subscribe it to the \
-         Push Pull Notifications API"
+         subscribe it to the Push Pull Notifications API"
     )]
     Scope,
     /// The application is not subscribed to the API.

@@ -239,8 +239,7 @@ fn it_is_configured_by_name_and_has_no_challenge_live_mode_or_api() {
         (
             "live = true",
             "p:4: sources.third.live is for govuk-pay only: remove it, since the timestamped \
-             sender's secrets don't say \
-             whether they are live",
+             sender's secrets don't say whether they are live",
         ),
         (
             "[sources.third.pull]",
