@@ -1,5 +1,5 @@
-//! What Pillarbox logs: one record for a request, for an attempt to deliver, and for
-//! a reconcile run.
+//! What Pillarbox logs: one record for each request, each attempt to deliver and each reconcile
+//! run.
 //!
 //! Each record is a type with one writer, so its fields have the same names on every platform;
 //! `docs/logging.md` lists them. Bodies, signatures, secrets and personal data are never fields, so
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_says_when_it_is_made_again_and_why() {
+    fn the_line_of_a_retried_attempt_has_its_time_and_its_reason() {
         let retry = AttemptRecord {
             platform: PlatformFields::default(),
             key: Key::parse("pay:6otj").unwrap(),
@@ -178,18 +178,13 @@ mod tests {
             request_id: Some("r1".to_owned()),
             source: "hmrc".to_owned(),
             ended: "completed",
-            reason: None,
             seen: 9,
             recorded: 1,
             missed_by_push: 1,
             duplicates: 8,
-            held: 0,
             acknowledged: 9,
-            missing: 0,
-            newly_missing: None,
-            errors: 0,
             oldest_unacknowledged: Some(Duration::ZERO),
-            silent: None,
+            ..ReconcileRecord::default()
         };
         let fields = "\"request_id\":\"r1\",\"source\":\"hmrc\",\"ended\":\"completed\",\
                       \"seen\":9,\"recorded\":1,\"duplicates\":8,\"held\":0,\
@@ -230,7 +225,7 @@ mod tests {
     /// A record whose every field is known has every documented field, and no other. The fields
     /// that only some platforms have are among them.
     #[test]
-    fn a_line_has_the_fields_that_its_document_lists() {
+    fn a_line_has_the_documented_fields() {
         let text = || Some("x".to_owned());
         let platform = PlatformFields {
             request_id: text(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MetricSample, metrics};
 
 /// One run that compared one source with what its sender's API holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReconcileRecord {
     /// The platform's id of the invocation that made the run.

@@ -1,5 +1,5 @@
-//! The values that records give to metrics, before they are written in the format of a platform:
-//! embedded in a log line on Lambda, as Prometheus' text elsewhere.
+//! The values that records add to metrics. Each platform writes them in its format: embedded in a
+//! log line on Lambda, as Prometheus text elsewhere.
 
 use std::time::Duration;
 
