@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_refusal_is_an_answer_that_a_sender_follows_or_counts() {
+    fn a_refusal_has_an_error_status_that_no_sender_follows_or_accepts() {
         let inbox = InboxError::Unavailable("no answer".to_owned());
         for (refusal, status) in [
             (Refusal::NotFound, 404),
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_a_wrong_method_names_those_that_are_allowed() {
+    fn only_a_405_lists_the_allowed_methods() {
         let allow = |refusal| HttpAnswer::from(&refusal).allow;
         assert_eq!(allow(Refusal::Method("GET, POST")), Some("GET, POST"));
         assert_eq!(allow(Refusal::NotFound), None);

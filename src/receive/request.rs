@@ -1,4 +1,4 @@
-//! A request as `receive` sees it, free of any HTTP server.
+//! A request as `receive` sees it, independent of any HTTP server.
 
 use std::{borrow::Cow, future::Future, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The whole of receiving, over an inbox in memory and a request without a server.
+//! Receiving from request to answer, with an inbox in memory and without a server.
 
 use std::{
     borrow::Cow,
@@ -112,7 +112,7 @@ async fn receive(
 }
 
 #[tokio::test]
-async fn a_notification_is_stored_before_it_is_answered_and_the_record_says_where() {
+async fn a_notification_is_stored_before_it_is_answered_and_the_record_has_its_key() {
     let receiver = receiver();
     for outcome in ["recorded", "duplicate"] {
         let (answer, record) = receive(&receiver, FakeRequest::pay("m1")).await;
@@ -129,7 +129,7 @@ async fn a_notification_is_stored_before_it_is_answered_and_the_record_says_wher
 }
 
 #[tokio::test]
-async fn other_content_under_a_key_is_held_and_the_record_says_why() {
+async fn other_content_under_a_key_is_held_and_the_record_has_the_reason() {
     let receiver = receiver();
     for (created, outcome, reason) in [
         (NOW, "recorded", None),
@@ -163,7 +163,7 @@ async fn the_path_decides_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_digest_logged() {
+async fn an_unverified_body_is_not_stored_and_only_a_refused_signature_logs_its_digest() {
     let receiver = receiver();
     let unsigned = || FakeRequest {
         signature: None,
@@ -216,7 +216,7 @@ impl io::Write for ReceiveLog {
     }
 }
 
-/// What receiving these notifications logs of our clock; days are relative to it.
+/// The log lines about our clock when these notifications are received; days are relative to it.
 async fn clock_lines(days: &[i64]) -> Vec<String> {
     let log = ReceiveLog::default();
     let clock = Arc::new(ReceiveClock);
@@ -235,7 +235,7 @@ async fn clock_lines(days: &[i64]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_line_says_that_our_clock_may_be_wrong_when_everything_is_ahead_or_behind() {
+async fn one_line_warns_of_a_wrong_clock_when_every_notification_is_ahead_or_behind() {
     for (days, words) in [
         (&[3, 3, 4, 3, 3, 3, 3][..], "dated more than a day ahead"),
         (&[0, -61, -90, -300, -61], "older by our clock"),
