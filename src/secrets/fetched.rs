@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_text_in_a_json_object_or_not_there_yet() {
+    fn a_field_is_text_in_a_json_object_or_has_no_value_yet() {
         for (text, outcome) in [
             (r#"{"current":"a b\n"}"#, Ok("a b\n")),
             (r#"{"current":"","previous":"x"}"#, Ok("")),

@@ -28,7 +28,7 @@ pub use secrets_manager::{SecretsCaller, SecretsManager, arns};
 pub(crate) use signing::{FetchedSecret, fetch_signing_secret};
 pub use signing::{SourceSecrets, UnusableSecretError, build_keys};
 
-/// The fewest bytes a secret may have.
+/// The minimum length of a secret.
 const MIN_BYTES: usize = 16;
 
 /// Texts that examples use in place of a secret.
