@@ -1,4 +1,4 @@
-//! What a third sender takes: this folder, and one line in the list.
+//! Proves that a third sender needs only its folder and one line in the list.
 
 use std::{
     borrow::Cow,
@@ -131,15 +131,15 @@ async fn receive_one(
 #[tokio::test]
 async fn its_notifications_are_received_deduplicated_and_delivered() {
     let inbox = Arc::new(MemoryInbox::default());
-    let arrived = Arc::new(RecordingDestination::default());
-    let keeping = RetentionPolicy {
+    let destination = Arc::new(RecordingDestination::default());
+    let retention = RetentionPolicy {
         retention: 90 * DAY,
     };
     let worker = DeliveryWorker::new(
         Arc::clone(&inbox),
-        Arc::clone(&arrived),
+        Arc::clone(&destination),
         Arc::new(SignedClock),
-        keeping,
+        retention,
     );
     let first = message("m1");
     let stored = |receipt: Result<Receipt, Refusal>| receipt.unwrap().stored;
@@ -176,11 +176,11 @@ async fn its_notifications_are_received_deduplicated_and_delivered() {
         ),
         NOW, first,
     );
-    assert_eq!(*arrived.0.lock().unwrap(), [event]);
+    assert_eq!(*destination.0.lock().unwrap(), [event]);
 }
 
 #[tokio::test]
-async fn its_signature_covers_the_time_and_is_held_against_the_clock() {
+async fn its_signature_covers_the_time_which_is_checked_against_the_clock() {
     let inbox = Arc::new(MemoryInbox::default());
     let body = message("m1");
     let second = Duration::from_secs(1);
