@@ -1,7 +1,7 @@
 //! Recognises the kind of an invocation by the names of its JSON fields, before anything is
 //! decoded.
 //!
-//! No decoder is tried in turn, so an event is never read as another kind. No message repeats the
+//! Only one decoder is used, so an event is never read as another kind. No message repeats the
 //! content of an event.
 
 use serde_json::value::RawValue;

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// `{"name": …}`, whose values are decoded when they are asked for.
+/// `{"name": …}`, whose values are decoded on access.
 #[derive(Debug, Default)]
 pub(super) struct RawFields<'a>(Vec<(String, &'a RawValue)>);
 

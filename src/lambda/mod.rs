@@ -2,8 +2,8 @@
 //! the function's role.
 //!
 //! An event that is not for this role is an error and never a success, because a stream takes any
-//! reply that it cannot read for success. Nothing runs on after the reply: the platform freezes
-//! the process then.
+//! reply that it cannot read as success. Nothing runs after the reply, because the platform then
+//! freezes the process.
 
 mod deadline;
 mod event;
@@ -14,7 +14,6 @@ mod init_error;
 mod invocation_log;
 mod panic;
 mod init;
-
 mod stream;
 mod role;
 mod run;
@@ -158,7 +157,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         worker: Option<Arc<DeliveryWorker<I, D>>>,
         reconciler: Option<Reconciler<I>>,
     ) -> Self {
-        let worker = worker.filter(|_| role.hands_on());
+        let worker = worker.filter(|_| role.delivers());
         Self {
             role,
             receiver: receiver.filter(|_| role.receives()),
@@ -248,8 +247,8 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         }
     }
 
-    /// Measures, then delivers. Measures that cannot be read fail the sweep, after its deliveries:
-    /// without them stuck notifications would go unseen.
+    /// Reads the gauges, then delivers. Unreadable gauges fail the sweep after its deliveries,
+    /// because without them stuck notifications would go unnoticed.
     async fn sweep(
         &self,
         sweeper: &SweepRunner<I, D>,

@@ -79,7 +79,7 @@ impl Role {
     }
 
     /// Whether the role delivers notifications, and needs destinations.
-    pub fn hands_on(self) -> bool {
+    pub fn delivers(self) -> bool {
         !matches!(self, Self::Receive | Self::Reconcile)
     }
 
