@@ -3,7 +3,7 @@
 use super::{FINE, check, problems};
 use crate::config::*;
 
-/// What follows is under a handler of one sender's own messages.
+/// The start of a document whose destination is a handler of one sender's own messages.
 const AS_SENT: &str = "[destination]\nkind = \"https\"\n\
                        url = \"https://handler.example.gov.uk/pay\"\n\
                        format = \"as-sent\"\n";

@@ -197,13 +197,13 @@ fn invalid_toml_is_one_error_that_does_not_repeat_the_text() {
     check(
         "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",
         &[
-            "2: the document is not TOML here: string values must be quoted, expected literal \
+            "2: the document is not valid TOML: string values must be quoted, expected literal \
              string",
         ],
     );
     check(
         "\n\n[sources.pay]\n[sources.pay]\n",
-        &["4: the document is not TOML here: duplicate key"],
+        &["4: the document is not valid TOML: duplicate key"],
     );
 }
 

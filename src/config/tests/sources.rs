@@ -166,7 +166,7 @@ fn a_source_without_a_webhook_needs_a_pull_and_no_secret() {
         ),
         (
             "pull = { api_key = \"env:K\" }\nevents = []",
-            "says what a webhook subscribes to",
+            "lists what a webhook subscribes to",
         ),
     ] {
         let errors = Config::read(&document(more), "p").unwrap_err().to_string();
