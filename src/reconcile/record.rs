@@ -10,7 +10,7 @@ use crate::{
     telemetry::ReconcileRecord,
 };
 
-/// How a source's part in a scheduled run ended.
+/// How the run of one source ended.
 pub(super) enum RunResult {
     /// The run returned an outcome.
     Ran(RunOutcome),
@@ -25,7 +25,7 @@ pub(super) fn record(
     source: &SourceConfig,
     result: &RunResult,
     newly_missing: usize,
-    last_heard: Option<Timestamp>,
+    last_received: Option<Timestamp>,
     now: Timestamp,
 ) -> ReconcileRecord {
     let (stats, reason) = match result {
@@ -49,7 +49,7 @@ pub(super) fn record(
         newly_missing: (source.kind == SenderKind::GOVUK_PAY).then_some(newly_missing),
         errors: usize::from(is_failure) + stats.errors,
         oldest_unacknowledged: oldest_unacknowledged(result, now),
-        silent: last_heard.map(|last_heard| now.since(last_heard)),
+        silent: last_received.map(|last_received| now.since(last_received)),
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn failures_of_the_run_and_of_its_parts_are_counted() {
         let credentials = hmrc::HmrcError::Credentials;
-        let away = || InboxError::Unavailable("away".to_owned());
+        let unavailable = || InboxError::Unavailable("unavailable".to_owned());
         for (ended, boxes, word, failed, failures) in [
             (
                 RunEnd::Completed,
@@ -204,7 +204,7 @@ mod tests {
             (RunEnd::LockLost, vec![], "lock_lost", false, 0),
             (RunEnd::Deadline, vec![], "deadline", false, 0),
             (
-                RunEnd::Inbox(away()),
+                RunEnd::Inbox(unavailable()),
                 vec![boxed(None, Some(hmrc::HmrcError::Maintenance))],
                 "inbox",
                 true,

@@ -1,5 +1,5 @@
-//! How requests to a sender's API are sent, as an argument, like the clock: in a simulation the
-//! sender's rules answer them without a network.
+//! Sending requests to a sender's API as a dependency, like the clock: a simulation answers them by
+//! the sender's rules, without a network.
 
 use std::time::Duration;
 

@@ -37,8 +37,8 @@ pub struct PayAccess {
     pub api_key: Secret,
     /// How often the payments are compared.
     pub every: Duration,
-    /// How long Pay has to push an event; of a source without a webhook, the age at which a
-    /// payment is looked at.
+    /// How long Pay has to push an event; of a source without a webhook, the age at which a payment
+    /// is checked.
     pub after: Duration,
     /// The events that the webhook subscribes to; `None` without a webhook.
     pub events: Option<Vec<&'static str>>,
