@@ -10,8 +10,8 @@ use super::{
 /// The form of an address, for error messages.
 pub(super) const MUST: &str = "must be an address and a port, such as 127.0.0.1:8080";
 
-/// An address and the place that sets it. The place is `None` for a default, and for an address
-/// that was checked before.
+/// An address and where it is set. The place is `None` for a default, and for an address that was
+/// already checked.
 #[derive(Clone, Debug)]
 pub(super) struct AddressSetting {
     pub(super) value: SocketAddr,

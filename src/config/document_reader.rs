@@ -123,7 +123,7 @@ impl<'w, 'i> TableReader<'w, 'i> {
         Some(TomlItem::new(self.reader, &self.place, &name, value))
     }
 
-    /// Takes the value of `key`; reports a missing key, where `how` says what to write.
+    /// Takes the value of `key`, or reports that it is missing; `how` says what to write.
     pub(super) fn require(&mut self, key: &'static str, how: &str) -> Option<TomlItem<'w, 'i>> {
         let item = self.take(key);
         if item.is_none() {

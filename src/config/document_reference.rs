@@ -147,7 +147,10 @@ mod tests {
                 Ok(None),
                 "has no value yet: put the configuration document there, as text",
             ),
-            (Err(SecretsManagerError::Denied), "may not be read: grant"),
+            (
+                Err(SecretsManagerError::Denied),
+                "cannot be read without permission: grant",
+            ),
         ] {
             vault.put(ARN.to_owned(), held);
             let error = read(&secret, &vault).unwrap_err();

@@ -1,4 +1,4 @@
-//! A destination of the kind `https`: where it is, and what it gets.
+//! A destination of the kind `https`: its address and its format.
 
 use std::{fmt, path::PathBuf};
 

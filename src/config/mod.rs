@@ -70,7 +70,7 @@ pub struct Config {
     pub destination: DestinationConfig,
     /// The named destinations.
     pub destinations: BTreeMap<String, DestinationConfig>,
-    /// The destinations of some event types, which come before those of their sources.
+    /// The destinations of some event types. They override the destinations of sources.
     pub routes: Vec<RouteConfig>,
     /// Whether https destinations are reached through the proxy that `HTTPS_PROXY` names.
     pub outbound_proxy: bool,

@@ -145,7 +145,7 @@ fn without_webhook(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<S
     Some(Vec::new())
 }
 
-/// Reads what a webhook subscribes to: everything, unless `events` names less.
+/// Reads the events that a webhook subscribes to: all of them, unless `events` lists some.
 fn events(
     table: &mut TableReader<'_, '_>,
     kind: SenderKind,

@@ -203,7 +203,7 @@ fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
 
 /// Checks that a [`client`] for `url` finds an address to connect to, without connecting.
 ///
-/// A proxy resolves the name again, where this machine may not be able to.
+/// A proxy resolves the name again, so with a proxy this machine need not be able to.
 ///
 /// # Errors
 /// The error that a request would return.

@@ -13,7 +13,7 @@ pub use client::{HttpClientError, RequestError};
 pub(crate) use endpoint::{EndpointError, endpoint, endpoint_within, under};
 pub(crate) use proxy::OutboundProxy;
 pub use proxy::OutboundProxyError;
-pub(crate) use response::ask;
+pub(crate) use response::send;
 pub use response::{ClientResponse, ResponseError};
 pub(crate) use tls::TrustedRoots;
 pub use tls::TrustedRootsError;

@@ -26,7 +26,7 @@ pub enum ResponseError {
 }
 
 /// Sends a request and reads a response of at most `max_bytes` bytes.
-pub(crate) async fn ask(
+pub(crate) async fn send(
     request: RequestBuilder,
     max_bytes: usize,
 ) -> Result<ClientResponse, ResponseError> {

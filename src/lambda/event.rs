@@ -100,7 +100,7 @@ fn records(top: &RawFields<'_>) -> Option<EventShape> {
     })
 }
 
-/// The template's schedules name their role; a plain EventBridge schedule names none.
+/// The template's schedules have a role; a plain EventBridge schedule has none.
 fn schedule(top: &RawFields<'_>) -> Option<EventShape> {
     match top.text("role").as_deref() {
         Some("sweep") => return Some(EventShape::Sweep),

@@ -54,7 +54,7 @@ pub use stream::StreamRecordError;
 #[cfg(any(test, feature = "test-support"))]
 pub use stream::batch_for_tests;
 
-/// A function, with what its role needs.
+/// A function with the parts that its role needs.
 pub struct LambdaFunction<I, D> {
     role: Role,
     receiver: Option<Receiver<I>>,
@@ -70,7 +70,7 @@ pub struct LambdaFunction<I, D> {
 /// What the platform passes with an event.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Its request id.
+    /// The platform's id of the invocation.
     pub id: String,
     /// When the function is stopped.
     pub deadline: Timestamp,
@@ -109,7 +109,7 @@ pub enum InvocationReply {
     },
 }
 
-/// Why an invocation failed. The text has shapes and names, never content.
+/// Why an invocation failed. The text contains shapes and names, never content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
@@ -173,7 +173,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         }
     }
 
-    /// Has the lines of invocations carry `metrics`; those of a sweep measure the silence of
+    /// Adds `metrics` to the lines of invocations; those of a sweep measure the silence of
     /// `sources`.
     pub fn with_metrics(self, metrics: FunctionMetrics, sources: Vec<SourceName>) -> Self {
         Self {

@@ -95,8 +95,8 @@ fn start<D: Destination>(
     }
 }
 
-/// The futures are boxed because they are compiled in the program that brings the destination, and
-/// as one type they are nested more deeply than the compiler allows there by default.
+/// The futures are boxed because they are compiled in the program that supplies the destination,
+/// and as one type they would exceed the compiler's default limit on nested types.
 async fn run<D: Destination>(
     build: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
 ) -> ExitCode {

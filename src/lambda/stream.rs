@@ -10,7 +10,7 @@ use crate::{
     domain::{Key, State},
 };
 
-/// Why a batch cannot be read. The stream sends it again; meanwhile the sweep finds its rows.
+/// Why a batch cannot be read. The stream sends it again; until then the sweep finds its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRecordError {
     /// A record lacks a field.

@@ -75,8 +75,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the body may not have been read to its end, so that its connection cannot carry
-    /// another request.
+    /// Whether part of the body may be unread, so that its connection cannot carry another request.
     pub fn leaves_body_unread(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::TooLarge | Self::Slow)
     }

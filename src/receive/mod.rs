@@ -53,7 +53,8 @@ pub struct Receiver<I> {
 }
 
 impl<I> Receiver<I> {
-    /// A receiver that stores in `inbox` what was signed with a key of `keyring`.
+    /// A receiver that stores in `inbox` the notifications that were signed with a key of
+    /// `keyring`.
     pub fn new(
         keyring: Arc<Keyring>,
         inbox: Arc<I>,

@@ -1,11 +1,6 @@
 //! Receiving from request to answer, with an inbox in memory and without a server.
 
-use std::{
-    borrow::Cow,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tracing_subscriber::prelude::*;
@@ -19,20 +14,11 @@ use crate::{
         SenderKind, SignatureError, SigningKey, Source,
         example::{NOW, pay},
     },
-    telemetry::{LogFormat, LogLayer},
+    telemetry::{
+        LogFormat, LogLayer,
+        test_support::{FixedClock, LineBuffer},
+    },
 };
-
-struct ReceiveClock;
-
-impl Clock for ReceiveClock {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    fn random(&self) -> u64 {
-        7
-    }
-}
 
 /// A request whose body may be read, or is refused.
 struct FakeRequest {
@@ -98,7 +84,7 @@ fn receiver() -> Receiver<MemoryInbox> {
         Keyring::fixed(sources),
         Arc::new(MemoryInbox::default()),
         Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
-        Arc::new(ReceiveClock),
+        Arc::new(FixedClock),
     )
 }
 
@@ -203,23 +189,10 @@ async fn an_unverified_body_is_not_stored_and_only_a_refused_signature_logs_its_
     assert!(!wrong.leaves_body_unread() && Refusal::Slow.leaves_body_unread());
 }
 
-#[derive(Clone, Default)]
-struct ReceiveLog(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for ReceiveLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The log lines about our clock when these notifications are received; days are relative to it.
 async fn clock_lines(days: &[i64]) -> Vec<String> {
-    let log = ReceiveLog::default();
-    let clock = Arc::new(ReceiveClock);
+    let log = LineBuffer::default();
+    let clock = Arc::new(FixedClock);
     let (layer, guard) = LogLayer::new(log.clone(), LogFormat::Json, clock).unwrap();
     let subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let receiver = receiver();

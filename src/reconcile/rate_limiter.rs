@@ -1,9 +1,9 @@
 //! A rate limiter that several processes share.
 //!
 //! HMRC allows one list of a box in 10 seconds and 3 calls a second for an application, across all
-//! its processes. The time of the last call is kept in the inbox's key-value store and moved on by
-//! compare-and-swap, so the limit holds across restarts and concurrent runs. A stored time that
-//! lies in the future was written by a wrong clock, and costs one interval.
+//! its processes. The time of the last call is stored in the inbox's key-value store and updated by
+//! compare-and-swap, so the limit holds across restarts and concurrent runs. A stored time in the
+//! future was written by a wrong clock, and costs one interval.
 
 use std::time::Duration;
 

@@ -125,7 +125,7 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
     }
 
     /// Sends a request as the next step, within the time that is left.
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &mut self,
         request: RequestBuilder,
         max_bytes: usize,
@@ -135,7 +135,7 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
             Some(left) => request.timeout(left.min(CALL_LIMITS.total)),
             None => request,
         };
-        Ok(self.context.transport.ask(request, max_bytes).await)
+        Ok(self.context.transport.send(request, max_bytes).await)
     }
 
     /// Waits and keeps the lock meanwhile. A wait that cannot end in time ends the run immediately.

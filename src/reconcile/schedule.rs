@@ -2,7 +2,7 @@
 //!
 //! Lambda reconciles all sources concurrently in one invocation and must end before the platform
 //! stops it; `serve` reconciles each source on a timer until it is stopped. A run that is cut off
-//! loses nothing: what is not stored is not acknowledged, and the next run resumes.
+//! loses nothing: only stored notifications are acknowledged, and the next run resumes.
 
 use std::{sync::Arc, time::Duration};
 

@@ -19,7 +19,7 @@ pub(super) const CALL_LIMITS: ClientLimits = ClientLimits {
 /// Sends requests to a sender's API.
 pub trait SenderTransport: Send + Sync {
     /// Sends a request and reads a response of at most `max_bytes`.
-    fn ask(
+    fn send(
         &self,
         request: RequestBuilder,
         max_bytes: usize,
@@ -31,11 +31,11 @@ pub trait SenderTransport: Send + Sync {
 pub struct NetworkTransport;
 
 impl SenderTransport for NetworkTransport {
-    fn ask(
+    fn send(
         &self,
         request: RequestBuilder,
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<ClientResponse, ResponseError>> {
-        http_client::ask(request, max_bytes).boxed()
+        http_client::send(request, max_bytes).boxed()
     }
 }

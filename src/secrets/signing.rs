@@ -56,8 +56,9 @@ struct UsedSecret<'a> {
 }
 
 impl UsedSecret<'_> {
-    /// Whether another source may have the same value: one of a sender that gives one secret to
-    /// several sources, if both name the same reference, which says that it is intended.
+    /// Whether both secrets may have the same value: only if they belong to one source, or if their
+    /// sender issues one secret for several sources and both name the same reference, which shows
+    /// that it is intended.
     fn may_share_with(&self, other: &UsedSecret<'_>) -> bool {
         self.source.name == other.source.name
             || (self.source.kind == other.source.kind

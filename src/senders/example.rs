@@ -33,7 +33,7 @@ pub fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
 
-/// A refund of a Pay payment, of one date whatever its amount.
+/// A refund of a Pay payment. Refunds of all amounts have the same date.
 pub fn pay_refund(id: &str, payment: &str, submitted: u32) -> Entry {
     let left = 5000 - submitted;
     let body = format!(

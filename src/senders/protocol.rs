@@ -24,15 +24,15 @@ pub struct SenderProtocol {
     pub name: &'static str,
     /// The sender's name in sentences.
     pub title: &'static str,
-    /// The content type of what it posts.
+    /// The content type of its posts.
     pub content_type: &'static str,
-    /// How it signs what it posts.
+    /// How it signs its posts.
     pub signature: SignatureScheme,
     /// How its messages are read.
     pub envelope: EnvelopeFormat,
     /// How its sources are configured.
     pub config: SenderConfig,
-    /// When it posts again what was not answered with 200.
+    /// When it retries a post that was not answered with 200.
     pub retries: RetrySchedule,
     /// Whether it sends a challenge before it accepts a callback URL.
     pub sends_challenges: bool,
@@ -73,8 +73,8 @@ pub(super) fn bare_digits(value: &str) -> Option<SignatureValue<'_>> {
 pub struct EnvelopeFormat {
     /// The members of a message in the order in which the sender writes them.
     pub members: &'static [&'static str],
-    /// The event types that are known, those of pulled notifications included. A sender may add
-    /// others at any time.
+    /// The known event types, including those of pulled notifications. A sender may add others at
+    /// any time.
     pub event_types: &'static [&'static str],
     /// Reads what the sender posted.
     pub(super) read: fn(&[u8]) -> Result<EnvelopeFields, UnreadableError>,
@@ -116,9 +116,9 @@ pub struct SenderConfig {
 
 /// The keys of a source's `pull` table.
 pub struct PullTable {
-    /// The APIs by their environment; a sender that has only one names none in the table.
+    /// The APIs by environment. A sender that has only one API has one entry without a name.
     pub environments: &'static [(&'static str, &'static str)],
-    /// Whether the boxes to read are listed.
+    /// Whether the table lists the boxes to read.
     pub boxes: bool,
     /// The keys of the credentials for the API.
     pub credentials: &'static [&'static str],
@@ -126,8 +126,8 @@ pub struct PullTable {
     pub test_prefix: Option<&'static str>,
     /// How often the API is called.
     pub every: Duration,
-    /// How long the sender has to push an event before it is missing; `None` if the API says
-    /// which notifications were not pushed.
+    /// How long the sender has to push an event before it is missing; `None` if the API lists the
+    /// notifications that were not pushed.
     pub after: Option<Duration>,
 }
 

@@ -22,7 +22,7 @@ pub struct Pulled {
 }
 
 impl Pulled {
-    /// For the constructors in the senders' folders, each of which says what was requested.
+    /// For the constructors in the senders' folders, each of which names what was requested.
     pub(super) fn new(kind: SenderKind, body: Bytes) -> Self {
         Self { kind, body }
     }

@@ -71,8 +71,8 @@ enum SinkMessage {
     Flush(SyncSender<()>),
 }
 
-/// Prints lines among those of the log, and waits, when dropped, until every line before is
-/// written. It never waits for a reader longer than a second.
+/// Prints lines between those of the log. When dropped, it waits until every earlier line is
+/// written, but at most one second.
 pub struct LinePrinter(SyncSender<SinkMessage>);
 
 impl LinePrinter {
@@ -320,12 +320,12 @@ impl Visit for LineFormatter<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod test_support {
+pub(crate) mod test_support {
     use tracing_subscriber::prelude::*;
 
     use super::*;
 
-    pub(super) struct FixedClock;
+    pub(crate) struct FixedClock;
     impl Clock for FixedClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(1_772_446_531_480)
@@ -336,7 +336,7 @@ pub(super) mod test_support {
     }
 
     #[derive(Clone, Default)]
-    pub(super) struct LineBuffer(pub(super) Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct LineBuffer(pub(crate) Arc<Mutex<Vec<u8>>>);
     impl Write for LineBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);

@@ -33,7 +33,7 @@ pub const COUNTED_FIELD: &str = "metric";
 /// The values of one metric that a line may hold: the limit of the format.
 const MAX_VALUES: usize = 100;
 
-/// A metric: its name, unit and dimensions, and what it costs.
+/// A metric: its name, unit and dimensions, and what determines its price.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetricDefinition {
     /// Its name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{MetricSample, metrics};
 
-/// One run that compared one source with what its sender's API holds.
+/// One run that compared one source with its sender's API.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReconcileRecord {

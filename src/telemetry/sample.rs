@@ -24,7 +24,7 @@ pub enum MetricValue {
 }
 
 impl MetricSample {
-    /// A sweep that read what is due.
+    /// A sweep that read the due rows.
     pub const SWEEP: Self = Self::count(&SWEEP_RUN, 1);
 
     /// A reconcile run that has compared every source.

@@ -1,4 +1,4 @@
-//! The document as a whole: what it may leave out, and all of its errors at once.
+//! The whole document: its optional parts, and all of its errors together.
 
 use super::{DAY, EXAMPLE, FINE, check, problems, with};
 use crate::config::*;

@@ -1,4 +1,4 @@
-//! Sources: names, secrets, pulls.
+//! Names, secrets and pull tables of sources.
 
 use super::{FINE, TEST_SECRET, check};
 use crate::config::*;

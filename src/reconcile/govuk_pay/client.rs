@@ -265,7 +265,7 @@ impl<'a> PayClient<'a> {
             run.pause(CALL_INTERVAL).await?;
         }
         self.has_called = true;
-        let sent = run.ask(self.request(url), MAX_RESPONSE_BYTES).await?;
+        let sent = run.send(self.request(url), MAX_RESPONSE_BYTES).await?;
         Ok(sent.map_err(PayError::from))
     }
 
@@ -275,30 +275,29 @@ impl<'a> PayClient<'a> {
     }
 
     /// Sends one request for a person who waits for the response, without retries.
-    async fn ask(&self, url: &Url) -> Result<ClientResponse, PayError> {
-        http_client::ask(self.request(url), MAX_RESPONSE_BYTES)
+    async fn send_once(&self, url: &Url) -> Result<ClientResponse, PayError> {
+        http_client::send(self.request(url), MAX_RESPONSE_BYTES)
             .await
             .map_err(PayError::from)
     }
 
     /// Pay's response about one payment, or a part of it, for a person; `None` if Pay does not know
     /// it.
-    async fn ask_about(
-        &self,
-        id: &NotificationId,
-        more: &[&str],
-    ) -> Result<Option<Bytes>, PayError> {
+    async fn look_up(&self, id: &NotificationId, more: &[&str]) -> Result<Option<Bytes>, PayError> {
         let url = self.payments(&[&[id.as_str()], more].concat());
-        found_body(self.ask(&url).await?)
+        found_body(self.send_once(&url).await?)
     }
 
     /// The payments with this reference, for a person: at most 20, the newest first.
-    pub(super) async fn ask_by_reference(&self, reference: &str) -> Result<Vec<Payment>, PayError> {
+    pub(super) async fn payments_by_reference(
+        &self,
+        reference: &str,
+    ) -> Result<Vec<Payment>, PayError> {
         let mut url = self.payments(&[]);
         url.query_pairs_mut()
             .append_pair("reference", reference)
             .append_pair("display_size", "20");
-        let response = self.ask(&url).await?;
+        let response = self.send_once(&url).await?;
         match response.status {
             200 => Ok(read_page(&url, &response.body, Payment::read)?.results),
             _ => Err(PayError::of(&response)),
@@ -306,18 +305,18 @@ impl<'a> PayClient<'a> {
     }
 
     /// The current payment, its history and its refunds, for a person.
-    pub(super) async fn ask_whole(
+    pub(super) async fn whole_payment(
         &self,
         id: &NotificationId,
     ) -> Result<Option<WholePayment>, PayError> {
-        let Some(body) = self.ask_about(id, &[]).await? else {
+        let Some(body) = self.look_up(id, &[]).await? else {
             return Ok(None);
         };
         let payment = Payment::read(&body).ok_or(PayError::NotUnderstood)?;
-        let history = self.ask_about(id, &["events"]).await?;
+        let history = self.look_up(id, &["events"]).await?;
         let refunds = match payment.refunded {
             0 => None,
-            _ => self.ask_about(id, &["refunds"]).await?,
+            _ => self.look_up(id, &["refunds"]).await?,
         };
         Ok(Some(WholePayment {
             history: history.map_or_else(|| Ok(Vec::new()), |body| read_history(&body))?,

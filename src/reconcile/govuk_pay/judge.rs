@@ -1,9 +1,9 @@
 //! Compares a payment with the events received for it, and finds the missing ones. Pure.
 //!
 //! An event is missing some time after it happened, three hours by default, because until then Pay
-//! may still push it. The age of the event counts, not that of the payment: a payment of last week
-//! may have been captured just now. Only events that the webhook subscribes to, and for which Pay
-//! sends a webhook at all, can be missing.
+//! may still push it. The age of the event counts, and not the age of the payment: a payment of
+//! last week may have been captured just now. Only events that the webhook subscribes to, and for
+//! which Pay sends a webhook at all, can be missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -234,7 +234,7 @@ pub(super) fn pushed_since(payment: &Payment, history: &[StateChange]) -> Option
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{domain::NotificationId, senders::example::NOW};
 
@@ -249,7 +249,7 @@ mod tests {
         after: Duration::from_secs(3 * 60 * 60),
     };
 
-    fn payment(status: &str, code: &str) -> Payment {
+    pub(in super::super) fn payment(status: &str, code: &str) -> Payment {
         Payment {
             id: NotificationId::new("p1").unwrap(),
             created_at: NOW.minus(Duration::from_secs(24 * 60 * 60)),

@@ -41,7 +41,9 @@ pub async fn payments_by_reference(
     access: &PayAccess,
     reference: &str,
 ) -> Result<Vec<NotificationId>, PayError> {
-    let payments = PayClient::new(access)?.ask_by_reference(reference).await?;
+    let payments = PayClient::new(access)?
+        .payments_by_reference(reference)
+        .await?;
     Ok(payments.into_iter().map(|payment| payment.id).collect())
 }
 
@@ -56,7 +58,7 @@ pub async fn payment_at_pay(
     (source, id): (&SourceName, &NotificationId),
     now: Timestamp,
 ) -> Result<Result<Option<PaymentAtPay>, PayError>, InboxError> {
-    let lookup = async { PayClient::new(access)?.ask_whole(id).await };
+    let lookup = async { PayClient::new(access)?.whole_payment(id).await };
     let whole = match lookup.await {
         Ok(Some(whole)) => whole,
         Ok(None) => return Ok(Ok(None)),
@@ -116,13 +118,11 @@ fn awaited(
 mod tests {
     use std::time::Duration;
 
-    use super::{super::judge::StateChange, *};
-    use crate::{
-        domain::Key,
-        inbox::LedgerEntry,
-        secrets::Secret,
-        senders::{Payment, example::NOW},
+    use super::{
+        super::judge::{StateChange, tests::payment},
+        *,
     };
+    use crate::{domain::Key, inbox::LedgerEntry, secrets::Secret, senders::example::NOW};
 
     #[test]
     fn an_event_is_awaited_until_its_time_has_passed_and_then_missing() {
@@ -147,16 +147,7 @@ mod tests {
         ] {
             let at = NOW.minus(Duration::from_secs(hours * 60 * 60));
             let whole = WholePayment {
-                payment: Payment {
-                    id: NotificationId::new("p1").unwrap(),
-                    created_at: at,
-                    status: "success".to_owned(),
-                    code: None,
-                    capture_submitted_at: None,
-                    captured_on: None,
-                    refunded: 0,
-                    is_by_telephone: false,
-                },
+                payment: payment("success", ""),
                 history: vec![StateChange {
                     status: "success".to_owned(),
                     is_finished: true,

@@ -2,7 +2,7 @@
 //!
 //! Pay has no list of the webhooks that it could not push. So every payment created in a window is
 //! compared with its ledger in the inbox. A payment with missing events is read again, because a
-//! search may be out of date, and recorded as it is now.
+//! search may be out of date, and its current state is recorded.
 
 mod received_events;
 mod client;

@@ -339,7 +339,7 @@ impl<'a> PaymentSweep<'a> {
     }
 }
 
-/// Records a payment as it is, in place of its missing events, and reports those.
+/// Records the current payment in place of its missing events, and reports those events.
 async fn record_observation(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     payment: &NotificationId,

@@ -48,7 +48,7 @@ pub(super) struct SweepPosition {
     pub(super) after: Option<String>,
 }
 
-/// The query of the first page of what was created in a window.
+/// The query of the first page of the payments or refunds created in a window.
 fn first_page(from: Timestamp, to: Timestamp) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .append_pair("from_date", &from.to_string())

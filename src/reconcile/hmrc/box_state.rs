@@ -161,7 +161,7 @@ impl BoxState {
         self.report.stuck += usize::from(is_stuck);
     }
 
-    /// The next ids to acknowledge, as many as one request takes.
+    /// The next ids to acknowledge, as many as one request accepts.
     pub(super) fn next_acknowledgement(&self) -> Vec<StoredId> {
         let ids = self.unacknowledged.iter().take(PAGE);
         ids.map(|(stored, _)| stored.clone()).collect()

@@ -105,8 +105,8 @@ impl<'a> HmrcClient<'a> {
         })
     }
 
-    /// Prepares a call: fetches a token if necessary and takes the application's next call from the
-    /// rate limiter. The call must follow immediately.
+    /// Prepares a call: fetches a token if necessary, and acquires the application's next call from
+    /// the rate limiter. The call must follow immediately.
     pub(super) async fn prepare_call(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -138,7 +138,7 @@ impl<'a> HmrcClient<'a> {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
         self.calls.acquire(run).await?;
-        let sent = run.ask(request, MAX_RESPONSE_BYTES).await?;
+        let sent = run.send(request, MAX_RESPONSE_BYTES).await?;
         let response = sent.map_err(HmrcError::from)?;
         if response.status != 200 {
             return Err(HmrcError::from_token(&response).into());
@@ -216,7 +216,7 @@ impl<'a> HmrcClient<'a> {
             Some(token) => request.bearer_auth(token.value.expose()),
             None => request,
         };
-        let sent = run.ask(request, MAX_RESPONSE_BYTES).await?;
+        let sent = run.send(request, MAX_RESPONSE_BYTES).await?;
         let response = sent.map_err(HmrcError::from)?;
         self.renewed &= response.status == 401;
         Ok(response)

@@ -1,5 +1,5 @@
 //! Empties HMRC's boxes: list -> record -> acknowledge, in that order, until nothing is left. Only
-//! what is stored is acknowledged, so a run that ends early loses nothing.
+//! stored notifications are acknowledged, so a run that ends early loses nothing.
 //!
 //! Each box is listed by status, PENDING first and FAILED second, so that a notification that HMRC
 //! gives up meanwhile is still listed. The boxes take turns, because HMRC allows one list of a box

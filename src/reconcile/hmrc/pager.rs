@@ -41,7 +41,7 @@ pub(super) struct PageResult {
 pub(super) enum PagerStep {
     /// There may be another page.
     Page,
-    /// There is none.
+    /// There is no other page.
     End,
 }
 

@@ -192,23 +192,22 @@ impl Keyring {
 
     /// Whether Secrets Manager holds secrets of this source, so that there may be newer ones.
     pub(crate) fn renews(&self, source: &SourceName) -> bool {
-        self.managed
-            .as_ref()
-            .is_some_and(|managed| managed.managed_sources.contains(source))
+        self.managed_for(source).is_some()
     }
 
     /// Whether `keys` are too old to prove a request of this source. Measured by the wall clock,
     /// because Lambda may freeze a process for hours.
     pub(crate) fn is_old(&self, keys: &KeySnapshot, source: &SourceName) -> bool {
-        let Some(managed) = self
-            .managed
-            .as_ref()
-            .filter(|managed| managed.managed_sources.contains(source))
-        else {
-            return false;
+        let is_old = |managed: &ManagedSecrets| {
+            let age = |at| abs_difference(at, managed.clock.now());
+            keys.read_at.is_none_or(|at| age(at) >= MAX_KEY_AGE)
         };
-        keys.read_at
-            .is_none_or(|at| abs_difference(at, managed.clock.now()) >= MAX_KEY_AGE)
+        self.managed_for(source).is_some_and(is_old)
+    }
+
+    fn managed_for(&self, source: &SourceName) -> Option<&ManagedSecrets> {
+        let managed = self.managed.as_ref();
+        managed.filter(|managed| managed.managed_sources.contains(source))
     }
 }
 

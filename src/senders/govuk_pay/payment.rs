@@ -82,7 +82,7 @@ impl Payment {
         )
     }
 
-    /// The id of the payment as it is now, by which it is recorded once.
+    /// The id of an observation of the current payment, by which it is recorded once.
     pub fn observation_id(&self) -> String {
         let facts = hex::encode(&self.facts()[..8]);
         format!("observed-{}-{facts}", self.id.as_str())

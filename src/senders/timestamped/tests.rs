@@ -15,30 +15,18 @@ use crate::{
     config::Config,
     delivery::{AttemptOutcome, DeliveryWorker},
     destinations::{DeliveryError, Destination, Event},
-    domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
+    domain::{HeldReason, Key, SourceName, State, Timestamp},
     inbox::{MemoryInbox, ReadInbox, RetentionPolicy},
     receive::{
         HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route, route,
     },
     secrets::{FetchedSecrets, Keyring, Secret, SecretSources},
     senders::{Acceptance, SenderKind, SignatureError, SigningKey, Source, example::NOW},
-    telemetry::RequestRecord,
+    telemetry::{RequestRecord, test_support::FixedClock},
 };
 
 const SECRET: &str = "ts_7mrp1d5lsa5pdfs2bvim2f9c";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-struct SignedClock;
-
-impl Clock for SignedClock {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    fn random(&self) -> u64 {
-        7
-    }
-}
 
 #[derive(Default)]
 struct RecordingDestination(Mutex<Vec<String>>);
@@ -116,7 +104,7 @@ async fn receive_one(
         Keyring::fixed([source()]),
         Arc::clone(inbox),
         Acceptance(60 * DAY),
-        Arc::new(SignedClock),
+        Arc::new(FixedClock),
     );
     let mut post = SignedPost { header, body };
     let mut record = RequestRecord::default();
@@ -138,7 +126,7 @@ async fn its_notifications_are_received_deduplicated_and_delivered() {
     let worker = DeliveryWorker::new(
         Arc::clone(&inbox),
         Arc::clone(&destination),
-        Arc::new(SignedClock),
+        Arc::new(FixedClock),
         retention,
     );
     let first = message("m1");
