@@ -117,7 +117,7 @@ pub enum RequestError {
     #[error("the name resolves to a private address, where nothing is sent")]
     NotPublic,
     /// The timeout passed.
-    #[error("no response in time")]
+    #[error("no answer in time")]
     Late,
     /// No connection could be opened.
     #[error("no connection")]
