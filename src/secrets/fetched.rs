@@ -17,7 +17,8 @@ pub enum SecretsManagerError {
     NotQueried,
     /// The role lacks permission to read it.
     #[error(
-        "cannot be read without permission: grant secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
+        "cannot be read without permission: grant secretsmanager:GetSecretValue on it, and \
+         kms:Decrypt on its key"
     )]
     Denied,
     /// The secret does not exist.

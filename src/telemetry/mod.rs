@@ -149,10 +149,11 @@ mod tests {
         };
         assert_eq!(
             logged(LogFormat::Json, || retry.log()),
-            "{\"timestamp\":\"2026-03-02T10:15:31.480Z\",\"level\":\"WARN\",\"message\":\"delivery \
-             failed, will \
-             retry\",\"source\":\"pay\",\"key\":\"pay:6otj\",\"outcome\":\"retry\",\"attempt\":3,\"retry_at\":\"2026-03-02T10:15:31.480Z\",\"reason\":\"https: \
-             status 503\",\"took_us\":9}\n"
+            "{\"timestamp\":\"2026-03-02T10:15:31.480Z\",\"level\":\"WARN\",\
+             \"message\":\"delivery failed, will retry\",\"source\":\"pay\",\
+             \"key\":\"pay:6otj\",\"outcome\":\"retry\",\"attempt\":3,\
+             \"retry_at\":\"2026-03-02T10:15:31.480Z\",\"reason\":\"https: status 503\",\
+             \"took_us\":9}\n"
         );
     }
 
