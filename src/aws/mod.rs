@@ -48,6 +48,11 @@ pub trait AwsEnvironment {
     /// The value of an environment variable.
     fn variable(&self, name: &str) -> Option<String>;
 
+    /// The value of an environment variable that is set and not empty.
+    fn non_empty_variable(&self, name: &str) -> Option<String> {
+        self.variable(name).filter(|value| !value.is_empty())
+    }
+
     /// The content of a file.
     fn read_file(&self, path: &Path) -> io::Result<String>;
 }
@@ -76,7 +81,7 @@ const SERVICES: [AwsService; 5] = [
     AwsService::SecurityToken,
 ];
 
-/// The variable of the endpoint of every service without a separate variable.
+/// The variable of the endpoint of a service whose own variable is not set.
 const COMMON_ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
 impl AwsService {
@@ -110,7 +115,7 @@ pub enum AwsError {
          AWS_SECRET_ACCESS_KEY"
     )]
     CredentialsNotFound,
-    /// A source of credentials is configured and gives none.
+    /// The configured source of credentials returned none.
     #[error("the AWS credentials cannot be loaded: {0}: check {1}")]
     CredentialsNotLoaded(&'static str, String),
     /// The variable of an endpoint is empty.
@@ -136,7 +141,7 @@ pub struct AwsConfig {
 impl AwsConfig {
     /// Reads the variables that Lambda sets. No profile and no metadata service is read.
     pub fn from_variables(environment: &impl AwsEnvironment) -> Result<Self, AwsError> {
-        let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
+        let set = |name: &str| environment.non_empty_variable(name);
         let region = set("AWS_REGION")
             .or_else(|| set("AWS_DEFAULT_REGION"))
             .ok_or(AwsError::NoRegion)?;
@@ -185,7 +190,7 @@ impl AwsConfig {
         })
     }
 
-    /// The id of the access key that signs requests. It is no secret.
+    /// The id of the access key that signs requests. It is not secret.
     pub async fn access_key_id(&self) -> Option<String> {
         let provider = self.shared.credentials_provider()?;
         let credentials = provider.provide_credentials().await.ok()?;
@@ -224,15 +229,11 @@ const CREDENTIAL_VARIABLES: [&str; 7] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
 
-/// Why no credentials were loaded. The error's own text is not repeated: it may quote an answer.
+/// Why no credentials were loaded. The SDK's text is not repeated, because it may quote a response.
 fn not_loaded(error: &CredentialsError, environment: &impl AwsEnvironment) -> AwsError {
     let set: Vec<&str> = CREDENTIAL_VARIABLES
         .into_iter()
-        .filter(|name| {
-            environment
-                .variable(name)
-                .is_some_and(|value| !value.is_empty())
-        })
+        .filter(|name| environment.non_empty_variable(name).is_some())
         .collect();
     let check = if set.is_empty() {
         "the profile".to_owned()
@@ -253,14 +254,12 @@ fn not_loaded(error: &CredentialsError, environment: &impl AwsEnvironment) -> Aw
 
 /// The endpoints that the standard AWS variables configure.
 fn endpoints(environment: &impl AwsEnvironment) -> Vec<(AwsService, String)> {
-    let set = |name: &str| environment.variable(name).filter(|value| !value.is_empty());
-    let of = |service: AwsService| {
-        Some((
-            service,
-            set(service.variable()).or_else(|| set(COMMON_ENDPOINT))?,
-        ))
+    let endpoint_of = |service: AwsService| {
+        let own = environment.non_empty_variable(service.variable());
+        let url = own.or_else(|| environment.non_empty_variable(COMMON_ENDPOINT))?;
+        Some((service, url))
     };
-    SERVICES.into_iter().filter_map(of).collect()
+    SERVICES.into_iter().filter_map(endpoint_of).collect()
 }
 
 /// Checks that no variable of an endpoint is empty, because the SDK panics on one.
@@ -277,10 +276,7 @@ pub fn require_endpoints(environment: &impl AwsEnvironment) -> Result<(), AwsErr
 pub fn http_client(environment: &impl AwsEnvironment) -> Result<SharedHttpClient, AwsError> {
     let mut roots = RootCertStore::empty();
     add_certificates(&mut roots, ROOTS)?;
-    if let Some(path) = environment
-        .variable("AWS_CA_BUNDLE")
-        .filter(|path| !path.is_empty())
-    {
+    if let Some(path) = environment.non_empty_variable("AWS_CA_BUNDLE") {
         let path = PathBuf::from(path);
         let bundle = environment
             .read_file(&path)
@@ -295,7 +291,7 @@ pub fn http_client(environment: &impl AwsEnvironment) -> Result<SharedHttpClient
     Ok(SharedHttpClient::new(PooledHttpClient::new(tls)))
 }
 
-/// Adds the certificates of a bundle. A bundle without any is not one.
+/// Adds the certificates of a bundle. A bundle without certificates is an error.
 fn add_certificates(roots: &mut RootCertStore, bundle: &str) -> Result<(), AwsError> {
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {

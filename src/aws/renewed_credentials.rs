@@ -1,10 +1,10 @@
-//! Credentials that are renewed before they expire, while requests go on with the old ones.
+//! Credentials that are renewed before they expire, while requests continue to use the old ones.
 //!
-//! The credentials of a container or a person expire within hours. The SDK's own cache asks for new
-//! ones in the last seconds, and every request waits for them: a source of credentials that does
-//! not answer at that moment costs senders a 503 although the old credentials are still good. Here
-//! the renewal begins minutes before, in a task, and is tried again until it succeeds. Only while
-//! there are no usable credentials does a request wait.
+//! The credentials of a container or a person expire within hours. The SDK's own cache renews them
+//! in the last seconds, while every request waits: if their source does not respond at that moment,
+//! senders get a 503 although the old credentials are still valid. Here a task renews them minutes
+//! earlier, and retries until it succeeds. A request waits only while there are no valid
+//! credentials.
 
 use std::{
     fmt,
@@ -19,12 +19,12 @@ use aws_credential_types::{
 use aws_smithy_async::time::SharedTimeSource;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// How long before they expire credentials are renewed.
+/// How long before their expiry credentials are renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(5 * 60);
 /// The pause after a renewal that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// A source of credentials that remembers the latest ones.
+/// A source of credentials that caches the latest ones.
 #[derive(Clone)]
 pub(super) struct RenewedCredentials(Arc<CredentialRenewal>);
 
@@ -62,42 +62,42 @@ impl ProvideCredentials for RenewedCredentials {
             return future::ProvideCredentials::new(self.0.load());
         };
         if self.0.latest(RENEW_BEFORE).is_none()
-            && let Ok(turn) = Arc::clone(&self.0.renewing).try_lock_owned()
+            && let Ok(guard) = Arc::clone(&self.0.renewing).try_lock_owned()
         {
-            tokio::spawn(Arc::clone(&self.0).renew(turn));
+            tokio::spawn(Arc::clone(&self.0).renew(guard));
         }
         future::ProvideCredentials::ready(Ok(latest))
     }
 }
 
 impl CredentialRenewal {
-    /// The latest credentials, if they are good for longer than `margin`.
+    /// The latest credentials, if they are valid for longer than `margin`.
     fn latest(&self, margin: Duration) -> Option<Credentials> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_good = |expiry: SystemTime| expiry > self.time.now() + margin;
+        let is_valid = |expiry: SystemTime| expiry > self.time.now() + margin;
         latest
             .clone()
-            .filter(|credentials| credentials.expiry().is_none_or(is_good))
+            .filter(|credentials| credentials.expiry().is_none_or(is_valid))
     }
 
     /// Loads credentials that a request waits for.
     async fn load(&self) -> provider::Result {
-        let _turn = self.renewing.lock().await;
+        let _guard = self.renewing.lock().await;
         match self.latest(Duration::ZERO) {
             Some(latest) => Ok(latest), // another request has loaded them meanwhile
             None => self.fetch().await,
         }
     }
 
-    /// Renews credentials that are still good.
-    async fn renew(self: Arc<Self>, turn: OwnedMutexGuard<()>) {
+    /// Renews credentials that are still valid.
+    async fn renew(self: Arc<Self>, guard: OwnedMutexGuard<()>) {
         if self.fetch().await.is_err() {
             tracing::warn!(
                 "the AWS credentials could not be renewed before they expire; trying again"
             );
             tokio::time::sleep(RETRY_PAUSE).await;
         }
-        drop(turn);
+        drop(guard);
     }
 
     async fn fetch(&self) -> provider::Result {
@@ -118,12 +118,12 @@ mod tests {
 
     const MINUTE: u64 = 60;
 
-    /// Each answer is good for an hour; while it is away, there is none.
+    /// Returns credentials that are valid for an hour, or an error while it is unavailable.
     #[derive(Clone, Debug, Default)]
     struct CountedSource {
         now: Arc<AtomicU64>,
-        asked: Arc<AtomicUsize>,
-        is_away: Arc<std::sync::atomic::AtomicBool>,
+        calls: Arc<AtomicUsize>,
+        is_unavailable: Arc<std::sync::atomic::AtomicBool>,
     }
 
     impl TimeSource for CountedSource {
@@ -137,10 +137,10 @@ mod tests {
         where
             Self: 'a,
         {
-            let number = self.asked.fetch_add(1, Ordering::SeqCst);
+            let number = self.calls.fetch_add(1, Ordering::SeqCst);
             let expiry = self.now() + Duration::from_secs(60 * MINUTE);
-            future::ProvideCredentials::ready(if self.is_away.load(Ordering::SeqCst) {
-                Err(CredentialsError::provider_error("away"))
+            future::ProvideCredentials::ready(if self.is_unavailable.load(Ordering::SeqCst) {
+                Err(CredentialsError::provider_error("unavailable"))
             } else {
                 let (key, secret) = (format!("key{number}"), "secret");
                 Ok(Credentials::new(key, secret, None, Some(expiry), "test"))
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn credentials_are_renewed_before_they_expire_and_no_request_waits_for_it() {
+    async fn credentials_are_renewed_before_they_expire_while_no_request_waits() {
         let source = CountedSource::default();
         let renewed = RenewedCredentials::new(
             SharedCredentialsProvider::new(source.clone()),
@@ -157,18 +157,18 @@ mod tests {
         );
         let key = async || {
             let credentials = renewed.provide_credentials().await;
-            // What a request has begun ends after it.
+            // Let a renewal that the request started complete.
             tokio::time::sleep(Duration::from_millis(1)).await;
             credentials
                 .ok()
                 .map(|found| found.access_key_id().to_owned())
         };
-        for (minute, is_away, expected, asked) in [
+        for (minute, is_unavailable, expected, calls) in [
             (0, true, None, 1),
             (0, false, Some("key1"), 2),
             (54, false, Some("key1"), 2),
             (56, true, Some("key1"), 3),
-            (56, false, Some("key1"), 3), // no sooner than after a pause
+            (56, false, Some("key1"), 3), // not retried before the pause has passed
             (57, false, Some("key1"), 4),
             (58, false, Some("key3"), 4),
             (200, true, None, 5),
@@ -178,11 +178,13 @@ mod tests {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
             source.now.store(minute * MINUTE, Ordering::SeqCst);
-            source.is_away.store(is_away, Ordering::SeqCst);
+            source
+                .is_unavailable
+                .store(is_unavailable, Ordering::SeqCst);
             assert_eq!(key().await.as_deref(), expected, "minute {minute}");
             assert_eq!(
-                source.asked.load(Ordering::SeqCst),
-                asked,
+                source.calls.load(Ordering::SeqCst),
+                calls,
                 "minute {minute}"
             );
         }

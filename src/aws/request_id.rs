@@ -1,10 +1,10 @@
-//! Only an answer with an AWS request id is AWS's.
+//! Rejects responses without an AWS request id, because AWS did not send them.
 //!
-//! A proxy, a captive portal or another server at a wrong address may answer 200 to anything. The
-//! SDK takes an empty answer to `PutItem` for a stored item, and a page that names an error of
-//! AWS's for that error. Every AWS service names its request in a header, so an answer below 500
-//! without that header is a failed call, whose outcome is unknown. A 500 is a failure from any
-//! server, and the SDK still retries it.
+//! A proxy, a captive portal or another server at a wrong address may respond to any request with
+//! 200. The SDK takes an empty response to `PutItem` as a stored item, and a page that contains an
+//! AWS error code as that error. Every AWS service sends a request id in a header, so a response
+//! below 500 without that header is a failed call with an unknown outcome. A 500 is a failure
+//! whichever server sent it, and the SDK still retries it.
 
 use std::fmt;
 
@@ -26,12 +26,12 @@ use aws_smithy_types::config_bag::ConfigBag;
 /// The header that every AWS service sends.
 const HEADER: &str = "x-amzn-requestid";
 
-/// An answer that AWS did not send.
+/// A response that AWS did not send.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer has no AWS request id")]
+#[error("the response has no AWS request id")]
 pub struct NotAwsError;
 
-/// `client`, whose answers without a request id are errors.
+/// Wraps `client`, so that a response without a request id is an error.
 pub(super) fn require_request_id(client: SharedHttpClient) -> SharedHttpClient {
     SharedHttpClient::new(RequestIdClient(client))
 }
@@ -80,15 +80,15 @@ struct RequestIdConnector(SharedHttpConnector);
 
 impl HttpConnector for RequestIdConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = self.0.call(request);
+        let response = self.0.call(request);
         HttpConnectorFuture::new(async move {
-            let answer = answer.await?;
-            let has_id = answer
+            let response = response.await?;
+            let has_id = response
                 .headers()
                 .get(HEADER)
                 .is_some_and(|id| !id.is_empty());
-            if has_id || answer.status().as_u16() >= 500 {
-                Ok(answer)
+            if has_id || response.status().as_u16() >= 500 {
+                Ok(response)
             } else {
                 Err(ConnectorError::other(NotAwsError.into(), None))
             }

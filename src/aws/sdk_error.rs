@@ -14,10 +14,10 @@ pub const NO_CREDENTIALS: &str = "NoCredentials";
 pub const TIMEOUT: &str = "Timeout";
 /// The connection could not be made, or was lost.
 pub const NO_CONNECTION: &str = "NoConnection";
-/// The response is not one of AWS.
+/// The response is not from AWS.
 pub const NO_ANSWER: &str = "NoAnswer";
 
-/// The code of an error: that of AWS, or one of this module's if there is none.
+/// The code of an error: AWS's code, or one of this module's if there is none.
 ///
 /// The message is never used, because it may repeat the request.
 pub fn code<E>(error: &SdkError<E, HttpResponse>) -> String
@@ -48,14 +48,14 @@ pub(super) fn is_caused_by<E: Error + 'static>(error: &(dyn Error + 'static)) ->
     error.is::<E>() || error.source().is_some_and(is_caused_by::<E>)
 }
 
-/// What the error of a call means for what was sent.
+/// Whether a retry of a failed call can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// It may pass.
+    /// A retry may succeed.
     Transient,
-    /// It fails for everything until a person mends it, and then succeeds.
+    /// Every call fails until an operator corrects the configuration.
     Configuration,
-    /// This very event is refused, and always would be.
+    /// The event is refused, and every retry would be refused too.
     Refusal,
 }
 
@@ -67,8 +67,8 @@ pub fn is_denied(code: &str) -> bool {
     )
 }
 
-/// The meaning of a code that means the same at every service, and what to do. None of them is
-/// about one event. A code that is not known may pass.
+/// The class of a code that has the same meaning at every service, and what to do. None of these
+/// codes is about a single event. An unknown code counts as transient.
 pub fn classify_common(code: &str) -> (ErrorClass, &'static str) {
     match code {
         NO_CREDENTIALS
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_error_that_every_service_has_is_about_one_event() {
+    fn no_error_common_to_all_services_is_about_one_event() {
         use ErrorClass::{Configuration, Transient};
         for (code, class, advice) in [
             (NO_CREDENTIALS, Configuration, "credentials"),

@@ -10,8 +10,8 @@ use super::{
 /// The form of an address, for error messages.
 pub(super) const MUST: &str = "must be an address and a port, such as 127.0.0.1:8080";
 
-/// An address and the place that sets it. The place is `None` for a default, and for an address
-/// that was checked before.
+/// An address and where it is set. The place is `None` for a default, and for an address that was
+/// already checked.
 #[derive(Clone, Debug)]
 pub(super) struct AddressSetting {
     pub(super) value: SocketAddr,
@@ -40,7 +40,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<(SocketAddr, Socket
     let (listen, console) = (listen?, console?);
     check(&listen, &console)
         .into_iter()
-        .for_each(|problem| root.report(problem));
+        .for_each(|problem| root.report_error(problem));
     Some((listen.value, console.value))
 }
 
@@ -70,11 +70,11 @@ pub(super) fn check(listen: &AddressSetting, console: &AddressSetting) -> Vec<Co
 }
 
 /// Whether the two listeners cannot both bind. Port 0 is any free port, so it never clashes.
-fn clashes(read_address: SocketAddr, other: SocketAddr) -> bool {
-    let overlap = read_address.ip() == other.ip()
-        || read_address.ip().is_unspecified()
-        || other.ip().is_unspecified();
-    read_address.port() == other.port() && read_address.port() != 0 && overlap
+fn clashes(listen: SocketAddr, console: SocketAddr) -> bool {
+    let overlap = listen.ip() == console.ip()
+        || listen.ip().is_unspecified()
+        || console.ip().is_unspecified();
+    listen.port() == console.port() && listen.port() != 0 && overlap
 }
 
 fn read_address(

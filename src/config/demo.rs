@@ -74,9 +74,9 @@ mod tests {
             }
         );
         assert!(matches!(config.destination, DestinationConfig::Log));
-        let asked = RefCell::new(Vec::new());
+        let read_files = RefCell::new(Vec::new());
         let file = |path: &Path| {
-            asked.borrow_mut().push(path.display().to_string());
+            read_files.borrow_mut().push(path.display().to_string());
             let is_hmrc = path.ends_with("hmrc.secret");
             Ok(if is_hmrc { HMRC_SECRET } else { TEST_SECRET }.to_owned())
         };
@@ -88,7 +88,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!(
-            *asked.borrow(),
+            *read_files.borrow(),
             [".pillarbox/hmrc.secret", ".pillarbox/pay.secret"]
         );
         let labels: Vec<_> = secrets
@@ -106,8 +106,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) cannot be \
-         read (entity not found): \
-                     check the path and its permissions";
+         read (entity not found): check the path and its permissions";
         assert_eq!(missing.lines().next(), Some(first));
     }
 }

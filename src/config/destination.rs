@@ -49,8 +49,8 @@ impl DestinationConfig {
         }
     }
 
-    /// The name of the destination of what was pulled; `None` if this one takes it, or if it is
-    /// held.
+    /// The name of the destination of pulled notifications; `None` if this one takes them, or if
+    /// they are held.
     pub fn pulled(&self) -> Option<&LocatedValue<String>> {
         match self {
             Self::Https(https) => match &https.format {
@@ -61,7 +61,7 @@ impl DestinationConfig {
         }
     }
 
-    /// Whether only what its sender signed can be delivered there.
+    /// Whether it takes only notifications that their sender signed.
     pub fn takes_signed_only(&self) -> bool {
         matches!(self, Self::Https(https)
             if matches!(https.format, HttpsFormatConfig::AsSent { .. }))
@@ -95,7 +95,7 @@ impl DestinationConfig {
     }
 }
 
-/// The configuration names destinations, and the program brings its own.
+/// The configuration names destinations, and the program supplies its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "names destinations, but this program delivers everything to its own: remove [destination] \
@@ -123,7 +123,7 @@ impl Config {
         }
     }
 
-    /// Checks the configuration of a program that brings its own destination.
+    /// Checks the configuration of a program that supplies its own destination.
     ///
     /// # Errors
     /// Fails if the document names a destination other than `log`, the default: the program would
@@ -157,11 +157,11 @@ pub(super) struct DestinationConfigs {
 /// Reads `[destination]` and `[destinations]`.
 pub(super) fn read(
     root: &mut TableReader<'_, '_>,
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> DestinationConfigs {
     let default = match root.take("destination") {
         None => Some(DestinationConfig::Log),
-        Some(item) => read_destination(item, wanted),
+        Some(item) => read_destination(item, required),
     };
     let entries = root
         .table("destinations")
@@ -170,11 +170,11 @@ pub(super) fn read(
     let names: Vec<String> = entries.iter().map(|(name, _)| name.clone()).collect();
     let named: BTreeMap<_, _> = entries
         .into_iter()
-        .filter_map(|(name, item)| named(name, item, wanted))
+        .filter_map(|(name, item)| named(name, item, required))
         .collect();
     for destination in default.iter().chain(named.values()) {
         if let Some(problem) = wrong_pulled(destination, &names, &named) {
-            root.report(problem);
+            root.report_error(problem);
         }
     }
     DestinationConfigs {
@@ -184,7 +184,7 @@ pub(super) fn read(
     }
 }
 
-/// The error of a `pulled` that names no destination for what was pulled.
+/// The error of a `pulled` key that does not name a destination for pulled notifications.
 fn wrong_pulled(
     destination: &DestinationConfig,
     names: &[String],
@@ -208,12 +208,12 @@ pub(super) fn name(item: &TomlItem<'_, '_>, names: &[String]) -> Option<String> 
     let name = item.text("must be the name of a destination in quotes")?;
     let is_known = names.contains(&name);
     if !is_known {
-        item.complain(unknown(&name, names));
+        item.report(unknown(&name, names));
     }
     is_known.then_some(name)
 }
 
-/// What is wrong with the name of a destination that is not configured.
+/// The error of a name that is not that of a configured destination.
 fn unknown(name: &str, names: &[String]) -> String {
     let names = names.iter().map(String::as_str);
     let known = suggest::choice(names.clone());
@@ -229,22 +229,22 @@ fn unknown(name: &str, names: &[String]) -> String {
 fn named(
     name: String,
     item: TomlItem<'_, '_>,
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> Option<(String, DestinationConfig)> {
     if SourceName::new(&name).is_none() {
-        item.complain(
+        item.report(
             "is not a valid destination name: begin with a-z, then up to 31 of a-z, 0-9 and -",
         );
     }
-    read_destination(item, wanted).map(|destination| (name, destination))
+    read_destination(item, required).map(|destination| (name, destination))
 }
 
 fn read_destination(
     item: TomlItem<'_, '_>,
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> Option<DestinationConfig> {
     let mut table = item.table()?;
-    let kind = table.need(
+    let kind = table.require(
         "kind",
         "write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"",
     );
@@ -258,7 +258,7 @@ fn read_destination(
     }
     let destination = match kind {
         Some("log") => Some(DestinationConfig::Log),
-        Some("https") => https::read(&mut table, wanted).map(DestinationConfig::Https),
+        Some("https") => https::read(&mut table, required).map(DestinationConfig::Https),
         Some("sqs") => sqs(&mut table).map(DestinationConfig::Sqs),
         Some(_) => eventbridge(&mut table).map(DestinationConfig::EventBridge),
         None => {
@@ -283,7 +283,7 @@ fn read_destination(
 }
 
 fn sqs(table: &mut TableReader<'_, '_>) -> Option<SqsQueue> {
-    let url = table.need(
+    let url = table.require(
         "url",
         "write url = \"https://sqs.REGION.amazonaws.com/ACCOUNT/NAME\"",
     )?;
@@ -292,7 +292,7 @@ fn sqs(table: &mut TableReader<'_, '_>) -> Option<SqsQueue> {
 }
 
 fn eventbridge(table: &mut TableReader<'_, '_>) -> Option<EventBus> {
-    let bus = table.need("bus", "write bus = \"NAME\"")?;
+    let bus = table.require("bus", "write bus = \"NAME\"")?;
     let text = bus.text("must be the name or the ARN of a bus in quotes")?;
     bus.located(EventBus::parse(&text)).map(|bus| bus.value)
 }

@@ -16,22 +16,22 @@ pub(super) struct ParsedDocument {
     problems: Vec<ConfigError>,
     /// The errors of parts that receiving does not need.
     tolerable: Vec<ConfigError>,
-    wanted: Vec<RequiredSecret>,
+    required: Vec<RequiredSecret>,
 }
 
 /// Reads `document`; `place` is its name in error messages.
 pub(super) fn read(document: &str, place: &str) -> ParsedDocument {
     let reader = DocumentReader::new(place, document);
-    let mut wanted = Vec::new();
+    let mut required = Vec::new();
     let config = reader
         .root(document)
-        .and_then(|root| config(root, &mut wanted));
+        .and_then(|root| config(root, &mut required));
     let (problems, tolerable) = reader.into_problems();
     ParsedDocument {
         config,
         problems,
         tolerable,
-        wanted,
+        required,
     }
 }
 
@@ -42,9 +42,9 @@ impl ParsedDocument {
     pub(super) fn check_secrets(mut self, outside: &SecretSources<'_>) -> Self {
         if !self.problems.is_empty() || !self.tolerable.is_empty() {
             self.problems.extend(
-                self.wanted
+                self.required
                     .iter()
-                    .filter_map(|wanted| wanted.problem(outside)),
+                    .filter_map(|required| required.problem(outside)),
             );
         }
         self
@@ -78,13 +78,13 @@ impl ParsedDocument {
 ///
 /// Receiving needs the sources and the inbox. Every other part has a value even if it could not be
 /// read, and its errors are tolerable.
-fn config(mut root: TableReader<'_, '_>, wanted: &mut Vec<RequiredSecret>) -> Option<Config> {
+fn config(mut root: TableReader<'_, '_>, required: &mut Vec<RequiredSecret>) -> Option<Config> {
     let reader = root.reader();
     let addresses = reader.tolerate(|| addresses::read(&mut root));
     let windows = reader.tolerate(|| windows::read(&mut root));
     let inbox = inbox::read(&mut root);
-    let destinations = reader.tolerate(|| destination::read(&mut root, wanted));
-    let sources = source::read(&mut root, &destinations.names, wanted);
+    let destinations = reader.tolerate(|| destination::read(&mut root, required));
+    let sources = source::read(&mut root, &destinations.names, required);
     let routes =
         reader.tolerate(|| route::read(&mut root, sources.as_deref(), &destinations.names));
     let outbound_proxy = reader.tolerate(|| root.take("outbound_proxy")?.flag());

@@ -65,8 +65,8 @@ impl DocumentReader {
             Err(error) => {
                 let line = error.span().map(|span| self.line(span.start));
                 // The error's `Display` would repeat the line, which may hold secrets.
-                let what = format!("is not TOML here: {}", error.message());
-                self.complain(
+                let what = format!("is not valid TOML: {}", error.message());
+                self.report_error(
                     ConfigLocation::new(self.document.clone(), line, "the document").problem(what),
                 );
                 None
@@ -75,7 +75,7 @@ impl DocumentReader {
     }
 
     /// Reports an error.
-    pub(super) fn complain(&self, problem: ConfigError) {
+    pub(super) fn report_error(&self, problem: ConfigError) {
         self.problems.borrow_mut().push(problem);
     }
 
@@ -85,7 +85,7 @@ impl DocumentReader {
     }
 
     fn place(&self, under: &ConfigLocation, name: &FieldName<'_>) -> ConfigLocation {
-        under.child(&shown(name.get_ref()), self.line(name.span().start))
+        under.child(&display_name(name.get_ref()), self.line(name.span().start))
     }
 
     fn line(&self, offset: usize) -> usize {
@@ -123,19 +123,19 @@ impl<'w, 'i> TableReader<'w, 'i> {
         Some(TomlItem::new(self.reader, &self.place, &name, value))
     }
 
-    /// Takes the value of `key`; reports a missing key, where `how` says what to write.
-    pub(super) fn need(&mut self, key: &'static str, how: &str) -> Option<TomlItem<'w, 'i>> {
+    /// Takes the value of `key`, or reports that it is missing; `how` says what to write.
+    pub(super) fn require(&mut self, key: &'static str, how: &str) -> Option<TomlItem<'w, 'i>> {
         let item = self.take(key);
         if item.is_none() {
-            self.complain(format_args!("needs {key}: {how}"));
+            self.report(format_args!("needs {key}: {how}"));
         }
         item
     }
 
-    /// Reports `key` if it is there, which belongs elsewhere: `why` says where.
+    /// Reports `key` if it is there, because it is not allowed; `why` has the reason.
     pub(super) fn refuse(&mut self, key: &str, why: &str) {
         if let Some((name, value)) = self.left.remove_entry(key) {
-            TomlItem::new(self.reader, &self.place, &name, value).complain(why);
+            TomlItem::new(self.reader, &self.place, &name, value).report(why);
         }
     }
 
@@ -164,18 +164,18 @@ impl<'w, 'i> TableReader<'w, 'i> {
                 None => format!("known here are {}", self.known.join(", ")),
             };
             self.reader
-                .complain(place.problem(format_args!("is not a known key: {advice}")));
+                .report_error(place.problem(format_args!("is not a known key: {advice}")));
         }
     }
 
     /// Reports an error that has its own place.
-    pub(super) fn report(&self, problem: ConfigError) {
-        self.reader.complain(problem);
+    pub(super) fn report_error(&self, problem: ConfigError) {
+        self.reader.report_error(problem);
     }
 
     /// Reports an error of this table as a whole.
-    pub(super) fn complain(&self, what: impl std::fmt::Display) {
-        self.reader.complain(self.place.problem(what));
+    pub(super) fn report(&self, what: impl std::fmt::Display) {
+        self.reader.report_error(self.place.problem(what));
     }
 }
 
@@ -201,8 +201,8 @@ impl<'w, 'i> TomlItem<'w, 'i> {
     }
 
     /// Reports an error of this value.
-    pub(super) fn complain(&self, what: impl std::fmt::Display) {
-        self.reader.complain(self.place.problem(what));
+    pub(super) fn report(&self, what: impl std::fmt::Display) {
+        self.reader.report_error(self.place.problem(what));
     }
 
     /// The parsed value with this item's place; reports an error of `parsed`.
@@ -211,7 +211,7 @@ impl<'w, 'i> TomlItem<'w, 'i> {
         parsed: Result<T, impl std::fmt::Display>,
     ) -> Option<LocatedValue<T>> {
         parsed
-            .map_err(|what| self.complain(what))
+            .map_err(|what| self.report(what))
             .ok()
             .map(|value| LocatedValue {
                 value,
@@ -278,7 +278,7 @@ impl<'w, 'i> TomlItem<'w, 'i> {
 
     fn expect<T>(&self, value: Option<T>, must: &str) -> Option<T> {
         if value.is_none() {
-            self.complain(must);
+            self.report(must);
         }
         value
     }
@@ -286,7 +286,7 @@ impl<'w, 'i> TomlItem<'w, 'i> {
 
 /// All values, or `None` if one could not be read. Unlike `collect`, it reads every value, so that
 /// every error is reported.
-pub(super) fn all<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+pub(super) fn all_or_none<T>(read: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let read: Vec<_> = read.collect();
     read.into_iter().collect()
 }
@@ -307,8 +307,8 @@ fn entries<'w, 'i>(
     list.into_iter().enumerate().map(entry).collect()
 }
 
-/// A name as an error shows it.
-fn shown(name: &str) -> String {
+/// A name as errors show it.
+fn display_name(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     match name.chars().count() {
         _ if SourceName::new(name).is_some() => name.to_owned(),

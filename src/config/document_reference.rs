@@ -1,8 +1,8 @@
 //! Where the configuration document is: in the variable itself, or in a file or a secret that the
 //! variable names.
 //!
-//! Lambda allows 4 KB for all variables of a function, which is a handful of sources. A document
-//! that is elsewhere may have any length, and is read once, when the process starts.
+//! Lambda allows 4 KB for all variables of a function, which is enough for only a few sources. A
+//! document that is elsewhere may have any length, and is read once, when the process starts.
 
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ impl DocumentReference {
     /// Reads the value of `variable`.
     ///
     /// # Errors
-    /// If it names neither a file nor a secret, and looks as if it should.
+    /// If it has the prefix of a file or a secret, and does not name one.
     pub fn parse(variable: &str, value: &str) -> Result<Self, ConfigErrors> {
         let wrong = |what| ConfigErrors::from(ConfigLocation::named(variable).problem(what));
         match value.trim().split_once(':') {
@@ -58,7 +58,7 @@ impl DocumentReference {
         }
     }
 
-    /// The ARN of the secret that has to be fetched first, if it names one.
+    /// The ARN of the secret that must be fetched first, if it names one.
     pub fn arn(&self) -> Option<&str> {
         match self {
             Self::SecretsManager(arn) => Some(arn),
@@ -105,7 +105,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pillarbox-AbCdEf";
 
-    /// The document that a variable with `value` leads to.
+    /// The document that `value` of the variable holds or names.
     fn read(value: &str, vault: &FetchedSecrets) -> Result<(String, String), String> {
         let outside = SecretSources {
             env: &|_| None,
@@ -147,7 +147,10 @@ mod tests {
                 Ok(None),
                 "has no value yet: put the configuration document there, as text",
             ),
-            (Err(SecretsManagerError::Denied), "may not be read: grant"),
+            (
+                Err(SecretsManagerError::Denied),
+                "cannot be read without permission: grant",
+            ),
         ] {
             vault.put(ARN.to_owned(), held);
             let error = read(&secret, &vault).unwrap_err();

@@ -1,4 +1,4 @@
-//! A destination of the kind `https`: where it is, and what it gets.
+//! A destination of the kind `https`: its address and its format.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{
-    document_reader::{TableReader, TomlItem, all},
+    document_reader::{TableReader, TomlItem, all_or_none},
     error::LocatedValue,
     reference,
     secrets::RequiredSecret,
@@ -16,9 +16,9 @@ use crate::{
     secrets::SecretRef,
 };
 
-/// The most deliveries that `in_flight` can allow at once; a server makes no more.
+/// The maximum of `in_flight`; a server makes no more deliveries concurrently.
 const MAX_IN_FLIGHT: u32 = 128;
-/// The widest networks that can be allowed: whole countries have no wider ones.
+/// The widest networks that can be allowed, as prefix lengths of IPv4 and IPv6.
 const SHORTEST_PREFIX: (u8, u8) = (8, 16);
 
 /// A receiver over https.
@@ -31,14 +31,14 @@ pub struct HttpsConfig {
     pub format: HttpsFormatConfig,
     /// The networks that it may be in besides the public internet.
     pub allow: Vec<IpNet>,
-    /// The file with the certificates of the authority that it is verified by; the system's if
-    /// `None`.
+    /// The file with the certificates of the authority that it is verified by; the system's
+    /// authorities if `None`.
     pub ca: Option<PathBuf>,
-    /// How many deliveries it takes at once; any number if `None`.
+    /// The maximum number of concurrent deliveries; unlimited if `None`.
     pub in_flight: Option<usize>,
 }
 
-/// What a receiver over https gets.
+/// The format that a receiver over https gets.
 #[derive(Clone, Debug)]
 pub enum HttpsFormatConfig {
     /// CloudEvents.
@@ -48,8 +48,8 @@ pub enum HttpsFormatConfig {
     },
     /// The sender's own messages, with the sender's signature.
     AsSent {
-        /// The name of the destination of what was pulled, which no sender signed; without one it
-        /// is held.
+        /// The name of the destination of pulled notifications, which no sender signed; without one
+        /// they are held.
         pulled: Option<LocatedValue<String>>,
     },
 }
@@ -70,7 +70,7 @@ const FORMATS: [&str; 2] = ["cloudevents", "as-sent"];
 /// Reads the keys of an https destination.
 pub(super) fn read(
     table: &mut TableReader<'_, '_>,
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> Option<HttpsConfig> {
     let allow = match table.take("allow") {
         None => Some(Vec::new()),
@@ -78,7 +78,7 @@ pub(super) fn read(
     };
     let rule = AddressRule::allowing(allow.as_deref().unwrap_or_default());
     let url = table
-        .need("url", "write url = \"https://HOST/PATH\"")
+        .require("url", "write url = \"https://HOST/PATH\"")
         .and_then(|item| {
             let text = item.text("must be a URL in quotes")?;
             item.located(endpoint_within(&text, &rule))
@@ -95,7 +95,7 @@ pub(super) fn read(
     };
     let format = match format {
         Some("as-sent") => Some(as_sent(table)),
-        _ => cloud_events(table, wanted),
+        _ => cloud_events(table, required),
     };
     Some(HttpsConfig {
         url: url?.value,
@@ -106,7 +106,7 @@ pub(super) fn read(
     })
 }
 
-/// The URL of a destination, if the networks `allow` and the public internet may be sent to.
+/// The URL of a destination, if it is on the public internet or in the networks `allow`.
 #[cfg(any(test, feature = "test-support"))]
 pub fn destination_url(text: &str, allow: &[IpNet]) -> Result<Url, String> {
     let rule = AddressRule::allowing(allow);
@@ -115,14 +115,14 @@ pub fn destination_url(text: &str, allow: &[IpNet]) -> Result<Url, String> {
 
 fn networks(item: &TomlItem<'_, '_>) -> Option<Vec<IpNet>> {
     let list = item.list("must be a list of networks: write [\"10.20.0.0/16\"]")?;
-    all(list.iter().map(network))
+    all_or_none(list.iter().map(network))
 }
 
 fn network(item: &TomlItem<'_, '_>) -> Option<IpNet> {
     let must = "must be a network, such as 10.20.0.0/16 or 127.0.0.1/32";
     let network: Option<IpNet> = item.text(must)?.parse().ok();
     let Some(network) = network else {
-        item.complain(must);
+        item.report(must);
         return None;
     };
     let (v4, v6) = SHORTEST_PREFIX;
@@ -131,7 +131,7 @@ fn network(item: &TomlItem<'_, '_>) -> Option<IpNet> {
         IpNet::V6(_) => v6,
     };
     if network.prefix_len() < shortest {
-        item.complain(format_args!(
+        item.report(format_args!(
             "is too wide: name the network of the endpoint, of /{shortest} at most"
         ));
         return None;
@@ -142,22 +142,25 @@ fn network(item: &TomlItem<'_, '_>) -> Option<IpNet> {
 /// Reads `secrets`, or `secret`, which is a list of one.
 fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<SecretRef>>> {
     let Some(list) = table.take("secrets") else {
-        let secret = table.need("secret", "write secret = \"env:NAME\"")?;
+        let secret = table.require("secret", "write secret = \"env:NAME\"")?;
         return reference::read(secret).map(|secret| vec![secret]);
     };
-    table.refuse("secret", "is in the way of secrets: add it to that list");
+    table.refuse(
+        "secret",
+        "cannot be combined with secrets: add it to that list",
+    );
     let must = "must be a list of one or more references: write [\"env:NAME\"]";
     let items = list.list(must)?;
     if items.is_empty() {
-        list.complain(must);
+        list.report(must);
         return None;
     }
-    all(items.into_iter().map(reference::read))
+    all_or_none(items.into_iter().map(reference::read))
 }
 
 fn cloud_events(
     table: &mut TableReader<'_, '_>,
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> Option<HttpsFormatConfig> {
     table.refuse(
         "pulled",
@@ -165,7 +168,7 @@ fn cloud_events(
          remove it",
     );
     let secrets = secrets(table)?;
-    wanted.extend(secrets.iter().cloned().map(RequiredSecret::Whsec));
+    required.extend(secrets.iter().cloned().map(RequiredSecret::Whsec));
     Some(HttpsFormatConfig::CloudEvents { secrets })
 }
 

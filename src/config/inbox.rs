@@ -109,7 +109,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
         return Some(InboxConfig::default());
     };
     let mut table = item.table()?;
-    let kind = table.need("kind", "write kind = \"sqlite\" or kind = \"dynamodb\"");
+    let kind = table.require("kind", "write kind = \"sqlite\" or kind = \"dynamodb\"");
     let inbox = match kind.as_ref().and_then(|kind| kind.word(&KINDS)) {
         Some("sqlite") => sqlite(&mut table),
         Some(_) => dynamodb(&mut table),
@@ -133,7 +133,7 @@ fn sqlite(table: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
 }
 
 fn dynamodb(table: &mut TableReader<'_, '_>) -> Option<InboxConfig> {
-    let name = table.need("table", "write table = \"NAME\"");
+    let name = table.require("table", "write table = \"NAME\"");
     let shards = table
         .take("shards")
         .map_or(Some(DEFAULT_SHARDS), |shards| shards.count(MOST_SHARDS));

@@ -60,7 +60,7 @@ pub struct Config {
     pub console: SocketAddr,
     /// How long finished rows are kept.
     pub retention: Duration,
-    /// How old a notification may be.
+    /// The maximum age of a notification that is delivered automatically.
     pub acceptance: Acceptance,
     /// The senders, in the order of the document; at least one.
     pub sources: Vec<SourceConfig>,
@@ -70,7 +70,7 @@ pub struct Config {
     pub destination: DestinationConfig,
     /// The named destinations.
     pub destinations: BTreeMap<String, DestinationConfig>,
-    /// The destinations of some event types, which come before those of their sources.
+    /// The destinations of some event types. They override the destinations of sources.
     pub routes: Vec<RouteConfig>,
     /// Whether https destinations are reached through the proxy that `HTTPS_PROXY` names.
     pub outbound_proxy: bool,
@@ -85,8 +85,8 @@ impl Config {
     /// Reads a document for a function that receives or reconciles, which only an error about the
     /// sources or the inbox stops. Returns the other errors beside the configuration.
     ///
-    /// A part with such an error has a safe value: windows that fit together, and no `pull`. The
-    /// destinations must not be used.
+    /// A part with such an error has a safe value: valid windows, and no `pull`. The destinations
+    /// must not be used.
     pub fn read_to_receive(
         document: &str,
         place: &str,

@@ -189,8 +189,7 @@ mod tests {
                 ["", "192.168.0.7:8081", ""],
                 ("", ""),
                 "--console is not a loopback address: the console shows personal data and has no \
-                 login; \
-                 bind it to 127.0.0.1 and reach it through an SSH tunnel",
+                 login; bind it to 127.0.0.1 and reach it through an SSH tunnel",
             ),
             (
                 ["", "", ""],

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     destination::url,
-    document_reader::{TableReader, TomlItem, all},
+    document_reader::{TableReader, TomlItem, all_or_none},
     error::LocatedValue,
     reference, span, suggest,
 };
@@ -26,9 +26,9 @@ pub struct PullConfig {
     pub boxes: Vec<String>,
     /// The credentials, in the order that the sender's folder defines.
     pub credentials: Vec<LocatedValue<SecretRef>>,
-    /// How often the API is asked; `None` for as often as the platform runs.
+    /// How often the API is called; `None` for every scheduled run of the platform.
     pub every: Option<Duration>,
-    /// How long the sender has to push an event, for a sender whose API does not say what it has
+    /// How long the sender has to push an event, for a sender whose API does not list what it has
     /// not pushed.
     pub after: Duration,
 }
@@ -39,7 +39,7 @@ pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<P
     let mut table = item.table()?;
     let kind = kind?;
     let Some(keys) = &kind.config.pull else {
-        table.complain(format_args!(
+        table.report(format_args!(
             "is not supported: Pillarbox does not read an API of {}",
             kind.title
         ));
@@ -47,13 +47,13 @@ pub(super) fn read(item: TomlItem<'_, '_>, kind: Option<SenderKind>) -> Option<P
     };
     let base_url = base_url(&mut table, keys.environments);
     let boxes = if keys.boxes {
-        let item = table.need("boxes", "write boxes = [\"the box's id\"]");
+        let item = table.require("boxes", "write boxes = [\"the box's id\"]");
         item.and_then(|item| boxes(&item))
     } else {
         Some(Vec::new())
     };
-    let credentials = all(keys.credentials.iter().map(|key| {
-        let item = table.need(key, &format!("write {key} = \"env:NAME\""));
+    let credentials = all_or_none(keys.credentials.iter().map(|key| {
+        let item = table.require(key, &format!("write {key} = \"env:NAME\""));
         item.and_then(reference::read)
     }));
     let every = table.take("every").map(|item| {
@@ -98,7 +98,7 @@ fn base_url(
         (None, None) => {
             let lines = names.iter().map(|name| format!("environment = \"{name}\""));
             let lines: Vec<String> = lines.collect();
-            table.complain(format_args!(
+            table.report(format_args!(
                 "needs environment: write {}",
                 suggest::choice(lines.iter().map(String::as_str))
             ));
@@ -112,9 +112,9 @@ fn boxes(item: &TomlItem<'_, '_>) -> Option<Vec<String>> {
         "must be a list of one or more box ids: write [\"50dca3fc-c37c-4f03-b719-63571333624c\"]";
     let list = item.list(must)?;
     if list.is_empty() {
-        item.complain(must);
+        item.report(must);
     }
-    all(list.iter().map(box_id))
+    all_or_none(list.iter().map(box_id))
 }
 
 fn box_id(item: &TomlItem<'_, '_>) -> Option<String> {
@@ -123,7 +123,7 @@ fn box_id(item: &TomlItem<'_, '_>) -> Option<String> {
     if is_uuid(&id) {
         return Some(id);
     }
-    item.complain(must);
+    item.report(must);
     None
 }
 

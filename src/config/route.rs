@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     SourceConfig, destination,
-    document_reader::{TableReader, TomlItem, all},
+    document_reader::{TableReader, TomlItem, all_or_none},
     suggest,
 };
 use crate::domain::SourceName;
@@ -50,19 +50,19 @@ fn read_route(
 ) -> Option<RouteConfig> {
     let mut table = item.table()?;
     let source = table
-        .need("source", "write source = \"NAME\", the name of a source")
+        .require("source", "write source = \"NAME\", the name of a source")
         .and_then(|item| source(&item, sources));
     let types = table
-        .need("types", "write types = [\"EVENT_TYPE\"]")
+        .require("types", "write types = [\"EVENT_TYPE\"]")
         .and_then(|item| types(&item, source.as_ref(), sources));
     let name = table
-        .need("destination", "write destination = \"NAME\"")
+        .require("destination", "write destination = \"NAME\"")
         .and_then(|item| destination::name(&item, destinations));
     let (source, types) = (source?, types?);
     for event_type in &types {
         let routed_type = (source.to_string(), event_type.clone());
         if let Some(earlier) = routed.insert(routed_type, index) {
-            table.complain(format_args!(
+            table.report(format_args!(
                 "routes {event_type} of {source}, as routes[{earlier}] does: name a type in one \
                  route only"
             ));
@@ -85,7 +85,7 @@ fn source(item: &TomlItem<'_, '_>, sources: Option<&[SourceConfig]>) -> Option<S
     let found = sources.iter().find(|source| source.name.as_str() == name);
     if found.is_none() {
         let names = || sources.iter().map(|source| source.name.as_str());
-        item.complain(match suggest::nearest(&name, names()) {
+        item.report(match suggest::nearest(&name, names()) {
             Some(meant) => format!("names an unknown source: did you mean \"{meant}\"?"),
             None => format!(
                 "names an unknown source: write one of those configured, {}",
@@ -104,14 +104,16 @@ fn types(
     let must = "must be a list of one or more event types: write [\"card_payment_refunded\"]";
     let list = item.list(must)?;
     if list.is_empty() {
-        item.complain(must);
+        item.report(must);
         return None;
     }
     let source = source.and_then(|name| sources?.iter().find(|source| source.name == *name));
-    all(list.iter().map(|item| match source {
-        Some(source) => item
-            .word(source.kind.envelope.event_types)
-            .map(str::to_owned),
-        None => item.text("must be an event type in quotes"),
+    all_or_none(list.iter().map(|item| {
+        match source {
+            Some(source) => item
+                .word(source.kind.envelope.event_types)
+                .map(str::to_owned),
+            None => item.text("must be an event type in quotes"),
+        }
     }))
 }

@@ -77,7 +77,7 @@ pub(super) fn destinations(
         for reference in config.secrets() {
             match whsec(reference, outside) {
                 Ok(key) => keys.push(key),
-                // The other half of a rotation that has not begun.
+                // The second secret of a rotation that has not begun.
                 Err((SecretError::NoneYet, _)) if config.secrets().len() > 1 => {}
                 Err((why, problem)) => unusable.push(UnusableSecretError {
                     source: None,

@@ -2,7 +2,7 @@
 
 use super::{
     destination,
-    document_reader::{TableReader, TomlItem, all},
+    document_reader::{TableReader, TomlItem, all_or_none},
     error::{ConfigError, LocatedValue},
     pull::{self, PullConfig},
     reference,
@@ -30,7 +30,8 @@ pub struct SourceConfig {
     pub secrets: Vec<LocatedValue<SecretRef>>,
     /// The name of its destination; `None` for the default destination.
     pub destination: Option<String>,
-    /// Whether the sender pushes to this source. One that does not is only asked, and has no path.
+    /// Whether the sender pushes to this source. If not, the source is only reconciled, and has no
+    /// path.
     pub webhook: bool,
     /// The events that its webhook subscribes to; empty for a sender that pushes everything.
     pub events: Vec<&'static str>,
@@ -59,22 +60,22 @@ impl SourceConfig {
 pub(super) fn read(
     root: &mut TableReader<'_, '_>,
     destinations: &[String],
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> Option<Vec<SourceConfig>> {
     let entries = match root.take("sources") {
         None => Vec::new(),
         Some(item) => item.table()?.entries(),
     };
     if entries.is_empty() {
-        root.complain("has no sources: add [sources.NAME] with its kind and secrets");
+        root.report("has no sources: add [sources.NAME] with its kind and secrets");
     }
     let read: Vec<_> = entries
         .into_iter()
-        .map(|(name, item)| read_source(&name, item, destinations, wanted))
+        .map(|(name, item)| read_source(&name, item, destinations, required))
         .collect();
     find_shared_secrets(&read.iter().flatten().collect::<Vec<_>>())
         .into_iter()
-        .for_each(|problem| root.report(problem));
+        .for_each(|problem| root.report_error(problem));
     read.into_iter().collect()
 }
 
@@ -82,7 +83,7 @@ fn read_source(
     name: &str,
     item: TomlItem<'_, '_>,
     destinations: &[String],
-    wanted: &mut Vec<RequiredSecret>,
+    required: &mut Vec<RequiredSecret>,
 ) -> Option<SourceConfig> {
     let name = source_name(name, &item);
     let mut table = item.table()?;
@@ -101,7 +102,7 @@ fn read_source(
         kind,
         live,
     };
-    wanted.extend(secrets.iter().flatten().map(signing));
+    required.extend(secrets.iter().flatten().map(signing));
     let reader = table.reader();
     let destination = table
         .take("destination")
@@ -111,8 +112,8 @@ fn read_source(
     let pull = pull.and_then(|item| reader.tolerate(|| pull::read(item, kind)));
     if !webhook && !has_pull {
         let name = name.as_ref().map_or("NAME", SourceName::as_str);
-        table.complain(format_args!(
-            "has webhook = false, so it needs [sources.{name}.pull] to be asked by"
+        table.report(format_args!(
+            "has webhook = false, so it needs [sources.{name}.pull]"
         ));
     }
     table.finish();
@@ -131,9 +132,7 @@ fn read_source(
 fn source_name(name: &str, item: &TomlItem<'_, '_>) -> Option<SourceName> {
     let read = SourceName::new(name);
     if read.is_none() {
-        item.complain(
-            "is not a valid source name: begin with a-z, then up to 31 of a-z, 0-9 and -",
-        );
+        item.report("is not a valid source name: begin with a-z, then up to 31 of a-z, 0-9 and -");
     }
     read
 }
@@ -141,12 +140,12 @@ fn source_name(name: &str, item: &TomlItem<'_, '_>) -> Option<SourceName> {
 /// A source without a webhook verifies nothing.
 fn without_webhook(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<SecretRef>>> {
     if let Some(item) = table.take("secrets") {
-        item.complain("verifies what a webhook posts: remove it, or webhook = false");
+        item.report("verifies what a webhook posts: remove it, or webhook = false");
     }
     Some(Vec::new())
 }
 
-/// Reads what a webhook subscribes to: everything, unless `events` names less.
+/// Reads the events that a webhook subscribes to: all of them, unless `events` lists some.
 fn events(
     table: &mut TableReader<'_, '_>,
     kind: SenderKind,
@@ -157,23 +156,23 @@ fn events(
         return Some(known.to_vec());
     };
     if known.is_empty() {
-        item.complain(format_args!(
+        item.report(format_args!(
             "is not supported: {} pushes everything; remove it",
             kind.title
         ));
         return None;
     }
     if !webhook {
-        item.complain("says what a webhook subscribes to: remove it, or webhook = false");
+        item.report("lists what a webhook subscribes to: remove it, or webhook = false");
         return None;
     }
     let must = "must be a list of the events that are ticked: write [\"card_payment_captured\"]";
     let list = item.list(must)?;
     if list.is_empty() {
-        item.complain(must);
+        item.report(must);
         return None;
     }
-    all(list.iter().map(|item| item.word(known)))
+    all_or_none(list.iter().map(|item| item.word(known)))
 }
 
 fn kind(table: &mut TableReader<'_, '_>) -> Option<SenderKind> {
@@ -183,7 +182,7 @@ fn kind(table: &mut TableReader<'_, '_>) -> Option<SenderKind> {
         .map(|name| format!("kind = \"{name}\""))
         .collect();
     let lines = suggest::choice(lines.iter().map(String::as_str));
-    let item = table.need("kind", &format!("write {lines}"))?;
+    let item = table.require("kind", &format!("write {lines}"))?;
     item.word(&names).and_then(SenderKind::parse)
 }
 
@@ -197,7 +196,7 @@ fn live(table: &mut TableReader<'_, '_>, kind: Option<SenderKind>) -> bool {
         let with_test_secrets = SenderKind::ALL
             .iter()
             .filter(|kind| kind.config.secret.test_prefix.is_some());
-        item.complain(format_args!(
+        item.report(format_args!(
             "is for {} only: remove it, since {}'s secrets don't say whether they are live",
             suggest::choice(with_test_secrets.map(|kind| kind.name)),
             kind.title
@@ -209,15 +208,15 @@ fn live(table: &mut TableReader<'_, '_>, kind: Option<SenderKind>) -> bool {
 fn secrets(table: &mut TableReader<'_, '_>) -> Option<Vec<LocatedValue<SecretRef>>> {
     let how = "write secrets = [\"env:NAME\"], or secrets = [] while there is none yet";
     let list = table
-        .need("secrets", how)?
+        .require("secrets", how)?
         .list("must be a list: write [\"env:NAME\"]")?;
-    let secrets = all(list.into_iter().map(reference::read))?;
+    let secrets = all_or_none(list.into_iter().map(reference::read))?;
     for (index, secret) in secrets.iter().enumerate() {
         if secrets[..index]
             .iter()
             .any(|earlier| earlier.value == secret.value)
         {
-            table.report(secret.problem("is listed twice: remove one of the two"));
+            table.report_error(secret.problem("is listed twice: remove one of the two"));
         }
     }
     Some(secrets)

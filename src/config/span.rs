@@ -13,7 +13,7 @@ pub(super) fn read(
     let text = item.text(must)?;
     let span = parse_span(&text).filter(|span| limits.contains(span));
     if span.is_none() {
-        item.complain(must);
+        item.report(must);
     }
     span
 }

@@ -40,8 +40,8 @@ impl TimeWindows {
         Acceptance(days(self.acceptance))
     }
 
-    /// The nearest windows that fit together: retention stays, because it decides how long data is
-    /// kept, and acceptance is moved. What is older is then held, and not lost.
+    /// The nearest valid windows: retention stays, because it decides how long data is kept, and
+    /// acceptance changes. Older notifications are then held, and not lost.
     fn fitted(self) -> Self {
         let most = self.retention.saturating_sub(MARGIN_DAYS + 1);
         Self {
@@ -70,7 +70,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> TimeWindows {
             .unwrap_or(default.acceptance),
     };
     if let (false, Some(item)) = (windows.is_valid(), acceptance.or(retention)) {
-        item.complain(invalid_windows(windows));
+        item.report(invalid_windows(windows));
     }
     windows.fitted()
 }
@@ -84,8 +84,7 @@ fn invalid_windows(
     format!(
         "is not valid: acceptance_days ({acceptance}) must be more than {HMRC_RETENTION_DAYS}, \
          because HMRC may push notifications of that age, and {MARGIN_DAYS} days more must be less \
-         than retention_days ({retention}), so that a \
-          row outlasts its repeats"
+         than retention_days ({retention}), so that a row outlasts its repeats"
     )
 }
 

@@ -1,5 +1,5 @@
-//! Which addresses an event may be sent to: public ones, and nothing that only looks public, unless
-//! the configuration allows a network.
+//! Which addresses requests may go to: public ones, and the networks that the configuration allows.
+//! An address that embeds a private one does not count as public.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,7 +20,7 @@ impl AddressRule {
     }
 
     /// Whether requests may go to `address`. Never to a link-local one or to the metadata service
-    /// of a cloud, which hands out credentials.
+    /// of a cloud, which serves credentials.
     pub(super) fn permits(&self, address: IpAddr) -> bool {
         let embedded = match address {
             IpAddr::V4(_) => None,
@@ -43,7 +43,8 @@ fn is_metadata(address: IpAddr) -> bool {
     }
 }
 
-/// Whether `address` is reachable on the public internet, and so no door into our own network.
+/// Whether `address` is on the public internet, so that a request to it cannot reach a private
+/// network.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -70,7 +71,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || relay)
 }
 
-/// Only global unicast, 2000::/3, less what is set aside in it.
+/// Only global unicast (2000::/3), without its reserved ranges.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
@@ -78,7 +79,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     a & 0xe000 == 0x2000 && !documentation && !protocols
 }
 
-/// The IPv4 address that an IPv6 one stands for: mapped, translated or tunnelled.
+/// The IPv4 address that is embedded in an IPv6 one: mapped, translated or tunnelled.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_allowed_network_passes_in_every_form_and_no_metadata_service_does() {
+    fn an_allowed_network_is_permitted_in_every_form_and_a_metadata_service_never() {
         let allow = [
             "10.20.0.0/16",
             "127.0.0.0/8",
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn only_public_addresses_pass() {
+    fn private_and_reserved_addresses_are_not_public() {
         for public in [
             "1.1.1.1",
             "151.101.1.6",
@@ -155,7 +156,7 @@ mod tests {
         ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
-        for ours in [
+        for private in [
             "0.0.0.0",
             "10.1.2.3",
             "100.64.0.1",
@@ -191,7 +192,7 @@ mod tests {
             "3fff::1",
             "64:ff9b:1::1",
         ] {
-            assert!(!is_public(ours.parse().unwrap()), "{ours}");
+            assert!(!is_public(private.parse().unwrap()), "{private}");
         }
     }
 }

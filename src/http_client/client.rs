@@ -52,8 +52,8 @@ pub enum HttpClientError {
     Client(#[from] reqwest::Error),
 }
 
-/// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed.
-/// Nothing is repeated.
+/// A client for requests to `url`, which an [`endpoint`](super::endpoint()) must have allowed. It
+/// retries nothing.
 pub(crate) fn client(
     url: &Url,
     limits: ClientLimits,
@@ -62,7 +62,7 @@ pub(crate) fn client(
     Ok(builder(url, limits, network)?.build()?)
 }
 
-/// The same, which opens a connection for each request.
+/// Like [`client`], but opens a new connection for each request.
 pub(crate) fn fresh_client(
     url: &Url,
     limits: ClientLimits,
@@ -113,10 +113,10 @@ fn is_local(url: &Url) -> bool {
 /// Why a request has no response. Never contains the URL, whose query may hold a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Nothing was sent.
+    /// The host has no permitted address, so nothing was sent.
     #[error("the name resolves to a private address, where nothing is sent")]
     NotPublic,
-    /// It took too long.
+    /// The timeout passed.
     #[error("no answer in time")]
     Late,
     /// No connection could be opened.
@@ -125,7 +125,7 @@ pub enum RequestError {
     /// The certificate is not trusted, or TLS failed in another way.
     #[error("{0}")]
     Tls(TlsError),
-    /// It began, and did not end.
+    /// The connection broke before the response was complete.
     #[error("the exchange broke off")]
     BrokeOff,
 }
@@ -169,7 +169,7 @@ impl From<&rustls::Error> for TlsError {
             return Self::Other;
         };
         match error {
-            // Two authorities may have one name.
+            // Another authority with the same name may have signed it.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 Self::UnknownAuthority
             }
@@ -190,7 +190,8 @@ fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
     if let Some(found) = error.downcast_ref::<E>() {
         return Some(found);
     }
-    // An I/O error names the source of the error in it as its own, and leaves that error out.
+    // The source of an I/O error is the source of the error that it wraps, so that error would be
+    // missed.
     let wrapped = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
@@ -200,12 +201,12 @@ fn find_cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Optio
     }
 }
 
-/// Whether a [`client`] for `url` finds an address to connect to; it connects to none.
+/// Checks that a [`client`] for `url` finds an address to connect to, without connecting.
 ///
-/// A proxy resolves the name again, where this machine may not be able to.
+/// A proxy resolves the name again, so with a proxy this machine need not be able to.
 ///
 /// # Errors
-/// The one that a request would have.
+/// The error that a request would return.
 pub(crate) async fn resolve(url: &Url, network: &OutboundNetwork) -> Result<(), RequestError> {
     let Some(url::Host::Domain(host)) = url.host() else {
         return Ok(()); // an IP address was checked when the configuration was read
@@ -249,9 +250,9 @@ impl Resolve for PermittedResolver {
     }
 }
 
-/// The addresses that may be connected to, of one answer to one question: the client asks again for
-/// each connection and connects to nothing else, so an answer that changes in between is checked,
-/// too.
+/// The permitted addresses of one DNS response. The client resolves the name again for each
+/// connection and connects only to these addresses, so a response that changes in between is
+/// checked too.
 fn permitted(
     found: impl Iterator<Item = SocketAddr>,
     permits: impl Fn(IpAddr) -> bool,
@@ -281,8 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_among_public_ones_are_left_out() {
-        for (answer, left) in [
+    fn private_addresses_among_public_ones_are_omitted() {
+        for (response, expected) in [
             (&["93.184.215.14:0"][..], &["93.184.215.14:0"][..]),
             (
                 &["127.0.0.1:0", "93.184.215.14:0", "[::1]:0"],
@@ -295,14 +296,14 @@ mod tests {
             (&["169.254.169.254:0", "10.0.0.1:0"], &[]),
             (&[], &[]),
         ] {
-            let found = answer.iter().map(|address| address.parse().unwrap());
+            let found = response.iter().map(|address| address.parse().unwrap());
             let rule = AddressRule::default();
             let permitted = permitted(found, |ip| rule.permits(ip)).unwrap_or_default();
-            let left: Vec<SocketAddr> = left
+            let expected: Vec<SocketAddr> = expected
                 .iter()
                 .map(|address| address.parse().unwrap())
                 .collect();
-            assert_eq!(permitted, left, "{answer:?}");
+            assert_eq!(permitted, expected, "{response:?}");
         }
     }
 }

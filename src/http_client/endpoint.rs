@@ -56,7 +56,7 @@ pub(crate) fn endpoint_within(text: &str, rule: &AddressRule) -> Result<Url, End
     Err(problem)
 }
 
-/// The address of `path` under that of an API.
+/// The URL of `path` below the base URL of an API.
 pub(crate) fn under(base: &Url, path: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
@@ -88,10 +88,10 @@ fn may_be_permitted(host: &Host<&str>, rule: &AddressRule) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{EndpointError::*, *};
 
     #[test]
-    fn a_path_is_put_behind_that_of_the_api_and_can_not_leave_it() {
+    fn a_path_is_appended_to_the_base_url_and_cannot_escape_it() {
         for (base, path, whole) in [
             (
                 "https://api.example.gov.uk",
@@ -121,9 +121,9 @@ mod tests {
             ("https://10.1.2.3/", Ok(())),
             ("https://127.0.0.1:8443/", Ok(())),
             ("https://localhost:8443/", Ok(())),
-            ("https://192.168.1.1/", Err(EndpointError::NotPublic)),
-            ("https://169.254.169.254/", Err(EndpointError::NotPublic)),
-            ("http://10.1.2.3/", Err(EndpointError::Plain)),
+            ("https://192.168.1.1/", Err(NotPublic)),
+            ("https://169.254.169.254/", Err(NotPublic)),
+            ("http://10.1.2.3/", Err(Plain)),
         ] {
             assert_eq!(endpoint_within(text, &rule).map(drop), outcome, "{text}");
         }
@@ -144,33 +144,24 @@ mod tests {
             assert!(endpoint(good).is_ok(), "{good}");
         }
         for (bad, problem) in [
-            ("", EndpointError::NoUrl),
-            ("ledger.example.gov.uk/events", EndpointError::NoUrl),
-            ("https://", EndpointError::NoUrl),
-            ("ftp://ledger.example.gov.uk", EndpointError::Scheme),
-            ("data:text/plain,hello", EndpointError::Scheme),
-            (
-                "https://me@ledger.example.gov.uk/",
-                EndpointError::Credentials,
-            ),
-            (
-                "https://:word@ledger.example.gov.uk/",
-                EndpointError::Credentials,
-            ),
-            (
-                "https://ledger.example.gov.uk/#top",
-                EndpointError::Fragment,
-            ),
-            ("http://ledger.example.gov.uk/", EndpointError::Plain),
-            ("http://10.0.0.1/", EndpointError::Plain),
-            ("http://localhost.example.gov.uk/", EndpointError::Plain),
-            ("https://localhost/", EndpointError::NotPublic),
-            ("https://127.0.0.1/", EndpointError::NotPublic),
-            ("https://0x7f.1/", EndpointError::NotPublic),
-            ("https://169.254.169.254/latest", EndpointError::NotPublic),
-            ("https://192.168.1.1/", EndpointError::NotPublic),
-            ("https://[::1]/", EndpointError::NotPublic),
-            ("https://[::ffff:10.0.0.1]/", EndpointError::NotPublic),
+            ("", NoUrl),
+            ("ledger.example.gov.uk/events", NoUrl),
+            ("https://", NoUrl),
+            ("ftp://ledger.example.gov.uk", Scheme),
+            ("data:text/plain,hello", Scheme),
+            ("https://me@ledger.example.gov.uk/", Credentials),
+            ("https://:word@ledger.example.gov.uk/", Credentials),
+            ("https://ledger.example.gov.uk/#top", Fragment),
+            ("http://ledger.example.gov.uk/", Plain),
+            ("http://10.0.0.1/", Plain),
+            ("http://localhost.example.gov.uk/", Plain),
+            ("https://localhost/", NotPublic),
+            ("https://127.0.0.1/", NotPublic),
+            ("https://0x7f.1/", NotPublic),
+            ("https://169.254.169.254/latest", NotPublic),
+            ("https://192.168.1.1/", NotPublic),
+            ("https://[::1]/", NotPublic),
+            ("https://[::ffff:10.0.0.1]/", NotPublic),
         ] {
             assert_eq!(endpoint(bad), Err(problem), "{bad}");
         }

@@ -1,4 +1,4 @@
-//! The proxy through which requests leave, where a network has no other way out.
+//! The outbound proxy, for networks that allow no direct connections to the internet.
 //!
 //! It is used only if the configuration says so, because it weakens the address rule: the proxy
 //! resolves the name again and connects, so the address that is connected to cannot be checked.
@@ -71,10 +71,13 @@ impl fmt::Debug for OutboundProxy {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        OutboundProxyError::{NoUrl, Unset},
+        *,
+    };
 
     #[test]
-    fn the_proxy_is_that_of_the_variables_and_its_password_is_not_printed() {
+    fn the_proxy_is_read_from_variables_and_its_password_is_not_printed() {
         for (name, value, outcome) in [
             (
                 "HTTPS_PROXY",
@@ -82,24 +85,12 @@ mod tests {
                 Ok(()),
             ),
             ("https_proxy", "http://proxy.example:3128", Ok(())),
-            ("HTTPS_PROXY", "", Err(OutboundProxyError::Unset)),
-            (
-                "HTTP_PROXY",
-                "http://a.example",
-                Err(OutboundProxyError::Unset),
-            ),
-            (
-                "HTTPS_PROXY",
-                "proxy.example:3128",
-                Err(OutboundProxyError::NoUrl),
-            ),
-            (
-                "HTTPS_PROXY",
-                "socks5://proxy.example",
-                Err(OutboundProxyError::NoUrl),
-            ),
+            ("HTTPS_PROXY", "", Err(Unset)),
+            ("HTTP_PROXY", "http://a.example", Err(Unset)),
+            ("HTTPS_PROXY", "proxy.example:3128", Err(NoUrl)),
+            ("HTTPS_PROXY", "socks5://proxy.example", Err(NoUrl)),
         ] {
-            let env = |asked: &str| (asked == name).then(|| value.to_owned());
+            let env = |requested: &str| (requested == name).then(|| value.to_owned());
             let read = OutboundProxy::from_variables(&env);
             assert!(!format!("{read:?}").contains("hunter2"));
             assert_eq!(read.map(drop), outcome, "{name}={value}");

@@ -25,17 +25,17 @@ pub enum ResponseError {
     TooLong,
 }
 
-/// Sends a request and reads a response of at most `longest` bytes.
-pub(crate) async fn ask(
+/// Sends a request and reads a response of at most `max_bytes` bytes.
+pub(crate) async fn send(
     request: RequestBuilder,
-    longest: usize,
+    max_bytes: usize,
 ) -> Result<ClientResponse, ResponseError> {
     let unanswered = |error: reqwest::Error| ResponseError::Unanswered((&error).into());
-    let mut answer = request.send().await.map_err(unanswered)?;
-    let status = answer.status().as_u16();
+    let mut response = request.send().await.map_err(unanswered)?;
+    let status = response.status().as_u16();
     let mut body = BytesMut::new();
-    while let Some(chunk) = answer.chunk().await.map_err(unanswered)? {
-        if body.len() + chunk.len() > longest {
+    while let Some(chunk) = response.chunk().await.map_err(unanswered)? {
+        if body.len() + chunk.len() > max_bytes {
             return Err(ResponseError::TooLong);
         }
         body.extend_from_slice(&chunk);

@@ -10,7 +10,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 use super::HttpClientError;
 
-/// The certificates by which an endpoint is verified instead of the system's.
+/// The authorities that an endpoint is verified by, instead of the system's.
 #[derive(Clone, Debug)]
 pub(crate) struct TrustedRoots(Arc<RootCertStore>);
 

@@ -5,14 +5,15 @@ use std::time::Duration;
 use crate::{domain::Timestamp, receive::RECORD_TIMEOUT};
 
 /// The time for the answer after recording timed out, before the platform stops the function.
-const ANSWER: Duration = Duration::from_millis(300);
+const ANSWER_MARGIN: Duration = Duration::from_millis(300);
 /// The time that a reconcile run needs to end: it stores its last answer and its checkpoint, and
 /// releases the lock.
-const FINISH: Duration = Duration::from_secs(10);
-/// A front's request time that is further away is another clock's, and is ignored.
+const FINISH_MARGIN: Duration = Duration::from_secs(10);
+/// A front's request time that is further away comes from a wrong clock and is ignored.
 const MAX_CLOCK_DISTANCE: Duration = Duration::from_secs(3);
 
-/// An end before this instant of 2001, when there was no Lambda, is a number of milliseconds left.
+/// A reported deadline below this number (an instant in 2001, before Lambda existed) is the number
+/// of milliseconds that are left.
 const BEFORE_LAMBDA: i64 = 1_000_000_000_000;
 
 /// When the function is stopped, from the platform's milliseconds since 1970. `cargo lambda watch`
@@ -37,18 +38,18 @@ pub(super) fn time_left(
     let requested_at = requested_at.filter(is_plausible).unwrap_or(now);
     requested_at
         .plus(RECORD_TIMEOUT)
-        .min(stopped_at.minus(ANSWER))
+        .min(stopped_at.minus(ANSWER_MARGIN))
         .since(now)
 }
 
 /// When a reconcile run must end, in a function that is stopped at `stopped_at`.
 pub(super) fn last_step(stopped_at: Timestamp) -> Timestamp {
-    stopped_at.minus(FINISH)
+    stopped_at.minus(FINISH_MARGIN)
 }
 
-/// When whatever still runs is cut off, so that the function can answer before it is stopped.
+/// When unfinished work is cancelled, so that the function can answer before it is stopped.
 pub(super) fn cut_off(stopped_at: Timestamp) -> Timestamp {
-    stopped_at.minus(ANSWER)
+    stopped_at.minus(ANSWER_MARGIN)
 }
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
     #[test]
-    fn an_end_is_an_instant_or_for_cargo_lambda_a_span() {
+    fn a_deadline_is_an_instant_or_for_cargo_lambda_a_duration() {
         let at = |offset: i64| NOW.as_millis() + offset;
         for (reported, stopped) in [
             (at(5_000), at(5_000)),
@@ -78,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_due_by_the_fronts_clock_or_the_functions_whichever_is_first() {
+    fn the_time_left_ends_with_that_of_the_front_or_of_the_function_whichever_is_first() {
         let ms = Duration::from_millis;
         for (requested, stopped, left) in [
             (Some(0), 5_000, 2_300),
             (Some(-40), 5_000, 2_260),
             (Some(-2_300), 5_000, 0),
             (Some(-3_000), 5_000, 0),
-            (Some(-3_001), 5_000, 2_300), // another clock's
+            (Some(-3_001), 5_000, 2_300), // from a wrong clock
             (Some(1), 5_000, 2_300),
             (None, 5_000, 2_300),
             (Some(-40), 1_000, 700),

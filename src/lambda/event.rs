@@ -1,7 +1,7 @@
 //! Recognises the kind of an invocation by the names of its JSON fields, before anything is
 //! decoded.
 //!
-//! No decoder is tried in turn, so an event is never read as another kind. No message repeats the
+//! Only one decoder is used, so an event is never read as another kind. No message repeats the
 //! content of an event.
 
 use serde_json::value::RawValue;
@@ -100,7 +100,7 @@ fn records(top: &RawFields<'_>) -> Option<EventShape> {
     })
 }
 
-/// The template's schedules name their role; a plain EventBridge schedule names none.
+/// The template's schedules have a role; a plain EventBridge schedule has none.
 fn schedule(top: &RawFields<'_>) -> Option<EventShape> {
     match top.text("role").as_deref() {
         Some("sweep") => return Some(EventShape::Sweep),

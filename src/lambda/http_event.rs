@@ -1,10 +1,9 @@
 //! A front's invocation -> the request in it, checked field by field before anything decodes it.
 //!
-//! What decides (path, query, signatures) is read from the fields themselves, because a URL
-//! normalises a path and a map keeps only one of two headers. `lambda_http` decodes the body, and
-//! panics if it is not the base64 that it claims to be, so that is checked first. A stranger can
-//! send what no front should pass on: a `Host` that is not a host, a query that is not a query.
-//! Such an invocation is refused.
+//! Path, query and signatures are read from the fields themselves, because a URL normalises a path
+//! and a map keeps only one of two headers. `lambda_http` decodes the body, and panics if it is not
+//! the base64 that it claims to be, so that is checked first. An unauthenticated caller can send
+//! what no front should pass on, such as an invalid host or query. Such an invocation is refused.
 
 use std::{
     borrow::Cow,
@@ -287,14 +286,15 @@ impl HttpRequest for HttpEvent<'_> {
         self.read_body()
     }
 
-    /// The front's clock runs from its own request time, and the platform may stop the function
-    /// earlier.
+    /// The time limit begins at the front's request time, and the platform may stop the function
+    /// before it ends.
     fn time_left(&self, received_at: Timestamp) -> Duration {
         deadline::time_left(self.requested_at(), self.stopped_at, received_at)
     }
 }
 
-/// What may be between `https://` and a path: a name or an address, and a port.
+/// Whether `host` is valid between `https://` and a path: a name or an address, with or without a
+/// port.
 fn is_host(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
     (1..=MAX_NAME_BYTES).contains(&host.len())

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_has_no_header_that_a_sender_would_wait_for_or_send_back() {
+    fn a_reply_has_no_header_that_a_sender_would_act_on() {
         let reply = HttpReply(HttpAnswer {
             status: 503,
             content_type: "application/json",

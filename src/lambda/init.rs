@@ -1,8 +1,8 @@
 //! Configuration -> a function with the parts that its role needs, and no others.
 //!
 //! Connections are opened and secrets are read here, concurrently: before the first invocation the
-//! platform gives the process a whole core, and no sender waits. What fails here is tried again
-//! when it is needed; until then the function accepts no notifications.
+//! platform gives the process a whole core, and no sender waits. A step that fails here is retried
+//! when its result is needed; until then the function accepts no notifications.
 
 use std::{collections::BTreeSet, fmt, io, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::{
     telemetry::{FunctionMetrics, MetricSet, MetricsWriter},
 };
 
-/// How long opening connections may take. The platform gives 10 s for everything before the first
+/// The timeout for opening connections. The platform gives 10 s for everything before the first
 /// invocation.
 const WARM_UP: Duration = Duration::from_secs(4);
 
@@ -94,7 +94,7 @@ impl InitError {
     }
 }
 
-/// What a destination is built from.
+/// The dependencies of a destination.
 pub(super) struct DestinationContext<'a> {
     role: Role,
     config: &'a Config,
@@ -132,7 +132,7 @@ pub(super) async fn build<D: Destination>(
         Receiver::new(keyring, inbox, config.acceptance, clock)
     });
     let mut worker = None;
-    if role.hands_on() {
+    if role.delivers() {
         let destination = destination(&DestinationContext {
             role,
             config: &config,
@@ -165,7 +165,7 @@ pub(super) fn function_metrics(env: fn(&str) -> Option<String>) -> FunctionMetri
     }
 }
 
-/// Reads the document in the variable, or that it names.
+/// Reads the document that is in the variable, or that the variable names.
 async fn document(outside: &SecretSources<'_>) -> Result<ConfigDocument, InitError> {
     let value = (outside.env)(CONFIGURATION)
         .filter(|value| !value.is_empty())
@@ -289,7 +289,7 @@ pub(super) fn configured_destinations(
     }
 }
 
-/// The destination that the program brings.
+/// The destination that the program supplies.
 pub(super) enum OwnDestination<D> {
     /// The program's code.
     Usable(D),
@@ -340,7 +340,7 @@ impl DestinationContext<'_> {
     }
 }
 
-/// Opens connections and reads the secrets of `role`, all at once. Returns the secrets of the
+/// Opens connections and reads the secrets of `role`, concurrently. Returns the secrets of the
 /// destinations.
 async fn warm_up(
     role: Role,
@@ -349,7 +349,7 @@ async fn warm_up(
     keyring: Option<&Keyring>,
     manager: &SecretsManager,
 ) -> FetchedSecrets {
-    let arns = if role.hands_on() {
+    let arns = if role.delivers() {
         arns(config.destination_references())
     } else {
         BTreeSet::new()
@@ -362,8 +362,8 @@ async fn warm_up(
     fetched
 }
 
-/// Opens the connection that a first request would wait for. No request waits in the role
-/// `reconcile`, which may not read that item.
+/// Opens the connection that a first request would wait for. Not in the role `reconcile`, in which
+/// no request waits, and which has no permission to read that item.
 async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
     if role == Role::Reconcile {
         return;

@@ -1,5 +1,5 @@
-//! The log line of one invocation: a request's record, or what a batch, a sweep or a reconcile run
-//! did.
+//! The log line of one invocation: the record of a request, or the result of a batch, a sweep or a
+//! reconcile run.
 
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ pub(super) struct InvocationLog {
     pub(super) records: Option<u64>,
     pub(super) counts: Option<AttemptCounts>,
     pub(super) down: Option<String>,
-    /// An attempt whose line waits for a second attempt: if there is none, the invocation's line
-    /// has its key.
-    only_attempt: Option<AttemptRecord>,
-    /// What the attempts without metrics of their own add to metrics.
+    /// The first attempt, if it needs no attention. It gets a line only when a second attempt
+    /// follows; otherwise the invocation's line has its key.
+    first_attempt: Option<AttemptRecord>,
+    /// The metric samples of attempts whose log lines carry none.
     samples: Vec<MetricSample>,
     gauges: Option<SweepGauges>,
     /// Whether every source was reconciled, or failed to be.
@@ -61,7 +61,7 @@ impl InvocationLog {
             records: None,
             counts: None,
             down: None,
-            only_attempt: None,
+            first_attempt: None,
             samples: Vec::new(),
             gauges: None,
             has_reconciled: false,
@@ -76,8 +76,8 @@ impl InvocationLog {
         })
     }
 
-    /// Takes note of an attempt. Each that did something has a line, so that its key is in the log;
-    /// of a single one that needs no attention, the invocation's line has the key instead.
+    /// Adds an attempt. Each attempt that did something gets a line with its key, except a single
+    /// attempt that needs no attention: its key is in the invocation's line.
     pub(super) fn note_attempt(&mut self, attempt: &AttemptResult) {
         let is_first = self.counts.is_none();
         self.counts.get_or_insert_default();
@@ -85,12 +85,12 @@ impl InvocationLog {
         let record = attempt.record(self.platform.clone());
         self.samples.extend(record.samples());
         let is_quiet = matches!(record.outcome, "delivered" | "repeat" | "not_ours");
-        let waiting = self.only_attempt.take();
+        let waiting = self.first_attempt.take();
         let (record, waits) = match is_first && is_quiet {
             true => (None, Some(record)),
             false => (Some(record), None),
         };
-        self.only_attempt = waits;
+        self.first_attempt = waits;
         for record in waiting.into_iter().chain(record) {
             if record.outcome != "not_ours" {
                 record.log();
@@ -98,7 +98,7 @@ impl InvocationLog {
         }
     }
 
-    /// Takes the gauges of a sweep. The silence of each source has its own line, because a line's
+    /// Adds the gauges of a sweep. The silence of each source has its own line, because a line's
     /// metrics can name only one source.
     pub(super) fn note_gauges(&mut self, gauges: SweepGauges) {
         for (source, silence) in &gauges.silences {

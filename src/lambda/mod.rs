@@ -2,8 +2,8 @@
 //! the function's role.
 //!
 //! An event that is not for this role is an error and never a success, because a stream takes any
-//! reply that it cannot read for success. Nothing runs on after the reply: the platform freezes
-//! the process then.
+//! reply that it cannot read as success. Nothing runs after the reply, because the platform then
+//! freezes the process.
 
 mod deadline;
 mod event;
@@ -14,7 +14,6 @@ mod init_error;
 mod invocation_log;
 mod panic;
 mod init;
-
 mod stream;
 mod role;
 mod run;
@@ -55,7 +54,7 @@ pub use stream::StreamRecordError;
 #[cfg(any(test, feature = "test-support"))]
 pub use stream::batch_for_tests;
 
-/// A function, with what its role needs.
+/// A function with the parts that its role needs.
 pub struct LambdaFunction<I, D> {
     role: Role,
     receiver: Option<Receiver<I>>,
@@ -71,7 +70,7 @@ pub struct LambdaFunction<I, D> {
 /// What the platform passes with an event.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Its request id.
+    /// The platform's id of the invocation.
     pub id: String,
     /// When the function is stopped.
     pub deadline: Timestamp,
@@ -110,7 +109,7 @@ pub enum InvocationReply {
     },
 }
 
-/// Why an invocation failed. The text has shapes and names, never content.
+/// Why an invocation failed. The text contains shapes and names, never content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
@@ -158,7 +157,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         worker: Option<Arc<DeliveryWorker<I, D>>>,
         reconciler: Option<Reconciler<I>>,
     ) -> Self {
-        let worker = worker.filter(|_| role.hands_on());
+        let worker = worker.filter(|_| role.delivers());
         Self {
             role,
             receiver: receiver.filter(|_| role.receives()),
@@ -174,7 +173,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         }
     }
 
-    /// Has the lines of invocations carry `metrics`; those of a sweep measure the silence of
+    /// Adds `metrics` to the lines of invocations; those of a sweep measure the silence of
     /// `sources`.
     pub fn with_metrics(self, metrics: FunctionMetrics, sources: Vec<SourceName>) -> Self {
         Self {
@@ -248,8 +247,8 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
         }
     }
 
-    /// Measures, then delivers. Measures that cannot be read fail the sweep, after its deliveries:
-    /// without them stuck notifications would go unseen.
+    /// Reads the gauges, then delivers. Unreadable gauges fail the sweep after its deliveries,
+    /// because without them stuck notifications would go unnoticed.
     async fn sweep(
         &self,
         sweeper: &SweepRunner<I, D>,

@@ -1,4 +1,4 @@
-//! Panics: one becomes an error that does not repeat the panic's text.
+//! Converts a panic to an error that does not repeat the panic's text.
 //!
 //! That text may quote a notification, and the Lambda runtime would log it.
 
@@ -12,8 +12,8 @@ pub(super) struct PanicError;
 
 /// Runs `work`, and returns its panic as an error.
 pub(super) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, PanicError> {
-    // Nothing that was half changed is used afterwards: a change of the inbox is one write, and
-    // the rest is dropped.
+    // No half-changed state is used afterwards: a change of the inbox is one write, and the rest is
+    // dropped.
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
@@ -35,7 +35,7 @@ mod tests {
                 panic!("A Tester, 1 High Street");
             };
             let Err(PanicError) = catch_panic::<()>(work).await else {
-                panic!("it was not caught")
+                panic!("the panic was not caught")
             };
         }
     }

@@ -79,7 +79,7 @@ impl Role {
     }
 
     /// Whether the role delivers notifications, and needs destinations.
-    pub fn hands_on(self) -> bool {
+    pub fn delivers(self) -> bool {
         !matches!(self, Self::Receive | Self::Reconcile)
     }
 
@@ -133,15 +133,13 @@ mod tests {
                 None,
                 Some("Receive"),
                 "the function's handler names an unknown role (`Receive`): set it to receive, \
-                 process, \
-                 sweep, reconcile or all",
+                 process, sweep, reconcile or all",
             ),
             (
                 Some("bootstrap"),
                 None,
                 "PILLARBOX_ROLE names an unknown role (`bootstrap`): set it to receive, process, \
-                 sweep, \
-                 reconcile or all",
+                 sweep, reconcile or all",
             ),
         ] {
             assert_eq!(named(variable, handler).unwrap_err().to_string(), message);

@@ -95,8 +95,8 @@ fn start<D: Destination>(
     }
 }
 
-/// The futures are boxed because they are compiled in the program that brings the destination, and
-/// as one type they are nested more deeply than the compiler allows there by default.
+/// The futures are boxed because they are compiled in the program that supplies the destination,
+/// and as one type they would exceed the compiler's default limit on nested types.
 async fn run<D: Destination>(
     build: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
 ) -> ExitCode {
@@ -152,11 +152,11 @@ impl From<InvocationError> for Diagnostic {
 /// Logs one JSON line per invocation to standard output. `PILLARBOX_LOG` can add lines and never
 /// remove that one, because it carries the metrics.
 fn log_to_stdout() {
-    let asked = variable("PILLARBOX_LOG")
+    let level = variable("PILLARBOX_LOG")
         .and_then(|word| word.parse().ok())
         .unwrap_or(Level::INFO);
-    let which = Targets::new()
-        .with_target("pillarbox", asked.max(Level::INFO))
+    let filter = Targets::new()
+        .with_target("pillarbox", level.max(Level::INFO))
         // It repeats each failure that this program logs.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF)
         // At finer levels libraries may log data, so those levels are off.
@@ -164,6 +164,6 @@ fn log_to_stdout() {
     let lines = LogLayer::direct(io::stdout(), LogFormat::Json, Arc::new(SystemClock))
         .with_metrics(init::function_metrics(variable));
     tracing_subscriber::registry()
-        .with(lines.with_filter(which))
+        .with(lines.with_filter(filter))
         .init();
 }

@@ -10,7 +10,7 @@ use crate::{
     domain::{Key, State},
 };
 
-/// Why a batch cannot be read. The stream sends it again; meanwhile the sweep finds its rows.
+/// Why a batch cannot be read. The stream sends it again; until then the sweep finds its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamRecordError {
     /// A record lacks a field.
@@ -79,7 +79,7 @@ fn record(streamed: StreamRecord) -> Result<BatchRecord, StreamRecordError> {
         .and_then(SequenceNumber::parse);
     let sequence = sequence.ok_or(StreamRecordError::Sequence)?;
     let key = match streamed.event_name.as_str() {
-        "INSERT" => inserted(streamed.dynamodb)?,
+        "INSERT" => inserted_key(streamed.dynamodb)?,
         "MODIFY" | "REMOVE" => None,
         _ => return Err(StreamRecordError::Shape),
     };
@@ -88,7 +88,7 @@ fn record(streamed: StreamRecord) -> Result<BatchRecord, StreamRecordError> {
 
 /// The key of a row that is new and recorded. Items other than rows begin with `~` and have no
 /// state.
-fn inserted(change: StreamChange) -> Result<Option<Key>, StreamRecordError> {
+fn inserted_key(change: StreamChange) -> Result<Option<Key>, StreamRecordError> {
     let text = |attribute: Option<&StringAttribute>| {
         attribute.and_then(|attribute| attribute.text.clone())
     };
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_new_recorded_row_has_something_to_do() {
+    fn only_a_new_recorded_row_is_delivered() {
         let recorded =
             r#","NewImage":{"state":{"S":"recorded"},"v":{"N":"1"},"body":{"B":"aGVsbG8="}}"#;
         for (pk, image, key) in [
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_could_not_be_named_fails_the_batch() {
+    fn a_record_without_a_sequence_number_fails_the_batch() {
         let good = insert(
             r#"{"S":"pay:a"}"#,
             r#","NewImage":{"state":{"S":"recorded"}}"#,

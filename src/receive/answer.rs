@@ -75,8 +75,7 @@ impl Refusal {
         }
     }
 
-    /// Whether the body may not have been read to its end, so that its connection cannot carry
-    /// another request.
+    /// Whether part of the body may be unread, so that its connection cannot carry another request.
     pub fn leaves_body_unread(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::TooLarge | Self::Slow)
     }
@@ -168,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_refusal_is_an_answer_that_a_sender_follows_or_counts() {
+    fn a_refusal_has_an_error_status_that_no_sender_follows_or_accepts() {
         let inbox = InboxError::Unavailable("no answer".to_owned());
         for (refusal, status) in [
             (Refusal::NotFound, 404),
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_a_wrong_method_names_those_that_are_allowed() {
+    fn only_a_405_lists_the_allowed_methods() {
         let allow = |refusal| HttpAnswer::from(&refusal).allow;
         assert_eq!(allow(Refusal::Method("GET, POST")), Some("GET, POST"));
         assert_eq!(allow(Refusal::NotFound), None);

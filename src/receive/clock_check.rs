@@ -14,7 +14,7 @@ use crate::{
     senders::Entry,
 };
 
-/// The notifications in succession, on one side of the window, that are logged.
+/// The number of consecutive notifications on one side of the window that is logged.
 const SUSPICIOUS: u32 = 3;
 
 /// The current series of each source.
@@ -23,7 +23,7 @@ pub(super) struct ClockCheck {
     latest: Mutex<HashMap<SourceName, StaleSeries>>,
 }
 
-/// The notifications since the last one within the window, or on its other side.
+/// The consecutive notifications on one side of the window.
 #[derive(Clone, Copy, Debug, Default)]
 struct StaleSeries {
     is_ahead: bool,

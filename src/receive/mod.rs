@@ -1,9 +1,8 @@
 //! Receives requests: route -> keys -> verify -> read -> record -> answer.
 //!
-//! This is the whole of receiving, the same for `serve` and for every front of Lambda, which only
-//! adapt their request to [`HttpRequest`] and write the [`HttpAnswer`]. The path decides before a
-//! byte of the body is read; nothing is parsed before it is verified; nothing is acknowledged
-//! before it is stored.
+//! `serve` and every front of Lambda share this code; they only adapt their request to
+//! [`HttpRequest`] and write the [`HttpAnswer`]. The path decides before a byte of the body is
+//! read; nothing is parsed before it is verified; nothing is acknowledged before it is stored.
 
 mod answer;
 mod authenticate;
@@ -45,7 +44,7 @@ pub struct Receiver<I> {
     pub keyring: Arc<Keyring>,
     /// Where notifications are stored.
     pub inbox: Arc<I>,
-    /// How old a notification may be and still be delivered without a person.
+    /// The maximum age of a notification that is delivered automatically.
     pub acceptance: Acceptance,
     /// The clock that dates notifications.
     pub clock: Arc<dyn Clock>,
@@ -54,7 +53,8 @@ pub struct Receiver<I> {
 }
 
 impl<I> Receiver<I> {
-    /// A receiver that stores in `inbox` what was signed with a key of `keyring`.
+    /// A receiver that stores in `inbox` the notifications that were signed with a key of
+    /// `keyring`.
     pub fn new(
         keyring: Arc<Keyring>,
         inbox: Arc<I>,
@@ -125,7 +125,8 @@ impl ReceiptStatus {
 }
 
 impl<I: ReceiveInbox> Receiver<I> {
-    /// Receives one request, and fills its record. The order of these lines is the promise.
+    /// Receives one request, and fills its record. The order of these steps guarantees that an
+    /// answered notification is stored.
     ///
     /// # Errors
     /// A [`Refusal`] carries the status and the code that the sender gets, and nothing more.

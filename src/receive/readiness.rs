@@ -1,8 +1,8 @@
 //! Whether a notification could be stored now, for load balancers and monitors.
 //!
-//! Strangers can ask, too. The state is checked at most once every [`MAX_AGE`], and concurrent
-//! callers share one check, so that requests cannot wear out the inbox; Secrets Manager has the
-//! keyring's limit. A check runs in a task, so that a caller that hangs up does not cancel it.
+//! Callers are not authenticated. So the state is checked at most once every [`MAX_AGE`], and
+//! concurrent callers share one check: requests cannot overload the inbox. The keyring limits calls
+//! to Secrets Manager. A check runs in a task, so that a caller that hangs up does not cancel it.
 //!
 //! A source that has no secret *yet* is ready: it answers challenges, which come first.
 
@@ -16,7 +16,7 @@ use crate::{
     secrets::{Keyring, log_unusable_secrets},
 };
 
-/// The age up to which a state is answered again.
+/// The maximum age of a state that is reused.
 const MAX_AGE: Duration = Duration::from_secs(5);
 /// The time for one check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Whether a notification could be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// It could.
+    /// A notification could be stored.
     Ready,
     /// A source has no key, because its secret cannot be read or used.
     NoSecret,
@@ -33,7 +33,7 @@ pub enum Readiness {
 }
 
 impl Readiness {
-    /// What is missing, in the word that a POST would be refused with; `None` if nothing is.
+    /// What is missing: the code that a POST would be refused with. `None` if nothing is.
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Ready => None,
@@ -42,7 +42,7 @@ impl Readiness {
         }
     }
 
-    /// Why not, for the log.
+    /// Why no notification could be stored, for the log.
     pub(super) fn reason(&self) -> Option<String> {
         match self {
             Self::Ready => None,
@@ -131,7 +131,7 @@ mod tests {
 
     #[derive(Default)]
     struct ProbedInbox {
-        is_away: AtomicBool,
+        is_unavailable: AtomicBool,
         hangs: AtomicBool,
         probes: AtomicU32,
     }
@@ -147,8 +147,8 @@ mod tests {
                 std::future::pending::<()>().await;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
-            match self.is_away.load(Ordering::SeqCst) {
-                true => Err(InboxError::Unavailable("away".to_owned())),
+            match self.is_unavailable.load(Ordering::SeqCst) {
+                true => Err(InboxError::Unavailable("unavailable".to_owned())),
                 false => Ok(()),
             }
         }
@@ -196,43 +196,48 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_inbox_is_probed_once_every_few_seconds_whoever_asks() {
-        let asked = ReadinessTest::new();
+    async fn the_inbox_is_probed_once_every_few_seconds_for_all_callers() {
+        let fixture = ReadinessTest::new();
         for _ in 0..100 {
-            assert_eq!(asked.state().await, Readiness::Ready);
+            assert_eq!(fixture.state().await, Readiness::Ready);
         }
-        assert_eq!(asked.probes(), 1);
-        asked.inbox.is_away.store(true, Ordering::SeqCst);
-        assert_eq!(asked.state().await, Readiness::Ready, "not checked again");
+        assert_eq!(fixture.probes(), 1);
+        fixture.inbox.is_unavailable.store(true, Ordering::SeqCst);
+        assert_eq!(
+            fixture.state().await,
+            Readiness::Ready,
+            "the state is reused"
+        );
         // Forwards and back: a clock that is set back does not keep an old state.
         for (millis, probes) in [(5_000, 2), (9_999, 2), (1_000, 2), (0, 3)] {
-            asked.clock.0.store(millis, Ordering::SeqCst);
-            let away = Readiness::NoInbox(InboxError::Unavailable("away".to_owned()).to_string());
+            fixture.clock.0.store(millis, Ordering::SeqCst);
+            let unavailable =
+                Readiness::NoInbox(InboxError::Unavailable("unavailable".to_owned()).to_string());
             assert_eq!(
-                (asked.state().await, asked.probes()),
-                (away, probes),
+                (fixture.state().await, fixture.probes()),
+                (unavailable, probes),
                 "{millis}"
             );
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn callers_share_one_check_and_one_that_hangs_up_does_not_cancel_it() {
-        let asked = ReadinessTest::new();
-        let hung_up = timeout(Duration::from_millis(1), asked.state()).await;
+    async fn concurrent_callers_share_one_check_which_a_caller_that_hangs_up_does_not_cancel() {
+        let fixture = ReadinessTest::new();
+        let hung_up = timeout(Duration::from_millis(1), fixture.state()).await;
         assert!(hung_up.is_err());
-        let all = tokio::join!(asked.state(), asked.state(), asked.state());
+        let all = tokio::join!(fixture.state(), fixture.state(), fixture.state());
         assert_eq!(all, (Readiness::Ready, Readiness::Ready, Readiness::Ready));
-        assert_eq!(asked.probes(), 1);
+        assert_eq!(fixture.probes(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_inbox_that_hangs_is_out_of_reach_after_a_bounded_time() {
-        let asked = ReadinessTest::new();
-        asked.inbox.hangs.store(true, Ordering::SeqCst);
+    async fn an_inbox_that_hangs_is_unavailable_after_a_bounded_time() {
+        let fixture = ReadinessTest::new();
+        fixture.inbox.hangs.store(true, Ordering::SeqCst);
         for _ in 0..3 {
-            assert_eq!(asked.state().await.code(), Some("inbox"));
+            assert_eq!(fixture.state().await.code(), Some("inbox"));
         }
-        assert_eq!(asked.probes(), 1);
+        assert_eq!(fixture.probes(), 1);
     }
 }

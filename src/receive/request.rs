@@ -1,4 +1,4 @@
-//! A request as `receive` sees it, free of any HTTP server.
+//! A request as `receive` sees it, independent of any HTTP server.
 
 use std::{borrow::Cow, future::Future, time::Duration};
 
@@ -18,13 +18,13 @@ pub trait HttpRequest: Send {
     /// The method.
     fn method(&self) -> &str;
 
-    /// The path as it was sent, without what a front put before it.
+    /// The path as it was sent, without a prefix that a front added.
     fn path(&self) -> &str;
 
     /// The query, empty if there is none.
     fn query(&self) -> Cow<'_, str>;
 
-    /// Every value of a header, whatever the case of its name.
+    /// Every value of a header. The case of its name does not matter.
     fn header_values(&self, name: &str) -> Vec<&[u8]>;
 
     /// Reads the exact bytes of the body, once. Called only for a POST to a source.

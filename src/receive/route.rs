@@ -83,23 +83,17 @@ mod tests {
     use crate::senders::SenderKind;
 
     fn sources() -> HashMap<SourceName, Source> {
+        let source = |(name, kind)| {
+            let name = SourceName::new(name).unwrap();
+            let keys = Vec::new();
+            (name.clone(), Source { name, kind, keys })
+        };
         [("hmrc", SenderKind::HMRC), ("pay", SenderKind::GOVUK_PAY)]
-            .into_iter()
-            .map(|(name, kind)| (SourceName::new(name).unwrap(), kind))
-            .map(|(name, kind)| {
-                (
-                    name.clone(),
-                    Source {
-                        name,
-                        kind,
-                        keys: vec![],
-                    },
-                )
-            })
-            .collect()
+            .map(source)
+            .into()
     }
 
-    fn asked(method: &str, target: &str) -> String {
+    fn outcome(method: &str, target: &str) -> String {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         match route(&sources(), method, path, query) {
             Ok(Route::Challenge(value)) => format!("challenge {value}"),
@@ -111,9 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_the_name_of_a_source_and_nothing_like_it() {
-        assert_eq!(asked("POST", "/pay"), "callback pay");
-        assert_eq!(asked("POST", "/hmrc?x=1"), "callback hmrc");
+    fn only_the_exact_name_of_a_source_is_a_path() {
+        assert_eq!(outcome("POST", "/pay"), "callback pay");
+        assert_eq!(outcome("POST", "/hmrc?x=1"), "callback hmrc");
         for other in [
             "/",
             "",
@@ -129,19 +123,19 @@ mod tests {
             "/x/../pay",
             "/%2e%2e/pay",
             "/pay/pay",
-            "/nobody",
+            "/unknown",
             "pay",
             "/pay ",
             "/päy",
         ] {
             for method in ["POST", "GET", "PUT", "HEAD"] {
-                assert_eq!(asked(method, other), "not_found", "{method} {other}");
+                assert_eq!(outcome(method, other), "not_found", "{method} {other}");
             }
         }
     }
 
     #[test]
-    fn only_one_harmless_challenge_is_given_back() {
+    fn only_a_single_well_formed_challenge_is_echoed() {
         let longest = "a".repeat(128);
         for (query, value) in [
             (
@@ -153,7 +147,7 @@ mod tests {
             (&format!("challenge={longest}"), &longest),
         ] {
             assert_eq!(
-                asked("GET", &format!("/hmrc?{query}")),
+                outcome("GET", &format!("/hmrc?{query}")),
                 format!("challenge {value}")
             );
         }
@@ -175,35 +169,35 @@ mod tests {
             "challenge=a%00",
         ] {
             assert_eq!(
-                asked("GET", &format!("/hmrc?{query}")),
+                outcome("GET", &format!("/hmrc?{query}")),
                 "challenge",
                 "{query}"
             );
         }
         assert_eq!(
-            asked("GET", "/pay?challenge=abc"),
+            outcome("GET", "/pay?challenge=abc"),
             "challenge",
             "Pay sends none"
         );
-        assert_eq!(asked("GET", "/hmrc"), "challenge");
+        assert_eq!(outcome("GET", "/hmrc"), "challenge");
     }
 
     #[test]
-    fn no_other_method_is_known() {
+    fn every_other_method_is_refused() {
         for method in [
             "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "post", "BREW",
         ] {
-            assert_eq!(asked(method, "/hmrc?challenge=abc"), "method", "{method}");
+            assert_eq!(outcome(method, "/hmrc?challenge=abc"), "method", "{method}");
         }
     }
 
     #[test]
     fn monitors_have_two_paths_that_take_only_get() {
-        assert_eq!(asked("GET", "/-/healthz"), "health");
-        assert_eq!(asked("GET", "/-/readyz?x=1"), "readiness");
+        assert_eq!(outcome("GET", "/-/healthz"), "health");
+        assert_eq!(outcome("GET", "/-/readyz?x=1"), "readiness");
         for method in ["HEAD", "POST", "OPTIONS", "PUT", "get"] {
-            assert_eq!(asked(method, "/-/healthz"), "method", "{method}");
-            assert_eq!(asked(method, "/-/readyz"), "method", "{method}");
+            assert_eq!(outcome(method, "/-/healthz"), "method", "{method}");
+            assert_eq!(outcome(method, "/-/readyz"), "method", "{method}");
         }
         for other in [
             "/-",
@@ -213,7 +207,7 @@ mod tests {
             "/-/Readyz",
             "/%2d/healthz",
         ] {
-            assert_eq!(asked("GET", other), "not_found", "{other}");
+            assert_eq!(outcome("GET", other), "not_found", "{other}");
         }
         assert!(SourceName::new("-").is_none());
     }

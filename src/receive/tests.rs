@@ -1,11 +1,6 @@
-//! The whole of receiving, over an inbox in memory and a request without a server.
+//! Receiving from request to answer, with an inbox in memory and without a server.
 
-use std::{
-    borrow::Cow,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tracing_subscriber::prelude::*;
@@ -19,20 +14,11 @@ use crate::{
         SenderKind, SignatureError, SigningKey, Source,
         example::{NOW, pay},
     },
-    telemetry::{LogFormat, LogLayer},
+    telemetry::{
+        LogFormat, LogLayer,
+        test_support::{FixedClock, LineBuffer},
+    },
 };
-
-struct ReceiveClock;
-
-impl Clock for ReceiveClock {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    fn random(&self) -> u64 {
-        7
-    }
-}
 
 /// A request whose body may be read, or is refused.
 struct FakeRequest {
@@ -98,7 +84,7 @@ fn receiver() -> Receiver<MemoryInbox> {
         Keyring::fixed(sources),
         Arc::new(MemoryInbox::default()),
         Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
-        Arc::new(ReceiveClock),
+        Arc::new(FixedClock),
     )
 }
 
@@ -112,7 +98,7 @@ async fn receive(
 }
 
 #[tokio::test]
-async fn a_notification_is_stored_before_it_is_answered_and_the_record_says_where() {
+async fn a_notification_is_stored_before_it_is_answered_and_the_record_has_its_key() {
     let receiver = receiver();
     for outcome in ["recorded", "duplicate"] {
         let (answer, record) = receive(&receiver, FakeRequest::pay("m1")).await;
@@ -129,7 +115,7 @@ async fn a_notification_is_stored_before_it_is_answered_and_the_record_says_wher
 }
 
 #[tokio::test]
-async fn other_content_under_a_key_is_held_and_the_record_says_why() {
+async fn other_content_under_a_key_is_held_and_the_record_has_the_reason() {
     let receiver = receiver();
     for (created, outcome, reason) in [
         (NOW, "recorded", None),
@@ -163,7 +149,7 @@ async fn the_path_decides_before_the_body_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_digest_logged() {
+async fn an_unverified_body_is_not_stored_and_only_a_refused_signature_logs_its_digest() {
     let receiver = receiver();
     let unsigned = || FakeRequest {
         signature: None,
@@ -203,23 +189,10 @@ async fn what_is_not_proven_is_not_stored_and_only_a_refused_signature_has_its_d
     assert!(!wrong.leaves_body_unread() && Refusal::Slow.leaves_body_unread());
 }
 
-#[derive(Clone, Default)]
-struct ReceiveLog(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for ReceiveLog {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What receiving these notifications logs of our clock; days are relative to it.
+/// The log lines about our clock when these notifications are received; days are relative to it.
 async fn clock_lines(days: &[i64]) -> Vec<String> {
-    let log = ReceiveLog::default();
-    let clock = Arc::new(ReceiveClock);
+    let log = LineBuffer::default();
+    let clock = Arc::new(FixedClock);
     let (layer, guard) = LogLayer::new(log.clone(), LogFormat::Json, clock).unwrap();
     let subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
     let receiver = receiver();
@@ -235,7 +208,7 @@ async fn clock_lines(days: &[i64]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn one_line_says_that_our_clock_may_be_wrong_when_everything_is_ahead_or_behind() {
+async fn one_line_warns_of_a_wrong_clock_when_every_notification_is_ahead_or_behind() {
     for (days, words) in [
         (&[3, 3, 4, 3, 3, 3, 3][..], "dated more than a day ahead"),
         (&[0, -61, -90, -300, -61], "older by our clock"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The attempts in a row before a run gives up: about two minutes.
+/// The number of attempts before a run gives up, which take about two minutes.
 pub(super) const MAX_ATTEMPTS: u32 = 8;
 
 /// The minimum pause after the first failure. Each later failure doubles it.

@@ -1,15 +1,14 @@
 //! The checkpoint of a source: where a run stopped, so that a later one resumes there.
 //!
 //! One entry of the inbox's key-value store for each source, written by compare-and-swap. A lost
-//! checkpoint loses nothing but time: the next run begins at the beginning, and recording is
-//! idempotent.
+//! checkpoint costs only time: the next run starts from the beginning, and recording is idempotent.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{LockedRun, RunEnd};
 use crate::inbox::{CasOutcome, KvEntry, KvKey, ReconcileInbox};
 
-/// The stored checkpoint of a source, as this run last saw it.
+/// The stored checkpoint of a source, as this run last read or wrote it.
 #[derive(Debug)]
 pub(super) struct Checkpoint {
     key: KvKey,

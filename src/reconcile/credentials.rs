@@ -1,5 +1,5 @@
-//! The credentials of the senders' APIs, read anew for each run, so that a changed one is used at
-//! once.
+//! The credentials of the senders' APIs, read again for each run, so that a changed one takes
+//! effect immediately.
 
 use std::{collections::BTreeSet, path::Path};
 

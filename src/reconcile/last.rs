@@ -65,8 +65,8 @@ pub async fn last_run(
     Ok(entry.and_then(|entry| serde_json::from_str(&entry.text).ok()))
 }
 
-/// Stores the summary of a run that was not skipped. If two runs end at once, either summary may be
-/// stored.
+/// Stores the summary of a run that was not skipped. If two runs end concurrently, either summary
+/// may be stored.
 pub(super) async fn save(
     inbox: &impl ReconcileInbox,
     clock: &dyn Clock,
@@ -78,14 +78,14 @@ pub(super) async fn save(
     }
     let text = serde_json::to_string(&LastRun::new(outcome, clock.now()))
         .expect("stats and texts serialise to JSON");
-    let seen = inbox
+    let expected_version = inbox
         .kv_get(&name(source))
         .await?
         .map(|entry| entry.version);
     inbox
         .compare_and_swap(
             &name(source),
-            seen,
+            expected_version,
             &KvEntry {
                 version: clock.random(),
                 text,

@@ -1,9 +1,9 @@
 //! Reconciles the inbox with the senders' APIs, and records the notifications that push missed.
 //!
 //! HMRC's boxes are emptied: list -> record -> acknowledge, in that order. GOV.UK Pay's payments
-//! are compared with their ledgers, and a payment with missing events is reported and recorded as
-//! it is now. A run may end at any point without loss: what it recorded is durable, what it did not
-//! acknowledge stays with HMRC, and the next run resumes.
+//! are compared with their ledgers, and a payment with missing events is reported, and its current
+//! state is recorded. A run may end at any point without loss: recorded notifications are durable,
+//! unacknowledged ones stay with HMRC, and the next run resumes.
 
 mod backoff;
 mod checkpoint;
@@ -64,7 +64,7 @@ pub struct RunOptions {
     pub by_hand: bool,
 }
 
-/// Records what the sender of `source` holds and has not pushed.
+/// Records the notifications that the sender of `source` holds and has not pushed.
 ///
 /// Returns no error: the outcome has the reason for the end and the findings.
 pub async fn run(

@@ -1,11 +1,11 @@
-//! What happens in a run while it is under way.
+//! The events of a run in progress.
 
 use std::time::Duration;
 
 use super::{govuk_pay, hmrc};
 use crate::domain::{Key, Timestamp};
 
-/// Receives the events of a run: a progress bar, a log, a worker to be woken.
+/// Receives the events of a run, for a progress bar, a log or a worker to wake.
 pub trait RunReporter: Send + Sync {
     /// Called for each event. Must not block.
     fn on_event(&self, event: ProgressEvent<'_>);
@@ -40,7 +40,7 @@ pub enum ProgressEvent<'a> {
         /// How many notifications.
         count: usize,
     },
-    /// A request for a box failed; the run retries it, or goes on without this box.
+    /// A request for a box failed; the run retries it, or continues without this box.
     BoxFailed {
         /// The box.
         box_id: &'a str,

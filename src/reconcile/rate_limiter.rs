@@ -1,9 +1,9 @@
 //! A rate limiter that several processes share.
 //!
 //! HMRC allows one list of a box in 10 seconds and 3 calls a second for an application, across all
-//! its processes. The time of the last call is kept in the inbox's key-value store and moved on by
-//! compare-and-swap, so the limit holds across restarts and concurrent runs. A stored time that
-//! lies in the future was written by a wrong clock, and costs one interval.
+//! its processes. The time of the last call is stored in the inbox's key-value store and updated by
+//! compare-and-swap, so the limit holds across restarts and concurrent runs. A stored time in the
+//! future was written by a wrong clock, and costs one interval.
 
 use std::time::Duration;
 
@@ -148,23 +148,23 @@ mod tests {
     #[tokio::test]
     async fn calls_are_spaced_across_restarts() {
         let rig = ReconcileRig::new();
-        let mut turns = Vec::new();
+        let mut calls = Vec::new();
         for restart in 0..20 {
-            let mut limiter = limiter(); // of another process each time
+            let mut limiter = limiter(); // a new process each time
             limiter.acquire(&mut rig.run().await).await.unwrap();
-            turns.push(rig.clock.now());
+            calls.push(rig.clock.now());
             rig.clock.advance(Duration::from_secs(restart % 3 * 4));
         }
         assert!(
-            turns
+            calls
                 .windows(2)
-                .all(|turns| turns[1].since(turns[0]) >= INTERVAL),
-            "{turns:?}"
+                .all(|calls| calls[1].since(calls[0]) >= INTERVAL),
+            "{calls:?}"
         );
     }
 
     #[tokio::test]
-    async fn to_ask_for_the_time_takes_no_call_and_shortens_none() {
+    async fn reading_the_time_until_the_next_call_neither_takes_nor_shortens_it() {
         let rig = ReconcileRig::new();
         let (run, mut limiter) = (rig.run().await, limiter());
         for (is_taken, expected) in [(false, Duration::ZERO), (true, INTERVAL)] {
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(
             rig.clock.now().since(from),
             INTERVAL * 2,
-            "and then the dates are right again"
+            "later calls are spaced as usual"
         );
     }
 
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(
             slow.try_acquire(&run).await.unwrap(),
             Some(INTERVAL),
-            "it moved, so waiting it out begins anew"
+            "the entry changed, so the wait starts again"
         );
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     telemetry::ReconcileRecord,
 };
 
-/// How a source's part in a scheduled run ended.
+/// How the run of one source ended.
 pub(super) enum RunResult {
     /// The run returned an outcome.
     Ran(RunOutcome),
@@ -25,7 +25,7 @@ pub(super) fn record(
     source: &SourceConfig,
     result: &RunResult,
     newly_missing: usize,
-    last_heard: Option<Timestamp>,
+    last_received: Option<Timestamp>,
     now: Timestamp,
 ) -> ReconcileRecord {
     let (stats, reason) = match result {
@@ -49,7 +49,7 @@ pub(super) fn record(
         newly_missing: (source.kind == SenderKind::GOVUK_PAY).then_some(newly_missing),
         errors: usize::from(is_failure) + stats.errors,
         oldest_unacknowledged: oldest_unacknowledged(result, now),
-        silent: last_heard.map(|last_heard| now.since(last_heard)),
+        silent: last_received.map(|last_received| now.since(last_received)),
     }
 }
 
@@ -99,13 +99,16 @@ fn oldest_unacknowledged(result: &RunResult, now: Timestamp) -> Option<Duration>
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        RunEnd::{AlreadyRunning, Completed, Deadline, Hmrc, Inbox, Incomplete, LockLost, NotDue},
+        *,
+    };
     use crate::{
         config::Config,
         inbox::{HeldLock, InboxError},
         reconcile::{
             govuk_pay,
-            hmrc::{self, BoxReport},
+            hmrc::{BoxReport, HmrcError},
         },
         senders::example::NOW,
     };
@@ -129,7 +132,7 @@ mod tests {
         )
     }
 
-    fn boxed(oldest: Option<u64>, error: Option<hmrc::HmrcError>) -> BoxReport {
+    fn boxed(oldest: Option<u64>, error: Option<HmrcError>) -> BoxReport {
         BoxReport {
             oldest: oldest.map(|age| NOW.minus(Duration::from_secs(age))),
             error,
@@ -139,11 +142,11 @@ mod tests {
 
     #[test]
     fn the_age_of_the_oldest_is_recorded_only_if_it_is_known() {
-        let unknown = || Some(hmrc::HmrcError::UnknownBox);
+        let unknown = || Some(HmrcError::UnknownBox);
         for (ended, boxes, expected) in [
-            (RunEnd::Completed, vec![boxed(None, None)], Some(0)),
+            (Completed, vec![boxed(None, None)], Some(0)),
             (
-                RunEnd::Completed,
+                Completed,
                 vec![
                     boxed(None, None),
                     boxed(Some(5), None),
@@ -152,18 +155,18 @@ mod tests {
                 Some(5),
             ),
             (
-                RunEnd::Incomplete,
+                Incomplete,
                 vec![boxed(None, None), boxed(None, unknown())],
                 None,
             ),
             (
-                RunEnd::Incomplete,
+                Incomplete,
                 vec![boxed(Some(5), None), boxed(None, unknown())],
                 Some(5),
             ),
-            (RunEnd::Deadline, vec![boxed(None, None)], None),
-            (RunEnd::Deadline, vec![boxed(Some(5), None)], Some(5)),
-            (RunEnd::AlreadyRunning(HeldLock::default()), vec![], None),
+            (Deadline, vec![boxed(None, None)], None),
+            (Deadline, vec![boxed(Some(5), None)], Some(5)),
+            (AlreadyRunning(HeldLock::default()), vec![], None),
         ] {
             let case = format!("{ended} {boxes:?}");
             assert_eq!(
@@ -176,42 +179,36 @@ mod tests {
 
     #[test]
     fn failures_of_the_run_and_of_its_parts_are_counted() {
-        let credentials = hmrc::HmrcError::Credentials;
-        let away = || InboxError::Unavailable("away".to_owned());
+        let credentials = HmrcError::Credentials;
+        let unavailable = || InboxError::Unavailable("unavailable".to_owned());
         for (ended, boxes, word, failed, failures) in [
+            (Completed, vec![boxed(None, None)], "completed", false, 0),
             (
-                RunEnd::Completed,
-                vec![boxed(None, None)],
-                "completed",
-                false,
-                0,
-            ),
-            (
-                RunEnd::Incomplete,
-                vec![boxed(None, Some(hmrc::HmrcError::UnknownBox))],
+                Incomplete,
+                vec![boxed(None, Some(HmrcError::UnknownBox))],
                 "incomplete",
                 false,
                 1,
             ),
             (
-                RunEnd::AlreadyRunning(HeldLock::default()),
+                AlreadyRunning(HeldLock::default()),
                 vec![],
                 "already_running",
                 false,
                 0,
             ),
-            (RunEnd::NotDue(NOW), vec![], "not_due", false, 0),
-            (RunEnd::LockLost, vec![], "lock_lost", false, 0),
-            (RunEnd::Deadline, vec![], "deadline", false, 0),
+            (NotDue(NOW), vec![], "not_due", false, 0),
+            (LockLost, vec![], "lock_lost", false, 0),
+            (Deadline, vec![], "deadline", false, 0),
             (
-                RunEnd::Inbox(away()),
-                vec![boxed(None, Some(hmrc::HmrcError::Maintenance))],
+                Inbox(unavailable()),
+                vec![boxed(None, Some(HmrcError::Maintenance))],
                 "inbox",
                 true,
                 2,
             ),
             (
-                RunEnd::Hmrc(credentials),
+                Hmrc(credentials),
                 vec![boxed(None, None)],
                 "sender",
                 true,
@@ -229,7 +226,7 @@ mod tests {
             );
         }
         let pay = row(
-            RunEnd::Completed,
+            Completed,
             RunFindings::GovukPay(govuk_pay::PaymentsReport {
                 unreadable: 2,
                 ..Default::default()

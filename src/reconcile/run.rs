@@ -17,8 +17,8 @@ use crate::{
 
 /// How long the lock of a source is held without being renewed.
 ///
-/// Two runs of one source at once would break no promise, since every call is rate limited and
-/// recording is idempotent; they would only be a waste.
+/// Two concurrent runs of one source would be safe, because every call is rate limited and
+/// recording is idempotent. The lock only avoids wasted work.
 const LEASE_DURATION: Duration = Duration::from_secs(60);
 
 /// The lock that lets one run at a time work on a source.
@@ -45,8 +45,7 @@ pub struct RunContext<'a, I> {
     pub holder: &'a dyn LockHolder,
     /// Called for everything that happens.
     pub reporter: &'a dyn RunReporter,
-    /// The acceptance window: how old a notification may be and still be delivered without a
-    /// person.
+    /// The acceptance window: the maximum age of a notification that is delivered automatically.
     pub window: Acceptance,
 }
 
@@ -114,7 +113,7 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
             .map(|deadline| deadline.since(self.now()))
     }
 
-    /// Checks, before every step, that the run may go on, and renews its lock.
+    /// Checks, before every step, that the run may continue, and renews its lock.
     pub(super) async fn step(&mut self) -> Result<(), RunEnd> {
         ensure_time(self.context, self.options, Duration::ZERO)?;
         let clock = self.context.clock;
@@ -126,7 +125,7 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
     }
 
     /// Sends a request as the next step, within the time that is left.
-    pub(super) async fn ask(
+    pub(super) async fn send(
         &mut self,
         request: RequestBuilder,
         max_bytes: usize,
@@ -136,10 +135,10 @@ impl<'a, I: ReconcileInbox> LockedRun<'a, I> {
             Some(left) => request.timeout(left.min(CALL_LIMITS.total)),
             None => request,
         };
-        Ok(self.context.transport.ask(request, max_bytes).await)
+        Ok(self.context.transport.send(request, max_bytes).await)
     }
 
-    /// Waits and keeps the lock meanwhile. A wait that cannot end in time ends the run at once.
+    /// Waits and keeps the lock meanwhile. A wait that cannot end in time ends the run immediately.
     pub(super) async fn pause(&mut self, duration: Duration) -> Result<(), RunEnd> {
         ensure_time(self.context, self.options, duration)?;
         let (renew_after, mut left) = (lock_of(self.source).renew_after(), duration);

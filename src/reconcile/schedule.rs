@@ -1,8 +1,8 @@
 //! Reconciles every source that has a `pull`, each under the limits of its platform.
 //!
-//! Lambda reconciles all sources at once in one invocation and must end before the platform stops
-//! it; `serve` reconciles each source on a timer until it is stopped. A run that is cut off loses
-//! nothing: what is not stored is not acknowledged, and the next run resumes.
+//! Lambda reconciles all sources concurrently in one invocation and must end before the platform
+//! stops it; `serve` reconciles each source on a timer until it is stopped. A run that is cut off
+//! loses nothing: only stored notifications are acknowledged, and the next run resumes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -90,7 +90,7 @@ impl<I: ReconcileInbox> Reconciler<I> {
         self.credentials.sources()
     }
 
-    /// Reconciles all sources at once, and writes their records and metrics. Never fails as a
+    /// Reconciles all sources concurrently, and writes their records and metrics. Never fails as a
     /// whole.
     pub async fn reconcile_all(&self, limits: &RunLimits) -> Vec<ReconcileRecord> {
         let fetched = self.credentials.fetch(self.sources()).await;
@@ -129,16 +129,16 @@ impl<I: ReconcileInbox> Reconciler<I> {
             .cut_off
             .map_or(Duration::MAX, |cut_off| cut_off.since(self.clock.now()));
         let running = timeout(time_left, self.run(source, access, limits, &logger));
-        let hearing = timeout(time_left, self.inbox.last_received(&source.name));
-        let (result, last_heard) = tokio::join!(running, hearing);
+        let reading = timeout(time_left, self.inbox.last_received(&source.name));
+        let (result, last_received) = tokio::join!(running, reading);
         let result = result.unwrap_or(RunResult::CutOff);
-        // An inbox that cannot answer this has failed the run, too, and that is logged.
-        let last_heard = last_heard.ok().and_then(Result::ok).flatten();
+        // If the inbox fails here, the run has failed too, and is logged.
+        let last_received = last_received.ok().and_then(Result::ok).flatten();
         let newly_missing = logger.newly_missing();
         let now = self.clock.now();
         let record = ReconcileRecord {
             request_id: limits.request_id.clone(),
-            ..record(source, &result, newly_missing, last_heard, now)
+            ..record(source, &result, newly_missing, last_received, now)
         };
         logger.log(&record, &result);
         record

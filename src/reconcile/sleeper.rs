@@ -1,4 +1,4 @@
-//! Waiting as an argument, like the clock: in a test, a week passes at once.
+//! Waiting as a dependency, like the clock: in a test, a week passes instantly.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! How requests to a sender's API are sent, as an argument, like the clock: in a simulation the
-//! sender's rules answer them without a network.
+//! Sending requests to a sender's API as a dependency, like the clock: a simulation answers them by
+//! the sender's rules, without a network.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) const CALL_LIMITS: ClientLimits = ClientLimits {
 /// Sends requests to a sender's API.
 pub trait SenderTransport: Send + Sync {
     /// Sends a request and reads a response of at most `max_bytes`.
-    fn ask(
+    fn send(
         &self,
         request: RequestBuilder,
         max_bytes: usize,
@@ -31,11 +31,11 @@ pub trait SenderTransport: Send + Sync {
 pub struct NetworkTransport;
 
 impl SenderTransport for NetworkTransport {
-    fn ask(
+    fn send(
         &self,
         request: RequestBuilder,
         max_bytes: usize,
     ) -> BoxFuture<'_, Result<ClientResponse, ResponseError>> {
-        http_client::ask(request, max_bytes).boxed()
+        http_client::send(request, max_bytes).boxed()
     }
 }

@@ -17,7 +17,8 @@ pub enum SecretsManagerError {
     NotQueried,
     /// The role lacks permission to read it.
     #[error(
-        "may not be read: grant secretsmanager:GetSecretValue on it, and kms:Decrypt on its key"
+        "cannot be read without permission: grant secretsmanager:GetSecretValue on it, and \
+         kms:Decrypt on its key"
     )]
     Denied,
     /// The secret does not exist.
@@ -52,7 +53,7 @@ impl FetchedSecrets {
         self.0.insert(arn, read);
     }
 
-    /// Replaces the values by those of `later`. Where that failed, the earlier value stays.
+    /// Replaces the values by those of `later`. A value that could not be read again stays.
     pub fn renew(&mut self, later: Self) {
         for (arn, read) in later.0 {
             if read.is_ok() || !self.0.contains_key(&arn) {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_text_in_a_json_object_or_not_there_yet() {
+    fn a_field_is_text_in_a_json_object_or_has_no_value_yet() {
         for (text, outcome) in [
             (r#"{"current":"a b\n"}"#, Ok("a b\n")),
             (r#"{"current":"","previous":"x"}"#, Ok("")),

@@ -28,7 +28,7 @@ pub use secrets_manager::{SecretsCaller, SecretsManager, arns};
 pub(crate) use signing::{FetchedSecret, fetch_signing_secret};
 pub use signing::{SourceSecrets, UnusableSecretError, build_keys};
 
-/// The fewest bytes a secret may have.
+/// The minimum length of a secret.
 const MIN_BYTES: usize = 16;
 
 /// Texts that examples use in place of a secret.
@@ -116,8 +116,7 @@ pub enum SecretError {
     /// The text after `secretsmanager:` is not the ARN of a secret with a field.
     #[error(
         "is not the ARN of a secret: write secretsmanager:ARN#field, with the whole ARN \
-         (arn:aws:…) and the \
-         name of a field"
+         (arn:aws:…) and the name of a field"
     )]
     NoArn,
     /// The variable is not set.
@@ -160,8 +159,7 @@ pub enum SecretError {
     /// The value does not have the form of its sender's secrets.
     #[error(
         "is not {0}, which is the form of this sender's secrets: copy it exactly as the sender \
-         shows it, without \
-         quotation marks"
+         shows it, without quotation marks"
     )]
     OtherForm(&'static str),
     /// The value is a test secret, and the source is live.

@@ -79,7 +79,7 @@ impl fmt::Display for SecretRef {
 }
 
 impl SecretsManagerRef {
-    /// The characters of a name that a label has at most.
+    /// The maximum number of characters of a name in a label.
     const LONGEST_LABEL: usize = 48;
 
     fn parse(text: &str) -> Option<Self> {
@@ -143,7 +143,8 @@ fn is_name(name: &str) -> bool {
     let plain = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
-    // HMRC's secrets are 32 letters and digits; hardly a name of that length has no separator.
+    // HMRC's secrets are 32 letters and digits; a name of that length almost always has a
+    // separator.
     plain && !name.is_empty() && (name.len() < 32 || name.contains('_')) && !has_value_prefix(name)
 }
 
@@ -154,7 +155,7 @@ mod tests {
     const ARN: &str = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pillarbox/pay-AbCdEf";
 
     #[test]
-    fn what_is_no_reference_is_not_repeated() {
+    fn the_error_of_an_invalid_reference_does_not_repeat_it() {
         for (text, problem) in [
             ("hunter2hunter2hunter2", SecretError::NoReference),
             ("secretsmanager:hunter2hunter2#hunter2", SecretError::NoArn),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_behind_a_reference_prefix_is_no_reference() {
+    fn a_secret_after_a_reference_prefix_is_refused() {
         for pasted in [
             "env:webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu",
             "env:ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",

@@ -112,16 +112,16 @@ async fn read(
     let limited = Builder::new()
         .timeout_config(limits.timeouts())
         .retry_config(limits.retries());
-    let asked = client
+    let response = client
         .get_secret_value()
         .secret_id(arn)
         .customize()
         .config_override(limited)
         .send()
         .await;
-    match asked {
-        // What does not name the secret is not an answer about it.
-        Ok(answer) if !answer.arn().is_some_and(|found| found.starts_with(arn)) => {
+    match response {
+        // A response that does not name the secret is not about it.
+        Ok(output) if !output.arn().is_some_and(|found| found.starts_with(arn)) => {
             Err(SecretsManagerError::Unavailable)
         }
         Ok(GetSecretValueOutput {
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_documented_error_says_what_to_do_and_only_one_means_that_there_is_no_value() {
+    fn every_documented_error_is_classified_and_only_one_means_that_there_is_no_value() {
         use SecretsManagerError::{Denied, Key, Missing, NoCredentials, Unavailable};
         let no_value = "Secrets Manager can't find the specified secret value for staging label: \
                         AWSCURRENT";

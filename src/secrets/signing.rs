@@ -56,8 +56,9 @@ struct UsedSecret<'a> {
 }
 
 impl UsedSecret<'_> {
-    /// Whether another source may have the same value: one of a sender that gives one secret to
-    /// several sources, if both name the same reference, which says that it is intended.
+    /// Whether both secrets may have the same value: only if they belong to one source, or if their
+    /// sender issues one secret for several sources and both name the same reference, which shows
+    /// that it is intended.
     fn may_share_with(&self, other: &UsedSecret<'_>) -> bool {
         self.source.name == other.source.name
             || (self.source.kind == other.source.kind
@@ -84,7 +85,7 @@ fn build_source<'a>(
                     reference: &reference.value,
                     fingerprint: key.fingerprint(),
                 };
-                unusable.extend(shared(&secret, used, reference));
+                unusable.extend(sharing_error(&secret, used, reference));
                 used.push(secret);
                 keys.push(key);
             }
@@ -102,8 +103,8 @@ fn build_source<'a>(
     }
 }
 
-/// The error that a source used before has the same value and may not.
-fn shared(
+/// The error if another source uses the same value and must not share it.
+fn sharing_error(
     secret: &UsedSecret<'_>,
     used: &[UsedSecret<'_>],
     reference: &LocatedValue<SecretRef>,
@@ -113,7 +114,7 @@ fn shared(
         .iter()
         .filter(is_same)
         .find(|other| !secret.may_share_with(other))?;
-    let how = if other.source.kind == secret.source.kind && other.source.kind.config.shares_secrets
+    let hint = if other.source.kind == secret.source.kind && other.source.kind.config.shares_secrets
     {
         "; if that is intended, name the same reference in both"
     } else {
@@ -123,7 +124,7 @@ fn shared(
         source: Some(secret.source.name.clone()),
         why: SecretError::Shared,
         problem: reference.problem(format_args!(
-            "holds the same value as a secret of sources.{}: each needs its own{how}",
+            "holds the same value as a secret of sources.{}: each needs its own{hint}",
             other.source.name
         )),
     })

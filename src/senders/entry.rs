@@ -61,7 +61,7 @@ impl Entry {
     }
 }
 
-/// One event in the life of one payment, whichever id it comes under.
+/// One event of one payment, under whichever id the sender sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventName {
     /// The source that sent it.

@@ -33,7 +33,7 @@ pub fn pay(id: &str, payment: &str, event: &str, at: Timestamp) -> Entry {
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
 
-/// A refund of a Pay payment, of one date whatever its amount.
+/// A refund of a Pay payment. Refunds of all amounts have the same date.
 pub fn pay_refund(id: &str, payment: &str, submitted: u32) -> Entry {
     let left = 5000 - submitted;
     let body = format!(
@@ -51,7 +51,7 @@ pub fn hmrc(id: &str, message: &str) -> Entry {
 
 /// The same notification as a pull lists it, once HMRC has given up pushing it.
 pub fn hmrc_pulled(id: &str, message: &str) -> Entry {
-    given("hmrc", Pulled::listed(envelope(id, message, "FAILED")))
+    from_proof("hmrc", Pulled::listed(envelope(id, message, "FAILED")))
 }
 
 fn envelope(id: &str, message: &str, status: &str) -> Bytes {
@@ -73,7 +73,7 @@ pub fn observed(payment: &str) -> Entry {
         ),
         payment
     );
-    given("pay", Pulled::payment(answer.into()))
+    from_proof("pay", Pulled::payment(answer.into()))
 }
 
 /// Any authentic bytes.
@@ -82,7 +82,7 @@ pub fn entry(kind: SenderKind, source: &str, body: Bytes) -> Entry {
     signed(kind, source, &signature, body)
 }
 
-/// One HMRC request in every spelling that has its signature: `text` holds 😀 as it is signed.
+/// One HMRC request in every spelling that has its signature: `text` contains 😀 in the signed form.
 pub fn spellings(text: &str) -> Vec<Entry> {
     let signature = sign(SenderKind::HMRC, text.as_bytes());
     let spelled = [
@@ -104,13 +104,13 @@ pub fn spellings(text: &str) -> Vec<Entry> {
 
 fn signed(kind: SenderKind, source: &str, signature: &str, body: Bytes) -> Entry {
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(SECRET.to_owned()));
-    given(
+    from_proof(
         source,
         verify(kind, &[key], &[signature.as_bytes()], body, NOW).unwrap(),
     )
 }
 
-fn given(source: &str, proven: impl Into<ProvenBytes>) -> Entry {
+fn from_proof(source: &str, proven: impl Into<ProvenBytes>) -> Entry {
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
     read(&SourceName::new(source).unwrap(), proven, NOW, window)
 }

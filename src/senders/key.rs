@@ -64,8 +64,8 @@ impl KeyedMac {
 /// Identifies the secret that proved a row, so that a rotated secret is distinguished from a
 /// tampered row: the first bytes of an HMAC-SHA-256 over a fixed text, keyed with the secret.
 ///
-/// It gives nothing away that the row does not: a guess at the secret can be tested against the
-/// row's body and signature as well.
+/// It reveals nothing that the row does not: the row's body and signature can also be used to test
+/// a guess at the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SecretFingerprint([u8; Self::BYTES]);
 
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_is_the_same_for_every_sender_and_no_digest_of_the_secret_alone() {
+    fn a_fingerprint_is_the_same_for_every_sender_and_not_a_digest_of_the_secret_alone() {
         let secret = Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu".to_owned());
         let other = Secret::new("webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdv".to_owned());
         let fingerprint = SecretFingerprint::of(&secret);

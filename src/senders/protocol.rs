@@ -1,7 +1,7 @@
 //! The protocol of each sender, as a table that the rest of the program reads.
 //!
-//! Every sender has a folder, which fills one [`SenderProtocol`]: how it signs, what its
-//! messages look like, and how it is configured. [`SenderKind::ALL`] is the one list of them.
+//! Every sender has a folder that defines one [`SenderProtocol`]: how it signs, how its messages
+//! are read, and how it is configured. [`SenderKind::ALL`] lists them.
 
 use std::{
     fmt,
@@ -24,15 +24,15 @@ pub struct SenderProtocol {
     pub name: &'static str,
     /// The sender's name in sentences.
     pub title: &'static str,
-    /// The content type of what it posts.
+    /// The content type of its posts.
     pub content_type: &'static str,
-    /// How it signs what it posts.
+    /// How it signs its posts.
     pub signature: SignatureScheme,
     /// How its messages are read.
     pub envelope: EnvelopeFormat,
     /// How its sources are configured.
     pub config: SenderConfig,
-    /// When it posts again what was not answered with 200.
+    /// When it retries a post that was not answered with 200.
     pub retries: RetrySchedule,
     /// Whether it sends a challenge before it accepts a callback URL.
     pub sends_challenges: bool,
@@ -42,7 +42,7 @@ pub struct SenderProtocol {
 pub struct SignatureScheme {
     /// The header that carries the signature, in lower case.
     pub header: &'static str,
-    /// What the signature is made with.
+    /// The algorithm of the signature.
     pub algorithm: MacAlgorithm,
     /// Parses the header's value; `None` if it is malformed.
     pub(super) parse: fn(&str) -> Option<SignatureValue<'_>>,
@@ -73,8 +73,8 @@ pub(super) fn bare_digits(value: &str) -> Option<SignatureValue<'_>> {
 pub struct EnvelopeFormat {
     /// The members of a message in the order in which the sender writes them.
     pub members: &'static [&'static str],
-    /// The event types that are known, those of pulled notifications included. A sender may add
-    /// others at any time.
+    /// The known event types, including those of pulled notifications. A sender may add others at
+    /// any time.
     pub event_types: &'static [&'static str],
     /// Reads what the sender posted.
     pub(super) read: fn(&[u8]) -> Result<EnvelopeFields, UnreadableError>,
@@ -86,11 +86,11 @@ pub struct EnvelopeFormat {
     pub cloud_event_type: fn(event_type: &str) -> String,
     /// The name of an event in its subject's ledger, if the sender may send it under several ids.
     pub ledger_event: fn(&EventFacts<'_>) -> Option<String>,
-    /// What a message of that event type says about its payment, if it is about one.
+    /// The facts about the payment in a message of that event type, if it is about one.
     pub payment: fn(event_type: &str, body: &[u8]) -> Option<PaymentFacts>,
 }
 
-/// What a stored notification says about its event.
+/// The facts about the event of a stored notification.
 pub struct EventFacts<'a> {
     /// The event type.
     pub event_type: &'a str,
@@ -116,18 +116,18 @@ pub struct SenderConfig {
 
 /// The keys of a source's `pull` table.
 pub struct PullTable {
-    /// The APIs by their environment; a sender that has only one names none in the table.
+    /// The APIs by environment. A sender that has only one API has one entry without a name.
     pub environments: &'static [(&'static str, &'static str)],
-    /// Whether the boxes to read are listed.
+    /// Whether the table lists the boxes to read.
     pub boxes: bool,
-    /// What the API is called with.
+    /// The keys of the credentials for the API.
     pub credentials: &'static [&'static str],
     /// The prefix of test accounts' credentials, if they have one.
     pub test_prefix: Option<&'static str>,
-    /// How often the API is asked.
+    /// How often the API is called.
     pub every: Duration,
-    /// How long the sender has to push an event before it is missing; `None` if the API says
-    /// which notifications were not pushed.
+    /// How long the sender has to push an event before it is missing; `None` if the API lists the
+    /// notifications that were not pushed.
     pub after: Option<Duration>,
 }
 
@@ -137,7 +137,7 @@ pub struct SecretShape {
     pub description: &'static str,
     /// What a secret begins with: one of these, or nothing if there are none.
     pub prefixes: &'static [&'static str],
-    /// The prefix of test secrets, if they have one of their own.
+    /// The prefix of test secrets, if they have one.
     pub test_prefix: Option<&'static str>,
     /// How many letters and digits follow the prefix.
     pub lengths: RangeInclusive<usize>,
@@ -176,7 +176,7 @@ impl SenderKind {
     /// GOV.UK Pay webhooks.
     pub const GOVUK_PAY: Self = Self(&govuk_pay::PROTOCOL);
 
-    /// Every sender: to add one takes its folder and a line here.
+    /// Every sender. To add one, add its folder and a line here.
     pub const ALL: &'static [Self] = &[
         Self::HMRC,
         Self::GOVUK_PAY,

@@ -22,7 +22,7 @@ pub struct Pulled {
 }
 
 impl Pulled {
-    /// For the constructors in the senders' folders, each of which says what was requested.
+    /// For the constructors in the senders' folders, each of which names what was requested.
     pub(super) fn new(kind: SenderKind, body: Bytes) -> Self {
         Self { kind, body }
     }
@@ -70,7 +70,7 @@ mod tests {
         );
         assert_ne!(
             pulled.digest, pushed.digest,
-            "the bytes differ, since HMRC has given up by then"
+            "the bytes differ, because the status in a pull is FAILED"
         );
         assert_eq!(
             (pulled.origin, pulled.signature, pulled.key_label),
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_that_can_not_be_read_is_held_like_a_push_that_can_not() {
+    fn an_unreadable_element_is_held_like_an_unreadable_push() {
         for element in [
             "42",
             "null",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_no_payment_is_held_as_unreadable() {
+    fn a_response_without_a_payment_is_held_as_unreadable() {
         let entry = read_as(Pulled::payment(r#"{"code":"P0200"}"#.into()));
         assert_eq!(entry.held, Some(HeldReason::Unreadable));
     }

@@ -6,16 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Entry, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified, entry::EntryProof,
-    json::UnreadableError,
-};
+use super::{Entry, Pulled, SenderKind, UNKNOWN_EVENT_TYPE, Verified, entry::EntryProof};
 use crate::domain::{HeldReason, Key, NotificationId, Origin, SourceName, Timestamp};
 
-/// How far ahead of our clock a sender's date may lie.
+/// How far ahead of our clock a sender's date may be.
 const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How old a notification may be and still be delivered without a person.
+/// The maximum age of a notification that is delivered automatically. An older one is held.
 ///
 /// Neither HMRC nor Pay signs a time of sending, so this window and the stored rows are the only
 /// defence against a captured request that is sent again.
@@ -51,7 +48,7 @@ pub enum ProvenBytes {
     /// The sender posted and signed them.
     Signed(Verified),
     /// The sender's API returned them.
-    Given(Pulled),
+    Pulled(Pulled),
 }
 
 impl From<Verified> for ProvenBytes {
@@ -62,7 +59,7 @@ impl From<Verified> for ProvenBytes {
 
 impl From<Pulled> for ProvenBytes {
     fn from(pulled: Pulled) -> Self {
-        Self::Given(pulled)
+        Self::Pulled(pulled)
     }
 }
 
@@ -70,14 +67,14 @@ impl ProvenBytes {
     fn kind(&self) -> SenderKind {
         match self {
             Self::Signed(verified) => verified.kind(),
-            Self::Given(pulled) => pulled.kind(),
+            Self::Pulled(pulled) => pulled.kind(),
         }
     }
 
     fn body(&self) -> &Bytes {
         match self {
             Self::Signed(verified) => verified.body(),
-            Self::Given(pulled) => pulled.body(),
+            Self::Pulled(pulled) => pulled.body(),
         }
     }
 
@@ -85,32 +82,32 @@ impl ProvenBytes {
     fn signed(&self) -> &Bytes {
         match self {
             Self::Signed(verified) => verified.signed(),
-            Self::Given(pulled) => pulled.body(),
+            Self::Pulled(pulled) => pulled.body(),
         }
     }
 
     fn origin(&self) -> Origin {
         match self {
             Self::Signed(_) => Origin::Push,
-            Self::Given(_) => Origin::Pull,
+            Self::Pulled(_) => Origin::Pull,
         }
     }
 
     fn verified(&self) -> Option<&Verified> {
         match self {
             Self::Signed(verified) => Some(verified),
-            Self::Given(_) => None,
+            Self::Pulled(_) => None,
         }
     }
 }
 
-/// What is read from a notification's bytes. It proves nothing and cannot be recorded: a stored row
-/// is compared with it.
+/// The fields that are read from a notification's bytes. They prove nothing and cannot be recorded:
+/// a stored row is compared with them.
 #[derive(Clone, Debug)]
 pub struct DerivedFields {
-    /// The name it is stored under, unless that belongs to other content.
+    /// The key it is stored under, unless that key belongs to other content.
     pub key: Key,
-    /// SHA-256 of what its sender can't legitimately change.
+    /// SHA-256 of the content that its sender does not change between two copies.
     pub content_digest: [u8; 32],
     /// Pay's event type, or `notification`.
     pub event_type: String,
@@ -133,12 +130,7 @@ pub fn derive(
         Origin::Pull => (kind.envelope.read_pulled)(body, received_at),
     };
     match fields {
-        Err(
-            UnreadableError::Json
-            | UnreadableError::Depth
-            | UnreadableError::Id
-            | UnreadableError::Date,
-        ) => {
+        Err(_) => {
             let digest = Sha256::digest(body).into();
             DerivedFields {
                 key: Key::unreadable(source, &digest),
@@ -192,12 +184,13 @@ pub fn read(
     }
 }
 
-/// The content that the stored body of such an event holds, or `None` if it holds none.
+/// The content in the stored body of an event of this type; `None` if there is none.
 pub fn data(kind: SenderKind, event_type: &str, body: &[u8]) -> Option<EventData> {
     (kind.envelope.data)(event_type, body)
 }
 
-/// Digests the parts under a scheme's name, each with its length, so that no two lists look alike.
+/// Digests the parts under a scheme's name, each with its length, so that different lists have
+/// different digests.
 pub(super) fn content_digest(scheme: &str, parts: &[Option<String>]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(scheme);

@@ -1,6 +1,6 @@
-//! When a sender posts a notification again that was not answered with 200, and when it gives up.
+//! When a sender retries a notification that was not answered with 200, and when it gives up. Pure.
 //!
-//! Pure: for pages and messages that say how long a mistake may still be corrected.
+//! Pages and messages use it to show how much time is left to correct a mistake.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::domain::Timestamp;
 pub enum RetrySchedule {
     /// One after each of these waits.
     After(&'static [Duration]),
-    /// One in each interval, the last when the notification has this age.
+    /// One in each interval, until the notification has this age.
     Every {
-        /// Between two attempts, at least.
+        /// The minimum time between two attempts.
         interval: Duration,
-        /// The age.
+        /// The maximum age of the notification.
         until: Duration,
     },
 }
@@ -58,46 +58,27 @@ mod tests {
     use crate::senders::SenderKind;
 
     #[test]
-    fn each_sender_tries_again_by_its_own_timetable_and_then_gives_up() {
+    fn each_sender_retries_by_its_own_schedule_and_then_gives_up() {
         let at = |text| Timestamp::parse(text).unwrap();
         let first = "2026-02-27T12:59:00Z";
+        let (pay, hmrc) = (SenderKind::GOVUK_PAY, SenderKind::HMRC);
         for (kind, now, next) in [
-            (SenderKind::GOVUK_PAY, first, Some("2026-02-27T13:00:00Z")),
-            (
-                SenderKind::GOVUK_PAY,
-                "2026-02-27T13:00:00Z",
-                Some("2026-02-27T13:05:00Z"),
-            ),
-            (
-                SenderKind::GOVUK_PAY,
-                "2026-02-27T13:05:00Z",
-                Some("2026-02-27T14:05:00Z"),
-            ),
-            (
-                SenderKind::GOVUK_PAY,
-                "2026-02-27T14:05:00Z",
-                Some("2026-02-28T14:05:00Z"),
-            ),
-            (
-                SenderKind::GOVUK_PAY,
-                "2026-02-28T14:05:00Z",
-                Some("2026-03-02T14:05:00Z"),
-            ),
-            (SenderKind::GOVUK_PAY, "2026-03-02T14:05:00Z", None),
-            (SenderKind::HMRC, first, Some("2026-02-27T13:04:00Z")),
-            (
-                SenderKind::HMRC,
-                "2026-02-27T18:57:00Z",
-                Some("2026-02-27T18:59:00Z"),
-            ),
-            (SenderKind::HMRC, "2026-02-27T18:59:00Z", None),
+            (pay, first, Some("2026-02-27T13:00:00Z")),
+            (pay, "2026-02-27T13:00:00Z", Some("2026-02-27T13:05:00Z")),
+            (pay, "2026-02-27T13:05:00Z", Some("2026-02-27T14:05:00Z")),
+            (pay, "2026-02-27T14:05:00Z", Some("2026-02-28T14:05:00Z")),
+            (pay, "2026-02-28T14:05:00Z", Some("2026-03-02T14:05:00Z")),
+            (pay, "2026-03-02T14:05:00Z", None),
+            (hmrc, first, Some("2026-02-27T13:04:00Z")),
+            (hmrc, "2026-02-27T18:57:00Z", Some("2026-02-27T18:59:00Z")),
+            (hmrc, "2026-02-27T18:59:00Z", None),
         ] {
             let found = kind.retries.next_attempt(at(first), at(now));
             assert_eq!(found, next.map(at), "{kind:?} after {now}");
         }
         for (kind, attempts, last) in [
-            (SenderKind::GOVUK_PAY, 5, "2026-03-02T14:05:00Z"),
-            (SenderKind::HMRC, 72, "2026-02-27T18:59:00Z"),
+            (pay, 5, "2026-03-02T14:05:00Z"),
+            (hmrc, 72, "2026-02-27T18:59:00Z"),
         ] {
             assert_eq!(kind.retries.elapsed().count(), attempts);
             assert_eq!(kind.retries.gives_up_at(at(first)), at(last));

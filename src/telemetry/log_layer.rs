@@ -1,6 +1,6 @@
 //! A `tracing` layer that writes each event as one line: JSON for machines, or readable text.
 //!
-//! `serve` writes lines from a thread of its own, so that a slow reader of the log cannot stall the
+//! `serve` writes lines from a separate thread, so that a slow reader of the log cannot stall the
 //! receiver; lines that do not fit the queue are dropped and counted. Lambda writes each line
 //! before the caller continues, because the platform freezes the process once it has answered.
 
@@ -71,8 +71,8 @@ enum SinkMessage {
     Flush(SyncSender<()>),
 }
 
-/// Prints lines among those of the log, and waits, when dropped, until every line before is
-/// written. It never waits for a reader longer than a second.
+/// Prints lines between those of the log. When dropped, it waits until every earlier line is
+/// written, but at most one second.
 pub struct LinePrinter(SyncSender<SinkMessage>);
 
 impl LinePrinter {
@@ -107,8 +107,8 @@ impl LogLayer {
         }
     }
 
-    /// Has an event with a field `metric` count one in that metric of `function`. So a module that
-    /// does not know the function can count a failure where it logs it.
+    /// Lets an event with a field `metric` count one in that metric of `function`, so that a module
+    /// that does not know the function can count a failure where it logs it.
     pub fn with_metrics(self, function: FunctionMetrics) -> Self {
         Self {
             function: Some(function),
@@ -168,7 +168,7 @@ fn write_queue(out: impl Write, queue: &Receiver<SinkMessage>, dropped: &AtomicU
                 lost
             );
         }
-        // A log that cannot be written has nowhere to report it.
+        // A failed write cannot be logged.
         let _ = out.write(text.as_bytes());
         if let Some(done) = flushed {
             let _ = done.send(());
@@ -222,7 +222,7 @@ impl LogSink {
             }
             Self::Direct(out) => {
                 let mut out = out.lock().unwrap_or_else(PoisonError::into_inner);
-                // A log that cannot be written has nowhere to report it.
+                // A failed write cannot be logged.
                 let _ = out.write(line.as_bytes());
             }
         }
@@ -253,7 +253,7 @@ struct LineFormatter<'a> {
 }
 
 impl LineFormatter<'_> {
-    fn name(&mut self, field: &Field) {
+    fn push_name(&mut self, field: &Field) {
         match self.format {
             LogFormat::Json => {
                 self.text.push(',');
@@ -266,14 +266,14 @@ impl LineFormatter<'_> {
         }
     }
 
-    fn metrics(&mut self, open_members: &str) {
+    fn push_metrics(&mut self, open_members: &str) {
         if self.format == LogFormat::Json {
             let _ = write!(self.text, ",{}", metrics::close(open_members, self.now));
         }
     }
 
-    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
-        self.name(field);
+    fn push_plain(&mut self, field: &Field, value: impl fmt::Display) {
+        self.push_name(field);
         let _ = write!(self.text, "{value}");
     }
 }
@@ -285,17 +285,17 @@ impl Visit for LineFormatter<'_> {
             return;
         }
         if field.name() == metrics::FIELD {
-            self.metrics(value);
+            self.push_metrics(value);
             return;
         }
         if field.name() == metrics::COUNTED_FIELD {
             let function = self.function;
             if let Some(members) = function.and_then(|of| metrics::count_one(value, of)) {
-                self.metrics(&members);
+                self.push_metrics(&members);
             }
             return;
         }
-        self.name(field);
+        self.push_name(field);
         match self.format {
             LogFormat::Json => push_json(&mut self.text, value),
             LogFormat::Readable { .. } => self.text.push_str(&visible(value)),
@@ -307,25 +307,25 @@ impl Visit for LineFormatter<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, value);
+        self.push_plain(field, value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.plain(field, value);
+        self.push_plain(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.plain(field, value);
+        self.push_plain(field, value);
     }
 }
 
 #[cfg(test)]
-pub(super) mod test_support {
+pub(crate) mod test_support {
     use tracing_subscriber::prelude::*;
 
     use super::*;
 
-    pub(super) struct FixedClock;
+    pub(crate) struct FixedClock;
     impl Clock for FixedClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(1_772_446_531_480)
@@ -336,7 +336,7 @@ pub(super) mod test_support {
     }
 
     #[derive(Clone, Default)]
-    pub(super) struct LineBuffer(pub(super) Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct LineBuffer(pub(crate) Arc<Mutex<Vec<u8>>>);
     impl Write for LineBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
@@ -369,7 +369,7 @@ mod tests {
     use crate::text::test_support::StuckPipe;
 
     #[test]
-    fn a_line_is_one_json_object_whatever_is_in_it() {
+    fn a_line_with_hostile_text_is_one_json_object() {
         let hostile = "a\"b\r\n\u{1b}[31m\u{2028}\u{202e}";
         let line = logged(LogFormat::Json, || {
             tracing::warn!(source = hostile, body_bytes = 7_u64, ok = true, "refused")
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(line.lines().count(), 1);
         assert!(
             line.is_ascii(),
-            "every character that steers a display is escaped: {line}"
+            "every control character is escaped: {line}"
         );
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["source"], hostile);
@@ -388,7 +388,7 @@ mod tests {
         assert_eq!(read["timestamp"], "2026-03-02T10:15:31.480Z");
     }
 
-    /// Lambda reads the level and the timestamp from the line, and from nowhere else.
+    /// Lambda takes the level and the timestamp only from the line.
     #[test]
     fn a_direct_line_is_written_before_the_caller_continues() {
         let buffer = LineBuffer::default();
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_stopped_holds_up_neither_a_line_nor_the_end() {
+    fn a_stalled_reader_delays_neither_a_line_nor_the_shutdown() {
         let (pipe, _stuck) = StuckPipe::new();
         let (layer, printer) = LogLayer::new(pipe, LogFormat::Json, Arc::new(FixedClock)).unwrap();
         let began = tokio::time::Instant::now();

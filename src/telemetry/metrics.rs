@@ -3,8 +3,9 @@
 //! Lambda forwards the lines unchanged, and CloudWatch extracts the metrics from them: no API call
 //! and no permission are needed. The CloudWatch user guide specifies the format.
 //!
-//! [`METRICS`] is every metric there is. Its dimensions are the function and a configured source,
-//! by type, so that no text of a sender can become one: each set of them has a price.
+//! [`METRICS`] lists every metric. The types allow only the function and a configured source as
+//! dimensions, because CloudWatch charges for each set of dimensions, and a sender's text must not
+//! create one.
 
 use std::{
     fmt::{Display, Write as _},
@@ -32,16 +33,16 @@ pub const COUNTED_FIELD: &str = "metric";
 /// The values of one metric that a line may hold: the limit of the format.
 const MAX_VALUES: usize = 100;
 
-/// A metric: its name, unit and dimensions, and what it costs.
+/// A metric: its name, unit and dimensions, and what determines its price.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetricDefinition {
     /// Its name.
     pub name: &'static str,
-    /// Its unit, in CloudWatch's word.
+    /// Its unit, as CloudWatch names it.
     pub unit: &'static str,
     /// Its dimensions.
     pub dimensions: &'static [&'static str],
-    /// The statistics that mean something.
+    /// The statistics that are meaningful for it.
     pub statistics: &'static [&'static str],
     /// The roles of the functions that write it, and how often each does.
     pub writers: &'static [(&'static str, MetricFrequency)],
@@ -53,16 +54,16 @@ pub struct MetricDefinition {
 /// which it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricFrequency {
-    /// In every hour of a stack that works.
+    /// In every hour of a working stack.
     Continuous,
-    /// While something is unusual.
+    /// Only in unusual conditions.
     Occasional,
 }
 
 /// Which metrics a function writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MetricSet {
-    /// Those that the alarms read that page.
+    /// Those of the alarms that page an operator.
     Minimal,
     /// Every metric.
     #[default]
@@ -271,7 +272,7 @@ pub(super) fn close(open_members: &str, now: Timestamp) -> String {
 }
 
 /// The members that count one occurrence of the metric `name` in `function`; `None` if there is no
-/// such metric of a function, or it is not written.
+/// such metric, or the function does not write it.
 pub(super) fn count_one(name: &str, function: &FunctionMetrics) -> Option<String> {
     let metric = METRICS.iter().find(|metric| metric.name == name)?;
     let mut metrics = EmbeddedMetrics::of_function(function);
@@ -297,7 +298,7 @@ impl MetricsWriter {
     pub(crate) fn write(&self, records: &[ReconcileRecord], now: Timestamp) {
         let text = lines(records, &self.function, now);
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written leaves no place to report that.
+        // A failed write cannot be logged.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     }
 }
@@ -328,40 +329,27 @@ mod tests {
 
     use super::*;
 
-    fn row(source: &str) -> ReconcileRecord {
+    fn record(source: &str) -> ReconcileRecord {
         ReconcileRecord {
-            request_id: None,
             source: source.to_owned(),
-            ended: "completed",
-            reason: None,
-            seen: 0,
-            recorded: 0,
-            missed_by_push: 0,
-            duplicates: 0,
-            held: 0,
-            acknowledged: 0,
-            missing: 0,
-            newly_missing: None,
-            errors: 0,
-            oldest_unacknowledged: None,
-            silent: None,
+            ..ReconcileRecord::default()
         }
     }
 
     #[test]
-    fn each_row_with_something_to_report_is_one_line_that_cloudwatch_takes_metrics_from() {
+    fn each_record_with_metrics_is_one_line_in_the_embedded_metric_format() {
         let hmrc = ReconcileRecord {
             seen: 9,
             recorded: 3,
             missed_by_push: 3,
             duplicates: 6,
             oldest_unacknowledged: Some(Duration::from_millis(61_999)),
-            ..row("hmrc")
+            ..record("hmrc")
         };
         let pay = ReconcileRecord {
             newly_missing: Some(2),
             errors: 1,
-            ..row("pay")
+            ..record("pay")
         };
         let expected = concat!(
             r#"{"timestamp":"2026-03-02T10:15:31.480Z","level":"INFO","message":"metrics","#,
@@ -383,12 +371,12 @@ mod tests {
         );
         let now = Timestamp::from_millis(1_772_446_531_480);
         let function = FunctionMetrics::all("pillarbox-Reconciler-1");
-        let calm = row("hmrc"); // writes nothing
+        let calm = record("hmrc"); // writes nothing
         assert_eq!(lines(&[hmrc, calm, pay], &function, now), expected);
     }
 
     #[test]
-    fn a_function_with_the_minimal_set_writes_only_that() {
+    fn a_function_with_the_minimal_set_writes_no_other_metric() {
         let source = SourceName::new("pay").unwrap();
         for (set, written) in [
             (MetricSet::All, r#""Received":1,"Recorded":1"#),
@@ -407,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn an_occurrence_is_counted_for_a_metric_of_a_function_alone() {
+    fn only_a_known_metric_counts_an_occurrence() {
         let function = FunctionMetrics::all("f");
         assert!(count_one("SecretRefused", &function).is_some());
         assert!(count_one("NoSuchMetric", &function).is_none());

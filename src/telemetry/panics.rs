@@ -1,9 +1,9 @@
-//! Panics, in the log.
+//! Logs panics.
 
 use std::panic::set_hook;
 
-/// Sets a panic hook that logs the place of a panic and nothing else: its text may quote a
-/// notification. Nor does it wait for standard error, which the default hook does.
+/// Sets a panic hook that logs only the location of a panic, because its text may quote a
+/// notification. Unlike the default hook, it does not wait for standard error.
 pub fn log_panics() {
     set_hook(Box::new(|panic| {
         let at = panic

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{MetricSample, metrics};
 
-/// One run that compared one source with what its sender's API holds.
-#[derive(Clone, Debug)]
+/// One run that compared one source with its sender's API.
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReconcileRecord {
     /// The platform's id of the invocation that made the run.

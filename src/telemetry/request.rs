@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{Key, SourceName};
 
-/// One request and its outcome, filled on its way through `receive`.
+/// One request and its outcome, filled in while `receive` handles it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RequestRecord {
@@ -44,7 +44,7 @@ pub struct RequestRecord {
 }
 
 impl Default for RequestRecord {
-    /// A request that has no answer yet: if it never gets one, that is an error.
+    /// A request without an answer. If it never gets one, its outcome is an error.
     fn default() -> Self {
         Self {
             platform: PlatformFields::default(),

@@ -1,5 +1,5 @@
-//! The values that records give to metrics, before they are written in the format of a platform:
-//! embedded in a log line on Lambda, as Prometheus' text elsewhere.
+//! The values that records add to metrics. Each platform writes them in its format: embedded in a
+//! log line on Lambda, as Prometheus text elsewhere.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub enum MetricValue {
 }
 
 impl MetricSample {
-    /// A sweep that read what is due.
+    /// A sweep that read the due rows.
     pub const SWEEP: Self = Self::count(&SWEEP_RUN, 1);
 
     /// A reconcile run that has compared every source.

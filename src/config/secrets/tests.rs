@@ -107,9 +107,8 @@ fn a_secret_that_does_not_have_its_sender_s_form_is_refused() {
     let quoted = |secret: &str| format!("\"{secret}\"");
     let refused = |form: &str| {
         Err(format!(
-            "p:4: sources.s.secrets[0] (env:S) is not {form}, which is the form of this \
-             sender's secrets: copy it \
-             exactly as the sender shows it, without quotation marks"
+            "p:4: sources.s.secrets[0] (env:S) is not {form}, which is the form of this sender's \
+             secrets: copy it exactly as the sender shows it, without quotation marks"
         ))
     };
     let pay = "webhook_test_ or webhook_live_ and then letters and digits";
@@ -153,7 +152,7 @@ fn the_secrets_of_a_source_that_cannot_be_read_are_checked() {
 }
 
 #[test]
-fn one_value_behind_two_references_opens_one_source_only() {
+fn two_references_to_one_value_are_refused_in_two_sources() {
     let other = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
     let variables = [
         ("A", TEST_SECRET),
@@ -185,19 +184,26 @@ fn one_value_behind_two_references_opens_one_source_only() {
             let strict = config.sender_secrets(outside);
             (strict, config.usable_sender_secrets(outside))
         });
-        let said = strict.err().map(|problems| problems.to_string());
-        assert_eq!(said.is_some(), problem.is_some(), "{document}: {said:?}");
+        let message = strict.err().map(|problems| problems.to_string());
+        assert_eq!(
+            message.is_some(),
+            problem.is_some(),
+            "{document}: {message:?}"
+        );
         if let Some(words) = problem {
-            let said = said.as_ref().unwrap();
-            assert!(said.starts_with("p:6: sources.two.secrets[0]"), "{said}");
+            let message = message.as_ref().unwrap();
             assert!(
-                said.contains(words) && !said.contains(TEST_SECRET),
-                "{said}"
+                message.starts_with("p:6: sources.two.secrets[0]"),
+                "{message}"
+            );
+            assert!(
+                message.contains(words) && !message.contains(TEST_SECRET),
+                "{message}"
             );
             assert_eq!(
-                said.contains("name the same reference in both"),
+                message.contains("name the same reference in both"),
                 kind == "hmrc",
-                "{said}"
+                "{message}"
             );
             assert_eq!(usable.1[0].why, SecretError::Shared);
         }

@@ -3,7 +3,7 @@
 use super::{FINE, check, problems};
 use crate::config::*;
 
-/// What follows is under a handler of one sender's own messages.
+/// The start of a document whose destination is a handler of one sender's own messages.
 const AS_SENT: &str = "[destination]\nkind = \"https\"\n\
                        url = \"https://handler.example.gov.uk/pay\"\n\
                        format = \"as-sent\"\n";
@@ -282,9 +282,8 @@ fn a_source_names_a_configured_destination() {
     let document = |name: &str, rest: &str| {
         format!("[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\ndestination = {name}\n{rest}")
     };
-    let none = "4: sources.pay.destination names an unknown destination: add \
-     [destinations.NAME], or \
-     remove this key";
+    let none = "4: sources.pay.destination names an unknown destination: add [destinations.NAME], \
+     or remove this key";
     check(&document("\"ledger\"", ""), &[none]);
     let two = "[destinations.a]\nkind = \"log\"\n[destinations.b]\nkind = \"log\"\n";
     let written = "4: sources.pay.destination names an unknown destination: write one of \

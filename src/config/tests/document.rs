@@ -1,4 +1,4 @@
-//! The document as a whole: what it may leave out, and all of its errors at once.
+//! The whole document: its optional parts, and all of its errors together.
 
 use super::{DAY, EXAMPLE, FINE, check, problems, with};
 use crate::config::*;
@@ -122,12 +122,10 @@ kind = "log"
         &[
             "1: lissten is not a known key: did you mean listen?",
             "2: console is not a loopback address: the console shows personal data and has no \
-             login; \
-             bind it to 127.0.0.1 and reach it through an SSH tunnel",
+             login; bind it to 127.0.0.1 and reach it through an SSH tunnel",
             "3: acceptance_days is not valid: acceptance_days (20) must be more than 30, because \
-             HMRC may push notifications of that age, and 7 days more must \
-             be less than retention_days (90), so that a row \
-              outlasts its repeats",
+             HMRC may push notifications of that age, and 7 days more must be less than \
+             retention_days (90), so that a row outlasts its repeats",
             "6: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\": did you \
              mean \"govuk-pay\"?",
             "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or \
@@ -199,13 +197,13 @@ fn invalid_toml_is_one_error_that_does_not_repeat_the_text() {
     check(
         "listen = \"127.0.0.1:8080\"\nsecret = webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu\n",
         &[
-            "2: the document is not TOML here: string values must be quoted, expected literal \
+            "2: the document is not valid TOML: string values must be quoted, expected literal \
              string",
         ],
     );
     check(
         "\n\n[sources.pay]\n[sources.pay]\n",
-        &["4: the document is not TOML here: duplicate key"],
+        &["4: the document is not valid TOML: duplicate key"],
     );
 }
 
@@ -259,10 +257,9 @@ fn addresses_and_windows_are_checked() {
         ),
         (
             "retention_days = 67",
-            "retention_days is not valid: acceptance_days (60) must be more than 30, because \
-             HMRC may push notifications of that age, and 7 days more must \
-             be less than retention_days (67), so that a row outlasts \
-              its repeats",
+            "retention_days is not valid: acceptance_days (60) must be more than 30, because HMRC \
+             may push notifications of that age, and 7 days more must be less than retention_days \
+             (67), so that a row outlasts its repeats",
         ),
         ("retention_days = 68", ""),
         ("acceptance_days = 0x20", ""),

@@ -1,4 +1,4 @@
-//! Sources: names, secrets, pulls.
+//! Names, secrets and pull tables of sources.
 
 use super::{FINE, TEST_SECRET, check};
 use crate::config::*;
@@ -39,11 +39,9 @@ fn the_error_of_an_invalid_source_says_what_to_write() {
             "5: sources.hmrc.secrets[1] is not a secret reference: write env:NAME, file:PATH or \
              secretsmanager:ARN#field, never the secret itself",
             "6: sources.hmrc.secrets[2] is not the ARN of a secret: write \
-             secretsmanager:ARN#field, with the whole \
-             ARN (arn:aws:…) and the name of a field",
-            "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't \
-             say whether they are \
-             live",
+             secretsmanager:ARN#field, with the whole ARN (arn:aws:…) and the name of a field",
+            "7: sources.hmrc.live is for govuk-pay only: remove it, since HMRC's secrets don't say \
+             whether they are live",
         ],
     );
     check(
@@ -109,8 +107,7 @@ fn the_error_of_an_invalid_pull_says_what_to_write() {
             "6: sources.hmrc.pull.boxes must be a list of one or more box ids: write \
              [\"50dca3fc-c37c-4f03-b719-63571333624c\"]",
             "7: sources.hmrc.pull.client_id is not a secret reference: write env:NAME, file:PATH \
-             or \
-             secretsmanager:ARN#field, never the secret itself",
+             or secretsmanager:ARN#field, never the secret itself",
         ],
     );
     check(
@@ -128,8 +125,7 @@ fn the_error_of_an_invalid_pull_says_what_to_write() {
         &[
             "4: sources.pay.pull needs api_key: write api_key = \"env:NAME\"",
             "5: sources.pay.pull.base_url is plain http to another machine: write https, which \
-             http may replace on \
-             loopback only",
+             http may replace on loopback only",
         ],
     );
 }
@@ -170,7 +166,7 @@ fn a_source_without_a_webhook_needs_a_pull_and_no_secret() {
         ),
         (
             "pull = { api_key = \"env:K\" }\nevents = []",
-            "says what a webhook subscribes to",
+            "lists what a webhook subscribes to",
         ),
     ] {
         let errors = Config::read(&document(more), "p").unwrap_err().to_string();

@@ -38,7 +38,7 @@ pub(super) struct PayClient<'a> {
     has_called: bool,
 }
 
-/// Everything that Pay says about one payment.
+/// Everything that Pay's API returns about one payment.
 #[derive(Debug)]
 pub(super) struct WholePayment {
     pub(super) payment: Payment,
@@ -171,15 +171,15 @@ impl<'a> PayClient<'a> {
     ) -> Result<ResultPage<T>, RunEnd> {
         let mut url = http_client::under(&self.access.base_url, &["v1", what]);
         url.set_query(Some(query));
-        let answer = self.get(run, &url).await?;
-        match answer.status {
-            200 => read_page(&url, &answer.body, read).map_err(RunEnd::GovukPay),
-            404 if is_past_the_end(query, &answer) => Ok(ResultPage {
+        let response = self.get(run, &url).await?;
+        match response.status {
+            200 => read_page(&url, &response.body, read).map_err(RunEnd::GovukPay),
+            404 if is_past_the_end(query, &response) => Ok(ResultPage {
                 results: Vec::new(),
                 unreadable: 0,
                 next: None,
             }),
-            _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
+            _ => Err(RunEnd::GovukPay(PayError::of(&response))),
         }
     }
 
@@ -228,12 +228,8 @@ impl<'a> PayClient<'a> {
         more: &[&str],
     ) -> Result<Option<Bytes>, RunEnd> {
         let url = self.payments(&[&[id.as_str()], more].concat());
-        let answer = self.get(run, &url).await?;
-        match answer.status {
-            200 => Ok(Some(answer.body)),
-            404 if NOT_FOUND_CODES.contains(&error::code(&answer).as_str()) => Ok(None),
-            _ => Err(RunEnd::GovukPay(PayError::of(&answer))),
-        }
+        let response = self.get(run, &url).await?;
+        found_body(response).map_err(RunEnd::GovukPay)
     }
 
     /// Sends a request, and retries it while errors are transient.
@@ -245,8 +241,8 @@ impl<'a> PayClient<'a> {
         let mut failures = 0;
         loop {
             let error = match self.call(run, url).await? {
-                Ok(answer) if !PayError::of(&answer).is_retryable() => return Ok(answer),
-                Ok(answer) => PayError::of(&answer),
+                Ok(response) if !PayError::of(&response).is_retryable() => return Ok(response),
+                Ok(response) => PayError::of(&response),
                 Err(error) => error,
             };
             failures += 1;
@@ -269,8 +265,8 @@ impl<'a> PayClient<'a> {
             run.pause(CALL_INTERVAL).await?;
         }
         self.has_called = true;
-        let asked = run.ask(self.request(url), MAX_RESPONSE_BYTES).await?;
-        Ok(asked.map_err(PayError::from))
+        let sent = run.send(self.request(url), MAX_RESPONSE_BYTES).await?;
+        Ok(sent.map_err(PayError::from))
     }
 
     fn request(&self, url: &Url) -> reqwest::RequestBuilder {
@@ -278,56 +274,49 @@ impl<'a> PayClient<'a> {
         request.bearer_auth(self.access.api_key.expose())
     }
 
-    /// Sends one request for a person who waits for the answer, and tries it once.
-    async fn ask(&self, url: &Url) -> Result<ClientResponse, PayError> {
-        http_client::ask(self.request(url), MAX_RESPONSE_BYTES)
+    /// Sends one request for a person who waits for the response, without retries.
+    async fn send_once(&self, url: &Url) -> Result<ClientResponse, PayError> {
+        http_client::send(self.request(url), MAX_RESPONSE_BYTES)
             .await
             .map_err(PayError::from)
     }
 
-    /// What Pay says about one payment, or a part of it, for a person; `None` if Pay does not know
+    /// Pay's response about one payment, or a part of it, for a person; `None` if Pay does not know
     /// it.
-    async fn ask_about(
-        &self,
-        id: &NotificationId,
-        more: &[&str],
-    ) -> Result<Option<Bytes>, PayError> {
-        let answer = self
-            .ask(&self.payments(&[&[id.as_str()], more].concat()))
-            .await?;
-        match answer.status {
-            200 => Ok(Some(answer.body)),
-            404 if NOT_FOUND_CODES.contains(&error::code(&answer).as_str()) => Ok(None),
-            _ => Err(PayError::of(&answer)),
-        }
+    async fn look_up(&self, id: &NotificationId, more: &[&str]) -> Result<Option<Bytes>, PayError> {
+        let url = self.payments(&[&[id.as_str()], more].concat());
+        found_body(self.send_once(&url).await?)
     }
 
     /// The payments with this reference, for a person: at most 20, the newest first.
-    pub(super) async fn ask_by_reference(&self, reference: &str) -> Result<Vec<Payment>, PayError> {
+    pub(super) async fn payments_by_reference(
+        &self,
+        reference: &str,
+    ) -> Result<Vec<Payment>, PayError> {
         let mut url = self.payments(&[]);
         url.query_pairs_mut()
             .append_pair("reference", reference)
             .append_pair("display_size", "20");
-        let answer = self.ask(&url).await?;
-        match answer.status {
-            200 => Ok(read_page(&url, &answer.body, Payment::read)?.results),
-            _ => Err(PayError::of(&answer)),
+        let response = self.send_once(&url).await?;
+        match response.status {
+            200 => Ok(read_page(&url, &response.body, Payment::read)?.results),
+            _ => Err(PayError::of(&response)),
         }
     }
 
-    /// The payment as it is now, its history and its refunds, for a person.
-    pub(super) async fn ask_whole(
+    /// The current payment, its history and its refunds, for a person.
+    pub(super) async fn whole_payment(
         &self,
         id: &NotificationId,
     ) -> Result<Option<WholePayment>, PayError> {
-        let Some(body) = self.ask_about(id, &[]).await? else {
+        let Some(body) = self.look_up(id, &[]).await? else {
             return Ok(None);
         };
         let payment = Payment::read(&body).ok_or(PayError::NotUnderstood)?;
-        let history = self.ask_about(id, &["events"]).await?;
+        let history = self.look_up(id, &["events"]).await?;
         let refunds = match payment.refunded {
             0 => None,
-            _ => self.ask_about(id, &["refunds"]).await?,
+            _ => self.look_up(id, &["refunds"]).await?,
         };
         Ok(Some(WholePayment {
             history: history.map_or_else(|| Ok(Vec::new()), |body| read_history(&body))?,
@@ -341,8 +330,17 @@ impl<'a> PayClient<'a> {
     }
 }
 
+/// The body of a response; `None` if Pay does not know the payment.
+fn found_body(response: ClientResponse) -> Result<Option<Bytes>, PayError> {
+    match response.status {
+        200 => Ok(Some(response.body)),
+        404 if NOT_FOUND_CODES.contains(&error::code(&response).as_str()) => Ok(None),
+        _ => Err(PayError::of(&response)),
+    }
+}
+
 fn read_history(body: &[u8]) -> Result<Vec<StateChange>, PayError> {
-    let history: PaymentHistory = read(body)?;
+    let history: PaymentHistory = read_json(body)?;
     let change = |event: HistoryEvent| {
         Some(StateChange {
             at: Timestamp::parse(&event.updated)?,
@@ -355,12 +353,12 @@ fn read_history(body: &[u8]) -> Result<Vec<StateChange>, PayError> {
 
 /// How many refunds have succeeded.
 fn read_refunds(body: &[u8]) -> Result<usize, PayError> {
-    let refunds: PaymentRefunds = read(body)?;
+    let refunds: PaymentRefunds = read_json(body)?;
     let refunds = refunds.embedded.refunds.iter();
     Ok(refunds.filter(|refund| refund.status == "success").count())
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PayError> {
+fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, PayError> {
     serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)
 }
 
@@ -369,8 +367,7 @@ fn read_page<T>(
     body: &[u8],
     read: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<ResultPage<T>, PayError> {
-    let page: SearchResults<'_> =
-        serde_json::from_slice(body).map_err(|_| PayError::NotUnderstood)?;
+    let page: SearchResults<'_> = read_json(body)?;
     if page.count != page.results.len() {
         return Err(PayError::NotUnderstood);
     }
@@ -400,10 +397,10 @@ pub fn search_for_tests(
 /// Whether Pay reports that the search has fewer pages, as it does when payments leave the window
 /// between two calls. There is always a first page, and a 404 without Pay's code is from another
 /// server.
-fn is_past_the_end(query: &str, answer: &ClientResponse) -> bool {
+fn is_past_the_end(query: &str, response: &ClientResponse) -> bool {
     let page = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "page");
     let is_later = page.is_some_and(|(_, number)| number != "1");
-    is_later && NO_PAGE_CODES.contains(&error::code(answer).as_str())
+    is_later && NO_PAGE_CODES.contains(&error::code(response).as_str())
 }
 
 /// The query of the next page. Its address must be that of this page, because the API key is sent
@@ -421,7 +418,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_pay_itself_can_say_that_a_search_is_past_its_end_and_never_of_its_first_page() {
+    fn only_a_code_of_pay_s_ends_a_search_and_never_on_its_first_page() {
         let past = r#"{"code":"P0402","description":"Page not found"}"#;
         for (query, body, is_past) in [
             ("from_date=x&page=2&display_size=500", past, true),
@@ -436,11 +433,11 @@ mod tests {
             ),
             ("page=2", r#"{"code":"P0200"}"#, false),
         ] {
-            let answer = ClientResponse {
+            let response = ClientResponse {
                 status: 404,
                 body: body.into(),
             };
-            assert_eq!(is_past_the_end(query, &answer), is_past, "{query} {body}");
+            assert_eq!(is_past_the_end(query, &response), is_past, "{query} {body}");
         }
     }
 

@@ -1,9 +1,9 @@
 //! Compares a payment with the events received for it, and finds the missing ones. Pure.
 //!
 //! An event is missing some time after it happened, three hours by default, because until then Pay
-//! may still push it. The age of the event counts, not that of the payment: a payment of last week
-//! may have been captured just now. Only events that the webhook subscribes to, and for which Pay
-//! sends a webhook at all, can be missing.
+//! may still push it. The age of the event counts, and not the age of the payment: a payment of
+//! last week may have been captured just now. Only events that the webhook subscribes to, and for
+//! which Pay sends a webhook at all, can be missing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -234,7 +234,7 @@ pub(super) fn pushed_since(payment: &Payment, history: &[StateChange]) -> Option
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{domain::NotificationId, senders::example::NOW};
 
@@ -249,7 +249,7 @@ mod tests {
         after: Duration::from_secs(3 * 60 * 60),
     };
 
-    fn payment(status: &str, code: &str) -> Payment {
+    pub(in super::super) fn payment(status: &str, code: &str) -> Payment {
         Payment {
             id: NotificationId::new("p1").unwrap(),
             created_at: NOW.minus(Duration::from_secs(24 * 60 * 60)),
@@ -263,11 +263,11 @@ mod tests {
     }
 
     fn received(types: &[&str]) -> ReceivedEvents {
-        let come = |(number, event_type): (usize, &&str)| LedgerEntry {
+        let entry = |(number, event_type): (usize, &&str)| LedgerEntry {
             event: format!("{event_type}|{number}"),
             owner: Key::parse(&format!("pay:{number}")).unwrap(),
         };
-        ReceivedEvents::new(types.iter().enumerate().map(come).collect(), [])
+        ReceivedEvents::new(types.iter().enumerate().map(entry).collect(), [])
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn a_failed_capture_has_only_the_success_event_before_it() {
         let error = payment("error", "P0050");
-        for (come, expected) in [
+        for (received_types, expected) in [
             (&["card_payment_succeeded"][..], vec![]),
             (&["card_payment_failed"], vec![]),
             (
@@ -319,7 +319,10 @@ mod tests {
                 vec![ExpectedEvent::FailedOrSucceeded],
             ),
         ] {
-            assert_eq!(ALL.missing_events(&error, &received(come), NOW), expected);
+            assert_eq!(
+                ALL.missing_events(&error, &received(received_types), NOW),
+                expected
+            );
         }
     }
 
@@ -370,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_webhook_does_not_send_is_not_missing() {
+    fn an_event_that_the_webhook_does_not_send_is_not_missing() {
         let (succeeded, captured) = ("card_payment_succeeded", "card_payment_captured");
         let (failed, expired) = ("card_payment_failed", "card_payment_expired");
         for (status, code, events, by_telephone, is_missed) in [
@@ -450,7 +453,7 @@ mod tests {
     fn each_refund_needs_its_own_event() {
         let at = |hours: u64| NOW.minus(Duration::from_secs(hours * 60 * 60));
         let refunded = "card_payment_refunded";
-        for (made, come, since) in [
+        for (made, received_types, since) in [
             (vec![], vec![], None),
             (vec![at(3)], vec![], Some(at(3))),
             (vec![at(2)], vec![], None),
@@ -459,8 +462,8 @@ mod tests {
             (vec![at(9), at(2)], vec![refunded], None),
             (vec![at(9)], vec![refunded; 3], None),
         ] {
-            let found = ALL.first_missing_refund(&made, &received(&come), NOW);
-            assert_eq!(found, since, "{made:?} {come:?}");
+            let found = ALL.first_missing_refund(&made, &received(&received_types), NOW);
+            assert_eq!(found, since, "{made:?} {received_types:?}");
         }
     }
 

@@ -1,7 +1,7 @@
-//! Asks GOV.UK Pay about one payment, for a person who looks for it.
+//! Looks up one payment at GOV.UK Pay, for a person.
 //!
-//! A few calls without a lock, a limit or a retry: a person asks about one payment, and can ask
-//! again. Nothing is recorded.
+//! It makes a few calls without a lock, a rate limit or a retry, because a person looks up one
+//! payment at a time and can try again. Nothing is recorded.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub struct AwaitedEvent {
     pub is_missing: bool,
 }
 
-/// What Pay says about a payment now.
+/// The current state of a payment at Pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentAtPay {
     /// Its state at Pay.
@@ -36,28 +36,30 @@ pub struct PaymentAtPay {
 /// The ids of the payments that have this reference at Pay, at most 20.
 ///
 /// # Errors
-/// If Pay cannot be asked.
+/// If the call to Pay fails.
 pub async fn payments_by_reference(
     access: &PayAccess,
     reference: &str,
 ) -> Result<Vec<NotificationId>, PayError> {
-    let payments = PayClient::new(access)?.ask_by_reference(reference).await?;
+    let payments = PayClient::new(access)?
+        .payments_by_reference(reference)
+        .await?;
     Ok(payments.into_iter().map(|payment| payment.id).collect())
 }
 
-/// What Pay says about a payment now, compared with what was received; `None` if Pay does not know
-/// it.
+/// The current state of a payment at Pay, compared with the received events; `None` if Pay does not
+/// know it.
 ///
 /// # Errors
-/// The first, if the inbox cannot be read; the second, if Pay cannot be asked.
+/// The outer error if the inbox cannot be read; the inner one if a call to Pay fails.
 pub async fn payment_at_pay(
     access: &PayAccess,
     inbox: &impl ReconcileInbox,
     (source, id): (&SourceName, &NotificationId),
     now: Timestamp,
 ) -> Result<Result<Option<PaymentAtPay>, PayError>, InboxError> {
-    let asked = async { PayClient::new(access)?.ask_whole(id).await };
-    let whole = match asked.await {
+    let lookup = async { PayClient::new(access)?.whole_payment(id).await };
+    let whole = match lookup.await {
         Ok(Some(whole)) => whole,
         Ok(None) => return Ok(Ok(None)),
         Err(error) => return Ok(Err(error)),
@@ -116,16 +118,14 @@ fn awaited(
 mod tests {
     use std::time::Duration;
 
-    use super::{super::judge::StateChange, *};
-    use crate::{
-        domain::Key,
-        inbox::LedgerEntry,
-        secrets::Secret,
-        senders::{Payment, example::NOW},
+    use super::{
+        super::judge::{StateChange, tests::payment},
+        *,
     };
+    use crate::{domain::Key, inbox::LedgerEntry, secrets::Secret, senders::example::NOW};
 
     #[test]
-    fn an_event_is_awaited_until_its_time_is_over_and_then_missing() {
+    fn an_event_is_awaited_until_its_time_has_passed_and_then_missing() {
         let access = PayAccess {
             base_url: "https://pay.example".parse().unwrap(),
             api_key: Secret::new("a key of some length".to_owned()),
@@ -147,16 +147,7 @@ mod tests {
         ] {
             let at = NOW.minus(Duration::from_secs(hours * 60 * 60));
             let whole = WholePayment {
-                payment: Payment {
-                    id: NotificationId::new("p1").unwrap(),
-                    created_at: at,
-                    status: "success".to_owned(),
-                    code: None,
-                    capture_submitted_at: None,
-                    captured_on: None,
-                    refunded: 0,
-                    is_by_telephone: false,
-                },
+                payment: payment("success", ""),
                 history: vec![StateChange {
                     status: "success".to_owned(),
                     is_finished: true,

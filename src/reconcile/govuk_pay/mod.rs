@@ -2,7 +2,7 @@
 //!
 //! Pay has no list of the webhooks that it could not push. So every payment created in a window is
 //! compared with its ledger in the inbox. A payment with missing events is read again, because a
-//! search may be out of date, and recorded as it is now.
+//! search may be out of date, and its current state is recorded.
 
 mod received_events;
 mod client;
@@ -37,8 +37,8 @@ pub struct PayAccess {
     pub api_key: Secret,
     /// How often the payments are compared.
     pub every: Duration,
-    /// How long Pay has to push an event; of a source without a webhook, the age at which a
-    /// payment is looked at.
+    /// How long Pay has to push an event; of a source without a webhook, the age at which a payment
+    /// is checked.
     pub after: Duration,
     /// The events that the webhook subscribes to; `None` without a webhook.
     pub events: Option<Vec<&'static str>>,

@@ -12,7 +12,7 @@ use crate::{
     senders::Payment,
 };
 
-/// The ledgers that are read concurrently.
+/// The maximum number of ledgers that are read concurrently.
 const CONCURRENCY: usize = 16;
 /// How long a read of the pending index is reused. While a destination is down, the index is long.
 const PENDING_MAX_AGE: Duration = Duration::from_secs(30);

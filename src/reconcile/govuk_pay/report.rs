@@ -30,7 +30,7 @@ pub struct MissingEvent {
     pub what: ExpectedEvent,
     /// The latest time at which the event happened.
     pub since: Timestamp,
-    /// The key of the observation: the payment as it is, recorded in place of the event.
+    /// The key of the observation: the current payment, recorded in place of the event.
     pub key: Key,
     /// Whether the observation was recorded now.
     pub observed: ObservationStatus,

@@ -1,7 +1,7 @@
 //! A sweep over a window of payments, page by page, newest first.
 //!
-//! Of a source without a webhook the refunds follow, since a payment may be refunded long after its
-//! window: each refund made since the last sweep has its payment read.
+//! For a source without a webhook, the refunds follow, because a payment may be refunded long after
+//! its window: for each refund since the last sweep, the payment is read again.
 
 use std::collections::BTreeSet;
 
@@ -19,14 +19,14 @@ use crate::{
     senders::{Entry, Payment, Pulled, read},
 };
 
-/// A sweep that is under way.
+/// A sweep in progress.
 pub(super) struct PaymentSweep<'a> {
     client: PayClient<'a>,
     access: &'a PayAccess,
     position: SweepPosition,
-    checkpoint: Checkpoint,
-    kept: SweepCheckpoint,
-    /// The refunded payments among those that were checked, whose refunds need no second look.
+    stored: Checkpoint,
+    checkpoint: SweepCheckpoint,
+    /// The checked payments that are refunded. The pages of refunds skip them.
     refunded: BTreeSet<NotificationId>,
 }
 
@@ -38,20 +38,20 @@ impl<'a> PaymentSweep<'a> {
         report: &mut PaymentsReport,
     ) -> Result<Self, RunEnd> {
         let client = PayClient::new(access).map_err(RunEnd::GovukPay)?;
-        let (checkpoint, kept) = Checkpoint::load::<SweepCheckpoint>(run).await?;
-        let position = kept.begin(run.options, access, run.now())?;
+        let (stored, checkpoint) = Checkpoint::load::<SweepCheckpoint>(run).await?;
+        let position = checkpoint.begin(run.options, access, run.now())?;
         report.window = Some(position.window());
         Ok(Self {
             client,
             access,
             position,
+            stored,
             checkpoint,
-            kept,
             refunded: BTreeSet::new(),
         })
     }
 
-    /// Checks every payment that is left.
+    /// Checks the remaining payments.
     pub(super) async fn finish(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -59,8 +59,8 @@ impl<'a> PaymentSweep<'a> {
     ) -> Result<(), RunEnd> {
         let swept = self.pages(run, report).await;
         match &swept {
-            Ok(()) => self.kept.set_ended(&self.position, run.now()),
-            Err(_) => self.kept.set_under_way(&self.position),
+            Ok(()) => self.checkpoint.set_ended(&self.position, run.now()),
+            Err(_) => self.checkpoint.set_under_way(&self.position),
         }
         let saved = self.save(run).await;
         swept.and(saved)
@@ -76,7 +76,7 @@ impl<'a> PaymentSweep<'a> {
             if self.expectation().is_some() {
                 return Ok(());
             }
-            let from = self.kept.refunds_from(run.options, &self.position);
+            let from = self.checkpoint.refunds_from(run.options, &self.position);
             self.position.begin_refunds(from);
             self.save_position(run).await?;
         }
@@ -92,8 +92,8 @@ impl<'a> PaymentSweep<'a> {
             let query = &self.position.query;
             let page = self.client.payments_page(run, query).await?;
             report.unreadable += page.unreadable;
-            let left = self.left(&page.results, |payment| &payment.id);
-            self.payments(run, left, report).await?;
+            let unchecked = self.unchecked(&page.results, |payment| &payment.id);
+            self.payments(run, unchecked, report).await?;
             if !self.turn_page(run, page.next).await? {
                 return Ok(());
             }
@@ -109,12 +109,13 @@ impl<'a> PaymentSweep<'a> {
             let query = &self.position.query;
             let page = self.client.refunds_page(run, query).await?;
             report.unreadable += page.unreadable;
-            let left = self.left(&page.results, |refund| &refund.payment);
-            let mut reader = ReceivedEventsReader::of(left.iter().map(|refund| &refund.payment));
+            let unchecked = self.unchecked(&page.results, |refund| &refund.payment);
+            let mut reader =
+                ReceivedEventsReader::of(unchecked.iter().map(|refund| &refund.payment));
             for FoundRefund {
                 payment,
                 has_failed,
-            } in left
+            } in unchecked
             {
                 if !has_failed && self.refunded.insert(payment.clone()) {
                     let received = reader.received_events(run, payment).await?;
@@ -128,7 +129,7 @@ impl<'a> PaymentSweep<'a> {
         }
     }
 
-    /// Goes on with the next page, and saves that; `false` if there is none.
+    /// Moves to the next page and saves the position; `false` if there is none.
     async fn turn_page(
         &mut self,
         run: &LockedRun<'_, impl ReconcileInbox>,
@@ -140,8 +141,8 @@ impl<'a> PaymentSweep<'a> {
         Ok(true)
     }
 
-    /// The results of the page under way that come after the last payment that was checked.
-    fn left<'p, T>(&self, page: &'p [T], id: impl Fn(&T) -> &NotificationId) -> &'p [T] {
+    /// The results of the current page after the last checked payment.
+    fn unchecked<'p, T>(&self, page: &'p [T], id: impl Fn(&T) -> &NotificationId) -> &'p [T] {
         let after = self.position.after.as_deref();
         let passed = page.iter().position(|one| Some(id(one).as_str()) == after);
         &page[passed.map_or(0, |index| index + 1)..]
@@ -151,17 +152,17 @@ impl<'a> PaymentSweep<'a> {
         &mut self,
         run: &LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<(), RunEnd> {
-        self.kept.set_under_way(&self.position);
+        self.checkpoint.set_under_way(&self.position);
         self.save(run).await
     }
 
-    /// Saves the checkpoint. A run of a part, or a dry run, does not move the checkpoint that other
-    /// runs resume from.
+    /// Saves the checkpoint. A partial or dry run does not move the checkpoint that other runs
+    /// resume from.
     async fn save(&mut self, run: &LockedRun<'_, impl ReconcileInbox>) -> Result<(), RunEnd> {
         if run.options.dry_run || run.options.since.is_some() {
             Ok(())
         } else {
-            self.checkpoint.save(run, &self.kept).await
+            self.stored.save(run, &self.checkpoint).await
         }
     }
 
@@ -208,7 +209,7 @@ impl<'a> PaymentSweep<'a> {
         Ok(())
     }
 
-    /// What Pay pushes; `None` if the source has no webhook.
+    /// The events that Pay should push; `None` if the source has no webhook.
     fn expectation(&self) -> Option<WebhookExpectation<'a>> {
         let after = self.access.after;
         let events = self.access.events.as_deref();
@@ -283,8 +284,8 @@ impl<'a> PaymentSweep<'a> {
             0
         };
         let now = run.now();
-        let kept = &mut self.kept;
-        let seen = kept.refunds_seen(&payment.id, refunds, received.refunds(), now);
+        let checkpoint = &mut self.checkpoint;
+        let seen = checkpoint.refunds_seen(&payment.id, refunds, received.refunds(), now);
         let is_suspect = |received: &ReceivedEvents, now| {
             !pushed.missing_events(payment, received, now).is_empty()
                 || pushed.first_missing_refund(&seen, received, now).is_some()
@@ -338,7 +339,7 @@ impl<'a> PaymentSweep<'a> {
     }
 }
 
-/// Records a payment as it is, in place of its missing events, and reports those.
+/// Records the current payment in place of its missing events, and reports those events.
 async fn record_observation(
     run: &mut LockedRun<'_, impl ReconcileInbox>,
     payment: &NotificationId,

@@ -12,11 +12,11 @@ use crate::{
 
 /// The default length of the window.
 const WINDOW: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How far the windows of refunds overlap, since a search may be out of date.
+/// The overlap between the windows of refunds, because a search may be out of date.
 const REFUNDS_OVERLAP: Duration = Duration::from_secs(60 * 60);
-/// The payments whose refunds are followed at once, so that the checkpoint stays small.
-const MAX_FOLLOWED: usize = 2_000;
-/// The payments, or refunds, of a page.
+/// The maximum number of payments whose refunds are tracked, so that the checkpoint stays small.
+const MAX_TRACKED: usize = 2_000;
+/// The maximum number of payments or refunds in a page.
 const PAGE: usize = 500;
 
 /// The checkpoint of a source.
@@ -30,7 +30,7 @@ pub(super) struct SweepCheckpoint {
     /// When each successful refund of a payment was first seen, while not all have an event.
     #[serde(default)]
     refunds: BTreeMap<String, Vec<i64>>,
-    /// The position of the sweep that is not complete.
+    /// The position of the sweep in progress.
     pub(super) under_way: Option<SweepPosition>,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct SweepPosition {
     pub(super) after: Option<String>,
 }
 
-/// The query of the first page of what was created in a window.
+/// The query of the first page of the payments or refunds created in a window.
 fn first_page(from: Timestamp, to: Timestamp) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .append_pair("from_date", &from.to_string())
@@ -59,7 +59,8 @@ fn first_page(from: Timestamp, to: Timestamp) -> String {
 }
 
 impl SweepPosition {
-    /// The start of a window from `from` to the youngest payments that are looked at.
+    /// The start of a window from `from` to `to`, the creation time of the youngest payments to
+    /// check.
     fn beginning(from: Timestamp, to: Timestamp) -> Self {
         Self {
             from: from.as_millis(),
@@ -96,8 +97,8 @@ impl SweepPosition {
 }
 
 impl SweepCheckpoint {
-    /// Starts the next sweep, or resumes the one under way. No payment is skipped, however long
-    /// ago the last sweep was: its window begins as long before the last one ended as usual.
+    /// Starts the next sweep, or resumes the one in progress. No payment is skipped, however long
+    /// ago the last sweep was: the window starts the usual length before the end of the last one.
     pub(super) fn begin(
         &self,
         options: &RunOptions,
@@ -117,7 +118,7 @@ impl SweepCheckpoint {
         if let Some(position) = &self.under_way {
             return Ok(position.clone());
         }
-        // A sweep that ended in the future was dated before the clock was set back.
+        // An end in the future was stored before the clock was set back.
         let ended_at = self
             .ended_at
             .map(Timestamp::from_millis)
@@ -128,7 +129,7 @@ impl SweepCheckpoint {
         }
     }
 
-    /// The time from which refunds are looked at: those before it are in an earlier sweep.
+    /// The time from which refunds are checked: earlier ones were in an earlier sweep.
     pub(super) fn refunds_from(&self, options: &RunOptions, position: &SweepPosition) -> Timestamp {
         let (from, _) = position.window();
         match self.swept_to {
@@ -139,13 +140,13 @@ impl SweepCheckpoint {
         }
     }
 
-    /// Notes the position of the sweep that is under way.
+    /// Sets the position of the sweep in progress.
     pub(super) fn set_under_way(&mut self, position: &SweepPosition) {
         self.ended_at = None;
         self.under_way = Some(position.clone());
     }
 
-    /// Notes that a sweep was completed.
+    /// Records the end of a completed sweep.
     pub(super) fn set_ended(&mut self, position: &SweepPosition, now: Timestamp) {
         self.ended_at = Some(now.as_millis());
         self.swept_to = Some(position.to);
@@ -157,7 +158,7 @@ impl SweepCheckpoint {
 
     /// When each of a payment's `succeeded` refunds was first seen, of which `received` have an
     /// event. Pay gives only the date on which a refund was made, and a provider may confirm it
-    /// days later, which is when its webhook goes.
+    /// days later, when Pay sends its webhook.
     pub(super) fn refunds_seen(
         &mut self,
         payment: &NotificationId,
@@ -169,9 +170,9 @@ impl SweepCheckpoint {
             self.refunds.remove(payment.as_str());
             return vec![now; succeeded];
         }
-        let is_followed = self.refunds.contains_key(payment.as_str());
-        if !is_followed && self.refunds.len() >= MAX_FOLLOWED {
-            return vec![now; succeeded]; // followed once there is room
+        let is_tracked = self.refunds.contains_key(payment.as_str());
+        if !is_tracked && self.refunds.len() >= MAX_TRACKED {
+            return vec![now; succeeded]; // tracked once there is room
         }
         let seen = self.refunds.entry(payment.as_str().to_owned()).or_default();
         seen.resize(succeeded, now.as_millis());
@@ -201,9 +202,9 @@ mod tests {
     }
 
     fn ended(at: Timestamp) -> SweepCheckpoint {
-        let mut kept = SweepCheckpoint::default();
-        kept.set_ended(&SweepPosition::beginning(at, at.minus(minutes(180))), at);
-        kept
+        let mut checkpoint = SweepCheckpoint::default();
+        checkpoint.set_ended(&SweepPosition::beginning(at, at.minus(minutes(180))), at);
+        checkpoint
     }
 
     #[test]
@@ -219,15 +220,15 @@ mod tests {
             (Some(NOW.minus(minutes(30))), true),
             (Some(NOW.plus(minutes(60))), true),
         ] {
-            let kept = ended_at.map(ended).unwrap_or_default();
-            let begun = kept.begin(&RunOptions::default(), &access(), NOW);
+            let checkpoint = ended_at.map(ended).unwrap_or_default();
+            let begun = checkpoint.begin(&RunOptions::default(), &access(), NOW);
             assert_eq!(begun.is_ok(), begins, "{ended_at:?}");
             assert!(
                 begins
                     || matches!(begun,
                         Err(RunEnd::NotDue(at)) if at == ended_at.unwrap().plus(minutes(30)))
             );
-            assert!(kept.begin(&by_hand, &access(), NOW).is_ok());
+            assert!(checkpoint.begin(&by_hand, &access(), NOW).is_ok());
         }
     }
 
@@ -242,29 +243,31 @@ mod tests {
         );
         position.next_page("page=2".to_owned());
         position.mark_checked(&NotificationId::new("p7").unwrap());
-        let mut kept = ended(NOW);
-        kept.set_under_way(&position);
-        let text = serde_json::to_string(&kept).unwrap();
-        let kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
+        let mut checkpoint = ended(NOW);
+        checkpoint.set_under_way(&position);
+        let text = serde_json::to_string(&checkpoint).unwrap();
+        let checkpoint: SweepCheckpoint = serde_json::from_str(&text).unwrap();
         let later = NOW.plus(minutes(600));
-        let resumed = kept.begin(&RunOptions::default(), &access(), later);
+        let resumed = checkpoint.begin(&RunOptions::default(), &access(), later);
         assert_eq!(resumed.unwrap(), position);
 
         let since = RunOptions {
             since: Some(NOW.minus(minutes(600))),
             ..RunOptions::default()
         };
-        let window = kept.begin(&since, &access(), NOW).unwrap().window();
+        let window = checkpoint.begin(&since, &access(), NOW).unwrap().window();
         assert_eq!(window.0, NOW.minus(minutes(600)));
     }
 
     #[test]
-    fn however_long_nothing_was_swept_no_payment_is_skipped() {
+    fn no_payment_is_skipped_however_long_ago_the_last_sweep_was() {
         let day = minutes(24 * 60);
         for away in [0, 5, 40, 200] {
-            let kept = ended(NOW);
+            let checkpoint = ended(NOW);
             let now = NOW.plus(away * day).plus(minutes(30));
-            let begun = kept.begin(&RunOptions::default(), &access(), now).unwrap();
+            let begun = checkpoint
+                .begin(&RunOptions::default(), &access(), now)
+                .unwrap();
             let swept_to = NOW.minus(minutes(180));
             assert_eq!(
                 begun.window(),
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_refund_is_dated_when_it_was_first_seen() {
-        let (mut kept, payment) = (
+        let (mut checkpoint, payment) = (
             SweepCheckpoint::default(),
             NotificationId::new("p1").unwrap(),
         );
@@ -291,16 +294,16 @@ mod tests {
             (2, 2, later, vec![later, later]),
             (3, 2, later, vec![later; 3]),
         ] {
-            let found = kept.refunds_seen(&payment, succeeded, received, now);
+            let found = checkpoint.refunds_seen(&payment, succeeded, received, now);
             assert_eq!(found, seen, "{succeeded} {received}");
         }
-        let text = serde_json::to_string(&kept).unwrap();
-        let mut kept: SweepCheckpoint = serde_json::from_str(&text).unwrap();
-        assert_eq!(kept.refunds_seen(&payment, 3, 2, NOW), vec![later; 3]);
+        let text = serde_json::to_string(&checkpoint).unwrap();
+        let mut checkpoint: SweepCheckpoint = serde_json::from_str(&text).unwrap();
+        assert_eq!(checkpoint.refunds_seen(&payment, 3, 2, NOW), vec![later; 3]);
 
-        for n in 0..2 * MAX_FOLLOWED {
-            kept.refunds_seen(&NotificationId::new(&format!("q{n}")).unwrap(), 1, 0, NOW);
+        for n in 0..2 * MAX_TRACKED {
+            checkpoint.refunds_seen(&NotificationId::new(&format!("q{n}")).unwrap(), 1, 0, NOW);
         }
-        assert_eq!(kept.refunds.len(), MAX_FOLLOWED);
+        assert_eq!(checkpoint.refunds.len(), MAX_TRACKED);
     }
 }

@@ -1,5 +1,5 @@
-//! The state of one box in a run: what was listed, what is stored and not acknowledged yet, and
-//! what to do next. Pure: [`mailbox`](super::mailbox) drives it.
+//! The state of one box in a run: the current page, the stored notifications that are not
+//! acknowledged yet, and the next step. Pure: [`mailbox`](super::mailbox) drives it.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -17,13 +17,13 @@ use crate::{
     reconcile::backoff::{MAX_ATTEMPTS, backoff},
 };
 
-/// A box, and how far it is emptied.
+/// A box, and its progress.
 pub(super) struct BoxState {
     id: String,
     since: Option<Timestamp>,
     pub(super) status: NotificationStatus,
     pub(super) pager: BoxPager,
-    /// The current page, until everything on it that can be acknowledged is.
+    /// The current page, until all of it that can be acknowledged is acknowledged.
     page: Option<PageResult>,
     /// Stored notifications that are not acknowledged yet, with their creation times.
     unacknowledged: VecDeque<(StoredId, Option<Timestamp>)>,
@@ -31,8 +31,8 @@ pub(super) struct BoxState {
     queued: HashSet<StoredId>,
     /// Every key counted, because a notification at the edge of two pages is listed twice.
     counted: HashSet<Key>,
-    /// When the box was last put off, and for how long.
-    put_off: Option<(Timestamp, Duration)>,
+    /// When the box was last delayed, and for how long.
+    delay: Option<(Timestamp, Duration)>,
     /// Failures in a row.
     failures: u32,
     is_complete: bool,
@@ -40,7 +40,7 @@ pub(super) struct BoxState {
 }
 
 impl BoxState {
-    /// The state of the box `id`, from what was created since `since` on.
+    /// The state of the box `id`, for notifications created since `since`.
     pub(super) fn new(id: &str, since: Option<Timestamp>) -> Self {
         Self {
             id: id.to_owned(),
@@ -51,7 +51,7 @@ impl BoxState {
             unacknowledged: VecDeque::new(),
             queued: HashSet::new(),
             counted: HashSet::new(),
-            put_off: None,
+            delay: None,
             failures: 0,
             is_complete: false,
             report: BoxReport::new(id),
@@ -74,15 +74,15 @@ impl BoxState {
 
     /// Time until the next step.
     pub(super) fn time_until_ready(&self, now: Timestamp) -> Duration {
-        match self.put_off {
+        match self.delay {
             Some((at, time)) if now >= at => at.plus(time).since(now),
             // Also after the clock was set back: the rate limiter does not depend on it alone.
             _ => Duration::ZERO,
         }
     }
 
-    pub(super) fn put_off(&mut self, now: Timestamp, duration: Duration) {
-        self.put_off = Some((now, duration));
+    pub(super) fn delay(&mut self, now: Timestamp, duration: Duration) {
+        self.delay = Some((now, duration));
     }
 
     pub(super) fn position(&self) -> BoxPosition {
@@ -97,7 +97,7 @@ impl BoxState {
         (self.status, self.pager) = (position.status, BoxPager::new(position.from));
     }
 
-    /// What was found in the box so far.
+    /// The findings in the box so far.
     pub(super) fn report(&self) -> BoxReport {
         let unacknowledged = self.unacknowledged.iter();
         let oldest = unacknowledged.filter_map(|(_, created_at)| *created_at);
@@ -111,7 +111,7 @@ impl BoxState {
     /// Notes that HMRC returned a list, so that the next one waits for the interval.
     pub(super) fn listed(&mut self, now: Timestamp, interval: Duration) {
         self.failures = 0;
-        self.put_off(now, interval);
+        self.delay(now, interval);
     }
 
     /// Adds a page of recorded notifications.
@@ -161,7 +161,7 @@ impl BoxState {
         self.report.stuck += usize::from(is_stuck);
     }
 
-    /// The next ids to acknowledge, as many as one request takes.
+    /// The next ids to acknowledge, as many as one request accepts.
     pub(super) fn next_acknowledgement(&self) -> Vec<StoredId> {
         let ids = self.unacknowledged.iter().take(PAGE);
         ids.map(|(stored, _)| stored.clone()).collect()
@@ -174,17 +174,17 @@ impl BoxState {
         self.report.acknowledged += count;
     }
 
-    /// Moves on from a page that is acknowledged as far as it can be.
+    /// Moves on from a page of which everything that can be acknowledged is.
     pub(super) fn page_done(&mut self) {
         if let Some(page) = self.page.take()
             && self.pager.after(page) == PagerStep::End
         {
-            self.end_part();
+            self.end_status();
         }
     }
 
-    /// Moves on to what HMRC has given up, and then to the end.
-    fn end_part(&mut self) {
+    /// Moves on from pending to failed notifications, and then to the end.
+    fn end_status(&mut self) {
         match self.status {
             NotificationStatus::Pending => {
                 self.status = NotificationStatus::Failed;
@@ -194,28 +194,28 @@ impl BoxState {
         }
     }
 
-    /// Decides what follows an error: the same request later, a smaller one at once, or the end of
-    /// this box. Returns the error if it ends the whole run.
+    /// Decides what follows an error: the same request later, a smaller one immediately, or the end
+    /// of this box. Returns the error if it ends the whole run.
     pub(super) fn handle_error(
         &mut self,
         error: HmrcError,
         now: Timestamp,
-        chance: u64,
+        random: u64,
     ) -> Result<(), HmrcError> {
         match (&error, error.scope()) {
             (_, ErrorScope::Application) => return Err(error),
-            (HmrcError::TokenExpired, _) => self.put_off = None, // a new one is fetched at once
+            (HmrcError::TokenExpired, _) => self.delay = None, // a new one is fetched immediately
             (HmrcError::TooLong, _) if self.pager.shrink() => {}
             (HmrcError::Refused { status: 400, .. }, _)
                 if self.page.is_none() && self.pager.count > PAGE =>
             {
                 if self.pager.skip() == PagerStep::End {
-                    self.end_part();
+                    self.end_status();
                 }
             }
             (_, ErrorScope::Transient) if self.failures + 1 < MAX_ATTEMPTS => {
                 self.failures += 1;
-                self.put_off(now, backoff(self.failures, chance));
+                self.delay(now, backoff(self.failures, random));
             }
             (_, ErrorScope::Transient | ErrorScope::Box) => self.report.error = Some(error),
         }
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn an_error_is_retried_shrunk_or_ends_the_box_or_the_run_by_its_kind() {
         let transient = || HmrcError::Unanswered(RequestError::NoConnection);
-        for (error, ends_run, ends_box, is_put_off) in [
+        for (error, ends_run, ends_box, is_delayed) in [
             (HmrcError::Credentials, true, false, false),
             (HmrcError::UnknownBox, false, true, false),
             (HmrcError::TokenExpired, false, false, false),
@@ -247,14 +247,14 @@ mod tests {
                     state.is_done(),
                     !state.time_until_ready(NOW).is_zero()
                 ),
-                (ends_run, ends_box, is_put_off),
+                (ends_run, ends_box, is_delayed),
                 "{text}"
             );
         }
     }
 
     #[test]
-    fn a_box_is_given_up_after_eight_transient_errors_in_a_row_and_an_answer_begins_anew() {
+    fn a_box_is_given_up_after_eight_transient_errors_in_a_row_and_a_response_resets_the_count() {
         let mut state = BoxState::new("b", None);
         for _ in 0..MAX_ATTEMPTS - 1 {
             assert_eq!(state.handle_error(HmrcError::Maintenance, NOW, 0), Ok(()));

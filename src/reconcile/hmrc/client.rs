@@ -23,7 +23,7 @@ use crate::{
 
 /// HMRC's limit is three calls in a second for each application.
 const CALL_INTERVAL: Duration = Duration::from_millis(400);
-/// The limit on a response. A hundred notifications are ten megabytes at most, as far as is known.
+/// The limit on a response. A hundred notifications are at most ten megabytes, as far as is known.
 const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 /// How long before its expiry a token is replaced.
 const TOKEN_MARGIN: Duration = Duration::from_secs(5 * 60);
@@ -105,9 +105,9 @@ impl<'a> HmrcClient<'a> {
         })
     }
 
-    /// Prepares a call: fetches a token if necessary and takes the application's next call from the
-    /// rate limiter. The call must follow at once.
-    pub(super) async fn ready(
+    /// Prepares a call: fetches a token if necessary, and acquires the application's next call from
+    /// the rate limiter. The call must follow immediately.
+    pub(super) async fn prepare_call(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
     ) -> Result<(), HmrcCallError> {
@@ -138,13 +138,13 @@ impl<'a> HmrcClient<'a> {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(body);
         self.calls.acquire(run).await?;
-        let asked = run.ask(request, MAX_RESPONSE_BYTES).await?;
-        let answer = asked.map_err(HmrcError::from)?;
-        if answer.status != 200 {
-            return Err(HmrcError::from_token(&answer).into());
+        let sent = run.send(request, MAX_RESPONSE_BYTES).await?;
+        let response = sent.map_err(HmrcError::from)?;
+        if response.status != 200 {
+            return Err(HmrcError::from_token(&response).into());
         }
         let granted: TokenResponse =
-            serde_json::from_slice(&answer.body).map_err(|_| HmrcError::NotUnderstood)?;
+            serde_json::from_slice(&response.body).map_err(|_| HmrcError::NotUnderstood)?;
         let lasts = Duration::from_secs(granted.expires_in.into());
         // A token that lasts less than the margin is used for half of its life.
         let used_for = lasts.checked_sub(TOKEN_MARGIN).unwrap_or(lasts / 2);
@@ -155,17 +155,17 @@ impl<'a> HmrcClient<'a> {
         Ok(())
     }
 
-    /// Lists a part of a box. Call [`ready`](Self::ready) first.
+    /// Lists a part of a box. Call [`prepare_call`](Self::prepare_call) first.
     pub(super) async fn list(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         query: BoxQuery<'_>,
     ) -> Result<Vec<ListedNotification>, HmrcCallError> {
         let url = self.url_of_query(&query);
-        let answer = self.authorised(run, self.http.get(url)).await?;
-        match answer.status {
-            200 => Ok(elements(&answer.body).ok_or(HmrcError::NotUnderstood)?),
-            _ => Err(self.refused(&answer).into()),
+        let response = self.authorised(run, self.http.get(url)).await?;
+        match response.status {
+            200 => Ok(elements(&response.body).ok_or(HmrcError::NotUnderstood)?),
+            _ => Err(self.refused(&response).into()),
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a> HmrcClient<'a> {
         url
     }
 
-    /// Acknowledges stored notifications. Call [`ready`](Self::ready) first.
+    /// Acknowledges stored notifications. Call [`prepare_call`](Self::prepare_call) first.
     pub(super) async fn acknowledge(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -197,11 +197,11 @@ impl<'a> HmrcClient<'a> {
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
             .body(body);
-        let answer = self.authorised(run, request).await?;
-        if answer.status == 204 {
+        let response = self.authorised(run, request).await?;
+        if response.status == 204 {
             Ok(())
         } else {
-            Err(self.refused(&answer).into())
+            Err(self.refused(&response).into())
         }
     }
 
@@ -216,16 +216,16 @@ impl<'a> HmrcClient<'a> {
             Some(token) => request.bearer_auth(token.value.expose()),
             None => request,
         };
-        let asked = run.ask(request, MAX_RESPONSE_BYTES).await?;
-        let answer = asked.map_err(HmrcError::from)?;
-        self.renewed &= answer.status == 401;
-        Ok(answer)
+        let sent = run.send(request, MAX_RESPONSE_BYTES).await?;
+        let response = sent.map_err(HmrcError::from)?;
+        self.renewed &= response.status == 401;
+        Ok(response)
     }
 
     /// The meaning of a refusal. A refused token is renewed once; a refused fresh token is an
     /// error.
-    fn refused(&mut self, answer: &ClientResponse) -> HmrcError {
-        match HmrcError::from_api(answer) {
+    fn refused(&mut self, response: &ClientResponse) -> HmrcError {
+        match HmrcError::from_api(response) {
             HmrcError::TokenExpired if self.renewed => HmrcError::Unauthorised,
             HmrcError::TokenExpired => {
                 (self.token, self.renewed) = (None, true);

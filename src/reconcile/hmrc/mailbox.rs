@@ -1,5 +1,5 @@
-//! Drives one box: rate limit -> list -> record -> acknowledge. What follows each step is decided
-//! by [`BoxState`].
+//! Drives one box: rate limit -> list -> record -> acknowledge. [`BoxState`] decides what follows
+//! each step.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) struct RateLimitedBox {
 }
 
 impl RateLimitedBox {
-    /// The box `id`, from what was created since `since` on.
+    /// The box `id`, for notifications created since `since`.
     pub(super) fn new(id: &str, since: Option<Timestamp>) -> Self {
         Self {
             state: BoxState::new(id, since),
@@ -33,7 +33,7 @@ impl RateLimitedBox {
         }
     }
 
-    /// Works on one page, from the list to its acknowledgement. Fails only if the whole run has to
+    /// Works on one page, from the list to its acknowledgement. Fails only if the whole run must
     /// end.
     pub(super) async fn serve(
         &mut self,
@@ -69,8 +69,8 @@ impl RateLimitedBox {
         Ok(())
     }
 
-    /// Takes the next list of this box, if it is allowed now. This is the last thing before the
-    /// call, so that nothing between them brings the call closer to the next.
+    /// Acquires the next list of this box, if it is allowed now. This is the last step before the
+    /// call: a delay between the two would bring the call closer to the next one.
     async fn try_acquire(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -78,11 +78,11 @@ impl RateLimitedBox {
     ) -> Result<bool, HmrcCallError> {
         let mut wait = self.limiter.time_until_next(run).await?;
         if wait.is_zero() {
-            client.ready(run).await?;
+            client.prepare_call(run).await?;
             wait = self.limiter.try_acquire(run).await?.unwrap_or_default();
         }
         if !wait.is_zero() {
-            self.state.put_off(run.now(), wait);
+            self.state.delay(run.now(), wait);
         }
         Ok(wait.is_zero())
     }
@@ -111,7 +111,7 @@ impl RateLimitedBox {
         Ok(())
     }
 
-    /// Acknowledges what is stored, as many at once as HMRC takes.
+    /// Acknowledges the stored notifications, as many in one request as HMRC accepts.
     async fn acknowledge_all(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
@@ -122,7 +122,7 @@ impl RateLimitedBox {
             if ids.is_empty() {
                 return Ok(());
             }
-            client.ready(run).await?;
+            client.prepare_call(run).await?;
             client.acknowledge(run, self.state.id(), &ids).await?;
             self.state.acknowledged(ids.len());
             run.context.reporter.on_event(ProgressEvent::Acknowledged {

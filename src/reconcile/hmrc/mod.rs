@@ -1,7 +1,7 @@
 //! Empties HMRC's boxes: list -> record -> acknowledge, in that order, until nothing is left. Only
-//! what is stored is acknowledged, so a run that ends early loses nothing.
+//! stored notifications are acknowledged, so a run that ends early loses nothing.
 //!
-//! Each box is listed by status, PENDING first and FAILED second, so that a notification which HMRC
+//! Each box is listed by status, PENDING first and FAILED second, so that a notification that HMRC
 //! gives up meanwhile is still listed. The boxes take turns, because HMRC allows one list of a box
 //! in ten seconds.
 
@@ -42,7 +42,7 @@ pub struct HmrcAccess {
     pub client_id: Secret,
     /// The application's client secret.
     pub client_secret: Secret,
-    /// How often the boxes are listed; `None` for as often as the platform runs.
+    /// How often the boxes are listed; `None` for every scheduled run of the platform.
     pub every: Option<Duration>,
 }
 
@@ -119,23 +119,23 @@ async fn empty(
     {
         return Err(RunEnd::NotDue(due_at));
     }
-    let (mut progress, positions) = Checkpoint::load::<BoxPositions>(run).await?;
-    // A run of a part, or a dry run, does not move the checkpoint that other runs resume from.
-    let keeps_place = run.options.since.is_none() && !run.options.dry_run;
-    if keeps_place && !run.options.by_hand {
+    let (mut checkpoint, positions) = Checkpoint::load::<BoxPositions>(run).await?;
+    // A partial or dry run does not move the checkpoint that other runs resume from.
+    let saves_checkpoint = run.options.since.is_none() && !run.options.dry_run;
+    if saves_checkpoint && !run.options.by_hand {
         resume(boxes, positions);
     }
     let mut client = HmrcClient::new(access).map_err(RunEnd::Hmrc)?;
     let ended = serve_boxes(run, &mut client, boxes).await;
-    if keeps_place {
+    if saves_checkpoint {
         // If this fails, the next run starts from the beginning, which is only slower.
-        let _ = progress.save(run, &checkpoint_of(boxes)).await;
+        let _ = checkpoint.save(run, &checkpoint_of(boxes)).await;
     }
     ended
 }
 
-/// When the next run is due, if that is later than now. A run that ended in the future was dated
-/// before the clock was set back.
+/// When the next run is due, if that is later than now. An end in the future was stored before the
+/// clock was set back.
 async fn next_run(
     run: &LockedRun<'_, impl ReconcileInbox>,
     every: Duration,

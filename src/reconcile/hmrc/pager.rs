@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::domain::Timestamp;
 
-/// The notifications of a page: as many as one acknowledgement takes.
+/// The notifications of a page: as many as one acknowledgement accepts.
 pub(super) const PAGE: usize = 100;
 
 /// The next query of a box.
@@ -17,7 +17,7 @@ pub(super) const PAGE: usize = 100;
 pub(super) struct BoxPager {
     /// Lists notifications created since then.
     pub(super) from: Option<Timestamp>,
-    /// Lists at most so many.
+    /// The maximum number of notifications to list.
     pub(super) count: usize,
     /// The current page size, which shrinks when a response is too long.
     page: usize,
@@ -41,7 +41,7 @@ pub(super) struct PageResult {
 pub(super) enum PagerStep {
     /// There may be another page.
     Page,
-    /// There is none.
+    /// There is no other page.
     End,
 }
 
@@ -59,7 +59,7 @@ impl BoxPager {
     /// Moves to the page after this one.
     pub(super) fn after(&mut self, page: PageResult) -> PagerStep {
         self.last = page.last;
-        // HMRC may list fewer than it is asked for, so a list of exactly one page is not the end.
+        // HMRC may list fewer than requested, so a list of exactly one page is not the end.
         let is_cut_off = self.count > PAGE && page.listed == PAGE;
         if page.listed < self.count && !is_cut_off {
             return PagerStep::End;
@@ -74,14 +74,14 @@ impl BoxPager {
         } else if is_cut_off {
             return self.skip();
         } else {
-            // The whole page has one creation time, so the next list must be longer than those that
-            // stay.
+            // The whole page has one creation time, so the next list must be longer than the number
+            // that stays.
             self.count = page.stuck + self.page;
         }
         PagerStep::Page
     }
 
-    /// Skips the rest of the notifications of the last creation time, because a longer list is not
+    /// Skips the other notifications with the last creation time, because a longer list is not
     /// possible. Without a creation time, the box ends here.
     pub(super) fn skip(&mut self) -> PagerStep {
         let Some(full) = self.last else {
@@ -106,7 +106,10 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        PagerStep::{End, Page},
+        *,
+    };
 
     fn at(millis: i64) -> Option<Timestamp> {
         Some(Timestamp::from_millis(millis))
@@ -114,114 +117,35 @@ mod tests {
 
     #[test]
     fn the_next_query_is_the_same_unless_a_notification_cannot_be_acknowledged() {
-        let pager = |from, count| BoxPager {
-            count,
-            ..BoxPager::new(from)
-        };
-        let page = |listed, stuck, last| PageResult {
-            listed,
-            stuck,
-            last,
-        };
-        for (before, page, next, after) in [
-            (
-                pager(None, 100),
-                page(0, 0, None),
-                PagerStep::End,
-                pager(None, 100),
-            ),
-            (
-                pager(None, 100),
-                page(99, 0, at(5)),
-                PagerStep::End,
-                pager(None, 100),
-            ),
-            (
-                pager(None, 100),
-                page(99, 99, at(5)),
-                PagerStep::End,
-                pager(None, 100),
-            ),
-            (
-                pager(None, 100),
-                page(100, 0, at(5)),
-                PagerStep::Page,
-                pager(None, 100),
-            ),
-            (
-                pager(at(3), 100),
-                page(100, 0, at(5)),
-                PagerStep::Page,
-                pager(at(3), 100),
-            ),
-            (
-                pager(None, 100),
-                page(100, 1, at(5)),
-                PagerStep::Page,
-                pager(at(5), 100),
-            ),
-            (
-                pager(at(5), 100),
-                page(100, 100, at(6)),
-                PagerStep::Page,
-                pager(at(6), 100),
-            ),
-            (
-                pager(at(5), 100),
-                page(100, 100, at(5)),
-                PagerStep::Page,
-                pager(at(5), 200),
-            ),
-            (
-                pager(at(5), 100),
-                page(100, 40, at(5)),
-                PagerStep::Page,
-                pager(at(5), 140),
-            ),
-            (
-                pager(at(5), 200),
-                page(200, 200, at(5)),
-                PagerStep::Page,
-                pager(at(5), 300),
-            ),
-            (
-                pager(at(5), 200),
-                page(200, 150, at(7)),
-                PagerStep::Page,
-                pager(at(7), 100),
-            ),
-            (
-                pager(at(5), 200),
-                page(150, 150, at(7)),
-                PagerStep::End,
-                pager(at(5), 200),
-            ),
-            (
-                pager(at(5), 200),
-                page(100, 100, at(5)),
-                PagerStep::Page,
-                pager(at(6), 100),
-            ),
-            (
-                pager(None, 100),
-                page(100, 100, None),
-                PagerStep::Page,
-                pager(None, 200),
-            ),
-            (
-                pager(None, 200),
-                page(100, 100, None),
-                PagerStep::End,
-                pager(None, 200),
-            ),
+        for (query, (listed, stuck, last), step, next) in [
+            ((None, 100), (0, 0, None), End, (None, 100)),
+            ((None, 100), (99, 0, at(5)), End, (None, 100)),
+            ((None, 100), (99, 99, at(5)), End, (None, 100)),
+            ((None, 100), (100, 0, at(5)), Page, (None, 100)),
+            ((at(3), 100), (100, 0, at(5)), Page, (at(3), 100)),
+            ((None, 100), (100, 1, at(5)), Page, (at(5), 100)),
+            ((at(5), 100), (100, 100, at(6)), Page, (at(6), 100)),
+            ((at(5), 100), (100, 100, at(5)), Page, (at(5), 200)),
+            ((at(5), 100), (100, 40, at(5)), Page, (at(5), 140)),
+            ((at(5), 200), (200, 200, at(5)), Page, (at(5), 300)),
+            ((at(5), 200), (200, 150, at(7)), Page, (at(7), 100)),
+            ((at(5), 200), (150, 150, at(7)), End, (at(5), 200)),
+            ((at(5), 200), (100, 100, at(5)), Page, (at(6), 100)),
+            ((None, 100), (100, 100, None), Page, (None, 200)),
+            ((None, 200), (100, 100, None), End, (None, 200)),
         ] {
-            let mut pager = before.clone();
-            assert_eq!(pager.after(page), next, "{before:?} {page:?}");
-            assert_eq!(
-                (pager.from, pager.count),
-                (after.from, after.count),
-                "{before:?} {page:?}"
-            );
+            let (from, count) = query;
+            let mut pager = BoxPager {
+                count,
+                ..BoxPager::new(from)
+            };
+            let page = PageResult {
+                listed,
+                stuck,
+                last,
+            };
+            assert_eq!(pager.after(page), step, "{query:?} {page:?}");
+            assert_eq!((pager.from, pager.count), next, "{query:?} {page:?}");
         }
     }
 
@@ -251,7 +175,7 @@ mod tests {
             .enumerate()
             .map(|(n, (at, ok))| (n, *at, *ok))
             .collect();
-        let (mut met, mut lists, mut pager) = (BTreeSet::new(), 0, BoxPager::new(None));
+        let (mut listed, mut lists, mut pager) = (BTreeSet::new(), 0, BoxPager::new(None));
         loop {
             lists += 1;
             let since = |(_, at, _): &&(usize, i64, bool)| {
@@ -263,7 +187,7 @@ mod tests {
                 .take(pager.count.min(most))
                 .copied()
                 .collect();
-            met.extend(page.iter().map(|(n, ..)| *n));
+            listed.extend(page.iter().map(|(n, ..)| *n));
             let cleared = |n: &usize, ok: bool| {
                 ok && !looks_only && page.iter().any(|(other, ..)| other == n)
             };
@@ -277,9 +201,9 @@ mod tests {
                 listed: page.len(),
                 stuck,
                 last,
-            }) == PagerStep::End
+            }) == End
             {
-                return (met, lists);
+                return (listed, lists);
             }
         }
     }
@@ -291,8 +215,8 @@ mod tests {
             looks_only: bool,
         ) {
             let all = waiting.len();
-            let (met, lists) = page_through(waiting, usize::MAX, looks_only);
-            prop_assert_eq!(met.len(), all);
+            let (listed, lists) = page_through(waiting, usize::MAX, looks_only);
+            prop_assert_eq!(listed.len(), all);
             prop_assert!(lists <= 2 * all / PAGE + 12, "{} lists for {}", lists, all);
         }
     }
@@ -300,27 +224,27 @@ mod tests {
     #[test]
     fn a_box_in_which_everything_can_be_acknowledged_takes_the_fewest_lists() {
         for (waiting, lists) in [(0, 1), (1, 1), (99, 1), (100, 2), (101, 2), (5000, 51)] {
-            let (met, counted) = page_through(
+            let (listed, counted) = page_through(
                 (0..waiting).map(|at| (at, true)).collect(),
                 usize::MAX,
                 false,
             );
             assert_eq!(
-                (met.len(), counted),
+                (listed.len(), counted),
                 (usize::try_from(waiting).unwrap(), lists)
             );
         }
     }
 
     #[test]
-    fn where_hmrc_cuts_off_longer_lists_only_the_rest_of_one_full_instant_is_passed_over() {
+    fn if_hmrc_cuts_off_long_lists_only_the_rest_of_one_full_instant_is_skipped() {
         let waiting = (0..150)
             .map(|_| (1, false))
             .chain((0..10).map(|_| (2, true)))
             .collect();
-        let (met, _) = page_through(waiting, PAGE, false);
+        let (listed, _) = page_through(waiting, PAGE, false);
         assert_eq!(
-            met.len(),
+            listed.len(),
             110,
             "100 of the first instant, and all of the second"
         );

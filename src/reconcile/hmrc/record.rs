@@ -10,7 +10,7 @@ use crate::{
     senders::read,
 };
 
-/// The elements that are recorded concurrently.
+/// The maximum number of elements that are recorded concurrently.
 const CONCURRENCY: usize = 16;
 
 /// The id of a stored notification. Only [`record`] creates one, so nothing else can be
@@ -66,7 +66,7 @@ pub(super) async fn record(
         let recording = elements
             .by_ref()
             .take(CONCURRENCY)
-            .map(|element| one(run, element));
+            .map(|element| record_element(run, element));
         for outcome in join_all(recording).await {
             outcomes.push(outcome?);
         }
@@ -74,7 +74,7 @@ pub(super) async fn record(
     Ok(outcomes)
 }
 
-async fn one(
+async fn record_element(
     run: &LockedRun<'_, impl ReconcileInbox>,
     element: ListedNotification,
 ) -> Result<ElementOutcome, InboxError> {

@@ -1,9 +1,9 @@
 //! The senders' keys of one process, kept up to date.
 //!
-//! Secrets Manager is read at the start, and again when a signature calls for it: at most once
-//! every 30 seconds, so that forged requests cannot cause more, and once for all requests that
-//! wait. Readers share an immutable snapshot, so a reading never blocks a request that needs none.
-//! A reading that fails leaves the keys there were; a source without keys stores nothing.
+//! Secrets Manager is read at the start, and again when a signature requires it: at most once every
+//! 30 seconds, so that forged requests cannot cause more calls, and once for all waiting requests.
+//! Requests share an immutable snapshot, so a read never blocks a request that does not need it. A
+//! failed read keeps the current keys; a source without keys stores nothing.
 
 mod log_unusable;
 mod static_secrets;
@@ -26,7 +26,7 @@ use crate::{
 pub use log_unusable::log_unusable_secrets;
 use static_secrets::StaticSecrets;
 
-/// The least time between two readings of Secrets Manager.
+/// The minimum time between two reads of Secrets Manager.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// The age at which a snapshot must be renewed before it verifies a request, so that a withdrawn
 /// key stops working.
@@ -48,7 +48,7 @@ pub struct KeySnapshot {
     lacks_secret: bool,
 }
 
-/// What renewing keys needs.
+/// The dependencies of renewing keys.
 struct ManagedSecrets {
     sources: Vec<SourceSecrets>,
     static_secrets: StaticSecrets,
@@ -68,8 +68,8 @@ impl KeySnapshot {
         &self.sources
     }
 
-    /// Whether a source has no key because a secret of it cannot be read or used. A source that has
-    /// no secret yet lacks none.
+    /// Whether a source has no key because its secret cannot be read or used. A source that has no
+    /// secret yet does not count.
     pub(crate) fn lacks_secret(&self) -> bool {
         self.lacks_secret
     }
@@ -92,8 +92,8 @@ impl Keyring {
     }
 
     /// The keys of `sources`, as far as `outside` holds them. Variables and files are read here,
-    /// once. What is missing of Secrets Manager is read over `manager`, by [`warm`](Self::warm) or
-    /// when it is needed; without a secret there, it is never called.
+    /// once. Missing secrets of Secrets Manager are read over `manager`, by [`warm`](Self::warm) or
+    /// when they are needed; without a reference to Secrets Manager, it is never called.
     pub fn new(
         sources: Vec<SourceSecrets>,
         outside: &SecretSources<'_>,
@@ -122,7 +122,7 @@ impl Keyring {
         })
     }
 
-    /// The keys there are now.
+    /// The current keys.
     pub fn keys(&self) -> Arc<KeySnapshot> {
         Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -175,7 +175,7 @@ impl Keyring {
         let build = |fetched, read_at| {
             build_snapshot(&managed.sources, &managed.static_secrets, fetched, read_at)
         };
-        // A secret that could not be read now is logged, even if its earlier value still stands.
+        // A secret that could not be read now is logged, even if its earlier value is still used.
         let (_, unusable) = build(read.clone(), None);
         let mut fetched = before.fetched.clone();
         fetched.renew(read);
@@ -192,28 +192,26 @@ impl Keyring {
 
     /// Whether Secrets Manager holds secrets of this source, so that there may be newer ones.
     pub(crate) fn renews(&self, source: &SourceName) -> bool {
-        self.managed
-            .as_ref()
-            .is_some_and(|managed| managed.managed_sources.contains(source))
+        self.managed_for(source).is_some()
     }
 
     /// Whether `keys` are too old to prove a request of this source. Measured by the wall clock,
     /// because Lambda may freeze a process for hours.
     pub(crate) fn is_old(&self, keys: &KeySnapshot, source: &SourceName) -> bool {
-        let Some(managed) = self
-            .managed
-            .as_ref()
-            .filter(|managed| managed.managed_sources.contains(source))
-        else {
-            return false;
+        let is_old = |managed: &ManagedSecrets| {
+            let age = |at| abs_difference(at, managed.clock.now());
+            keys.read_at.is_none_or(|at| age(at) >= MAX_KEY_AGE)
         };
-        keys.read_at
-            .is_none_or(|at| abs_difference(at, managed.clock.now()) >= MAX_KEY_AGE)
+        self.managed_for(source).is_some_and(is_old)
+    }
+
+    fn managed_for(&self, source: &SourceName) -> Option<&ManagedSecrets> {
+        let managed = self.managed.as_ref();
+        managed.filter(|managed| managed.managed_sources.contains(source))
     }
 }
 
-/// The keys that can be used, and the secrets that cannot. A secret that was not read yet is not
-/// one of them.
+/// The usable keys, and the unusable secrets. A secret that was not read yet is not unusable.
 fn build_snapshot(
     sources: &[SourceSecrets],
     static_secrets: &StaticSecrets,
@@ -275,7 +273,7 @@ mod tests {
     const ARN: &str = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:pay-AbCdEf";
 
     #[test]
-    fn a_secret_out_of_reach_is_lacked_and_one_that_does_not_exist_yet_is_not() {
+    fn a_secret_that_cannot_be_read_or_used_is_lacking_and_one_without_a_value_is_not() {
         let value = |text: &str| Ok(Some(Secret::new(text.to_owned())));
         for (read, lacks_secret) in [
             (Err(SecretsManagerError::Unavailable), true),

@@ -43,7 +43,7 @@ impl StaticSecrets {
         values
     }
 
-    /// Calls `work` with these values and those of `vault` as the only sources.
+    /// Calls `work` with secret sources that hold only these values and those of `vault`.
     pub(super) fn with<T>(
         &self,
         vault: &FetchedSecrets,

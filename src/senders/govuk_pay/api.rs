@@ -1,4 +1,4 @@
-//! What Pay's API returns: one payment as it is now.
+//! The response of Pay's API: one payment in its current state.
 
 use bytes::Bytes;
 

@@ -1,4 +1,5 @@
-//! What GOV.UK Pay posts: an event, with the payment as it was when the event was consumed.
+//! The messages that GOV.UK Pay posts: an event, with the payment as it was when Pay processed the
+//! event.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -46,8 +47,8 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
 };
 
 /// Pay may send one event under several ids. Two refunds may share an instant, so the amounts
-/// belong to a refund's name. An observation has a name that no event of Pay's has, and is found
-/// there again by the next run.
+/// belong to a refund's name. An observation has a name that no event of Pay's has, by which the
+/// next run finds it.
 fn ledger_event(event: &EventFacts<'_>) -> Option<String> {
     let EventFacts {
         event_type,
@@ -101,7 +102,7 @@ struct PayEnvelope<'a> {
 }
 
 /// Reads the envelope. Pay cannot change these between two copies: payment, event type and date;
-/// `resource` is the payment as it was when the event was consumed.
+/// `resource` is the payment as it was when Pay processed the event.
 fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     let envelope: PayEnvelope<'_> = json::object(body)?;
     let event_at = json::text(envelope.created_date)

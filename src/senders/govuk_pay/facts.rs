@@ -1,4 +1,4 @@
-//! What a stored message says about its payment, for a person who looks for it.
+//! The facts about a payment in a stored message, for a person who looks the payment up.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::OBSERVED_EVENT_TYPE;
 use crate::senders::json;
 
-/// What a message says about its payment. A field that is missing or malformed is `None`.
+/// The facts about a payment in a message. A field that is missing or malformed is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentFacts {
     /// The service's own reference.
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payment_says_its_reference_and_its_amounts_in_both_forms() {
+    fn the_reference_and_the_amounts_are_read_from_a_message_and_from_a_payment() {
         let payment =
             r#"{"reference":"R-1","amount":5000,"refund_summary":{"amount_submitted":200}}"#;
         let pushed = format!("{{\"event_type\":\"card_payment_captured\",\"resource\":{payment}}}");
@@ -90,7 +90,7 @@ mod tests {
                 Some(PaymentFacts::default()),
             ),
             ("card_payment_captured", r#"{"resource":[]}"#, None),
-            ("card_payment_captured", "no JSON", None),
+            ("card_payment_captured", "not JSON", None),
         ] {
             assert_eq!(read(event_type, body.as_bytes()), expected, "{body}");
         }

@@ -23,9 +23,9 @@ pub struct Payment {
     pub created_at: Timestamp,
     /// `created`, `started`, `submitted`, `capturable`, `success`, `failed`, `cancelled`, `error`.
     pub status: String,
-    /// `P0010` and the like, where the status needs telling apart.
+    /// Pay's code, such as `P0010`, which distinguishes payments of one status.
     pub code: Option<String>,
-    /// When Pay asked for the money.
+    /// When Pay submitted the capture.
     pub capture_submitted_at: Option<Timestamp>,
     /// The start of the day on which the money was taken: Pay gives no time.
     pub captured_on: Option<Timestamp>,
@@ -82,7 +82,7 @@ impl Payment {
         )
     }
 
-    /// The id of the payment as it is now, by which it is recorded once.
+    /// The id of an observation of the current payment, by which it is recorded once.
     pub fn observation_id(&self) -> String {
         let facts = hex::encode(&self.facts()[..8]);
         format!("observed-{}-{facts}", self.id.as_str())
@@ -129,24 +129,22 @@ fn read(json: &[u8]) -> Result<Payment, UnreadableError> {
     })
 }
 
-/// The name of an observation in the ledger of its payment: what distinguishes it from others.
+/// The name of an observation in the ledger of its payment, made from the facts that distinguish
+/// it.
 pub(super) fn observed_event(id: &str) -> Option<String> {
     let (_, facts) = id.rsplit_once('-')?;
     Some(format!("{OBSERVED_EVENT_TYPE}|{facts}"))
 }
 
-/// Reads a payment that the API returned at `asked_at`: an event that happened then. The same
+/// Reads a payment that the API returned at `read_at`: an event that happened then. The same
 /// payment in the same state has the same id, however often it is requested.
-pub(super) fn observed(
-    body: &[u8],
-    asked_at: Timestamp,
-) -> Result<EnvelopeFields, UnreadableError> {
+pub(super) fn observed(body: &[u8], read_at: Timestamp) -> Result<EnvelopeFields, UnreadableError> {
     let payment = read(body)?;
     Ok(EnvelopeFields {
         id: NotificationId::new(&payment.observation_id()).ok_or(UnreadableError::Id)?,
         event_type: OBSERVED_EVENT_TYPE.to_owned(),
         subject: Some(payment.id.as_str().to_owned()),
-        event_at: asked_at,
+        event_at: read_at,
         content_digest: payment.facts(),
     })
 }
@@ -179,7 +177,7 @@ mod tests {
     const SUCCESS: &str = r#"{"status":"success","finished":true}"#;
 
     #[test]
-    fn what_the_api_leaves_out_or_says_is_null_is_read_as_not_there() {
+    fn a_field_that_the_api_omits_or_sets_to_null_is_none() {
         for (settlement, refunds) in [
             ("null", "null"),
             ("{}", "{}"),
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_webhook_could_be_about_makes_another_observation() {
+    fn only_a_change_that_a_webhook_could_report_makes_another_observation() {
         let id = |body: &str| {
             observed(body.as_bytes(), NOW)
                 .unwrap()
@@ -250,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_payment_can_not_be_judged() {
+    fn an_incomplete_payment_is_not_read() {
         for bad in [
             "",
             "[]",

@@ -1,4 +1,4 @@
-//! What HMRC's API returns: the notifications of one box, as a list.
+//! The response of HMRC's API: the list of the notifications of one box.
 
 use bytes::Bytes;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::api;
 use crate::senders::{PullTable, SecretShape, SenderConfig};
 
-/// HMRC gives one secret to an application, however many boxes it has.
+/// HMRC issues one secret for each application, which may have several boxes.
 pub(super) const CONFIG: SenderConfig = SenderConfig {
     secret: SecretShape {
         description: "32 letters and digits",

@@ -1,4 +1,4 @@
-//! What HMRC posts, and lists in a box: a message in an envelope.
+//! The messages that HMRC posts and lists in a box: each is in an envelope.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -50,7 +50,7 @@ struct HmrcEnvelope<'a> {
 }
 
 /// Reads the envelope. HMRC cannot change these between two copies: box, content type and message;
-/// `status` says PENDING in a push and may say FAILED in a pull.
+/// `status` is PENDING in a push and may be FAILED in a pull.
 fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     let envelope: HmrcEnvelope<'_> = json::object(body)?;
     let box_id = json::text(envelope.box_id);
@@ -72,7 +72,7 @@ fn read(body: &[u8]) -> Result<EnvelopeFields, UnreadableError> {
     })
 }
 
-/// The producer's message, in the form a consumer gets it: JSON as it stands, XML as a string.
+/// The producer's message as a consumer gets it: JSON unchanged, XML as a string.
 fn data(body: &[u8]) -> Option<EventData> {
     let envelope: HmrcEnvelope<'_> = json::object(body).ok()?;
     let raw = envelope.message?;
@@ -87,7 +87,8 @@ fn data(body: &[u8]) -> Option<EventData> {
             json: message,
         });
     }
-    // XML, and JSON that is none, travel as the string HMRC sent, escapes and all.
+    // XML, and text that claims to be JSON and is not, stays the string that HMRC sent, with its
+    // escapes.
     let fallback = content_type
         .filter(|name| name != "application/json" && NotificationId::new(name).is_some());
     Some(EventData {
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_travels_as_it_stands_and_anything_else_as_a_string() {
+    fn json_is_passed_on_unchanged_and_anything_else_as_a_string() {
         let body = |content_type: &str, message: &str| {
             format!(r#"{{"messageContentType":"{content_type}","message":{message}}}"#)
         };

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::senders::RetrySchedule;
 
-/// A job that runs every five minutes, until a notification is six hours old. Then it can only be
-/// pulled.
+/// HMRC's job pushes every five minutes until a notification is six hours old. After that it can
+/// only be pulled.
 pub(super) const SCHEDULE: RetrySchedule = RetrySchedule::Every {
     interval: Duration::from_secs(5 * 60),
     until: Duration::from_secs(6 * 60 * 60),

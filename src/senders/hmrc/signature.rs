@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_unescaped_pairs_are_put_back() {
+    fn only_unescaped_pairs_are_restored() {
         for (sent, signed) in [
             (r#"{"a":"\uD83D\uDE00"}"#, Some("{\"a\":\"😀\"}")),
             (

@@ -1,4 +1,4 @@
-//! `{"id":…,"at":…,"type":…,"about":…}`, and the whole of it is the content.
+//! `{"id":…,"at":…,"type":…,"about":…}`. The whole message is the content.
 
 use serde::Deserialize;
 

@@ -1,5 +1,5 @@
-//! A sender for tests alone, unlike the others where senders can differ: it signs the time, writes
-//! its header in parts, and has neither a challenge nor an API.
+//! A sender for tests only. It differs from the others wherever senders can differ: it signs the
+//! time, its header has parts, and it has neither a challenge nor an API.
 
 mod config;
 mod envelope;

@@ -7,7 +7,7 @@ use crate::{
     senders::{MacAlgorithm, SignatureScheme, protocol::SignatureValue},
 };
 
-/// How far the signed time may lie from ours.
+/// The maximum difference between the signed time and ours.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 pub(super) const SCHEME: SignatureScheme = SignatureScheme {

@@ -1,4 +1,4 @@
-//! What a third sender takes: this folder, and one line in the list.
+//! Proves that a third sender needs only its folder and one line in the list.
 
 use std::{
     borrow::Cow,
@@ -15,30 +15,18 @@ use crate::{
     config::Config,
     delivery::{AttemptOutcome, DeliveryWorker},
     destinations::{DeliveryError, Destination, Event},
-    domain::{Clock, HeldReason, Key, SourceName, State, Timestamp},
+    domain::{HeldReason, Key, SourceName, State, Timestamp},
     inbox::{MemoryInbox, ReadInbox, RetentionPolicy},
     receive::{
         HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route, route,
     },
     secrets::{FetchedSecrets, Keyring, Secret, SecretSources},
     senders::{Acceptance, SenderKind, SignatureError, SigningKey, Source, example::NOW},
-    telemetry::RequestRecord,
+    telemetry::{RequestRecord, test_support::FixedClock},
 };
 
 const SECRET: &str = "ts_7mrp1d5lsa5pdfs2bvim2f9c";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-struct SignedClock;
-
-impl Clock for SignedClock {
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    fn random(&self) -> u64 {
-        7
-    }
-}
 
 #[derive(Default)]
 struct RecordingDestination(Mutex<Vec<String>>);
@@ -116,7 +104,7 @@ async fn receive_one(
         Keyring::fixed([source()]),
         Arc::clone(inbox),
         Acceptance(60 * DAY),
-        Arc::new(SignedClock),
+        Arc::new(FixedClock),
     );
     let mut post = SignedPost { header, body };
     let mut record = RequestRecord::default();
@@ -131,15 +119,15 @@ async fn receive_one(
 #[tokio::test]
 async fn its_notifications_are_received_deduplicated_and_delivered() {
     let inbox = Arc::new(MemoryInbox::default());
-    let arrived = Arc::new(RecordingDestination::default());
-    let keeping = RetentionPolicy {
+    let destination = Arc::new(RecordingDestination::default());
+    let retention = RetentionPolicy {
         retention: 90 * DAY,
     };
     let worker = DeliveryWorker::new(
         Arc::clone(&inbox),
-        Arc::clone(&arrived),
-        Arc::new(SignedClock),
-        keeping,
+        Arc::clone(&destination),
+        Arc::new(FixedClock),
+        retention,
     );
     let first = message("m1");
     let stored = |receipt: Result<Receipt, Refusal>| receipt.unwrap().stored;
@@ -176,11 +164,11 @@ async fn its_notifications_are_received_deduplicated_and_delivered() {
         ),
         NOW, first,
     );
-    assert_eq!(*arrived.0.lock().unwrap(), [event]);
+    assert_eq!(*destination.0.lock().unwrap(), [event]);
 }
 
 #[tokio::test]
-async fn its_signature_covers_the_time_and_is_held_against_the_clock() {
+async fn its_signature_covers_the_time_which_is_checked_against_the_clock() {
     let inbox = Arc::new(MemoryInbox::default());
     let body = message("m1");
     let second = Duration::from_secs(1);
@@ -239,8 +227,7 @@ fn it_is_configured_by_name_and_has_no_challenge_live_mode_or_api() {
         (
             "live = true",
             "p:4: sources.third.live is for govuk-pay only: remove it, since the timestamped \
-             sender's secrets don't say \
-             whether they are live",
+             sender's secrets don't say whether they are live",
         ),
         (
             "[sources.third.pull]",

@@ -197,7 +197,7 @@ struct ScriptedTransport {
 }
 
 impl SenderTransport for ScriptedTransport {
-    fn ask(
+    fn send(
         &self,
         request: RequestBuilder,
         _: usize,

@@ -20,7 +20,7 @@ use crate::history::RecordedEvent;
 pub(crate) struct SimulatedTransport(pub(crate) Arc<SimulatedProcess>);
 
 impl SenderTransport for SimulatedTransport {
-    fn ask(
+    fn send(
         &self,
         request: RequestBuilder,
         _: usize,
