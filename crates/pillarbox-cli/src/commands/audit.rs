@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{any_inbox::InboxAccess, labels};
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     inbox::{AuditEntry, AuditInbox},
 };
@@ -58,7 +57,7 @@ impl AuditArgs {
         let now = SystemClock.now();
         let when = self.since.as_deref().map(|when| since(when, now));
         let when = when.transpose()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let all = if self.json { usize::MAX } else { FOR_PEOPLE };
         let entries = inbox.audit_entries(when, self.limit.unwrap_or(all)).await?;
@@ -68,7 +67,7 @@ impl AuditArgs {
                 .try_for_each(|entry| Ok(output.data(&json(&JsonAudit::from(entry))?)?));
         }
         if entries.is_empty() {
-            return Ok(output.say("Nothing was changed by a person.")?);
+            return Ok(output.info("Nothing was changed by a person.")?);
         }
         entries
             .iter()

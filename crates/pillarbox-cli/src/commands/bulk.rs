@@ -1,9 +1,8 @@
 //! What `replay` and `discard` share: acts on named notifications, and on all that match.
 
-use std::{num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, pin::pin, sync::Arc};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -11,10 +10,11 @@ use super::{
     filter::FilterArgs,
     json_act::{JsonAct, unreadable},
     key::{find_key, no_such},
-    list::{damaged, newer},
+    list::{print_damaged, print_newer},
     output::CommandOutput,
     scan::ScanProgress,
     settings::CommandSettings,
+    work_line::WorkLine,
 };
 use crate::{
     acts::{ActProgress, ActReport, ActScope, Operator, RowAct, RowResult, RowSelection},
@@ -64,7 +64,7 @@ async fn name_copies(
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for copy in operator.inbox().body_copies(key).await? {
-        output.say(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
+        output.info(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ impl BulkArgs {
                 return Ok(true);
             }
             RowResult::Refused(why) => {
-                output.say(&format!("{key} is left alone: {why}"))?;
+                output.info(&format!("{key} is left alone: {why}"))?;
                 (*why).to_owned()
             }
             RowResult::Absent => report_error(no_such(key), output)?,
@@ -189,7 +189,7 @@ impl BulkArgs {
     /// command line says already that all of them are meant.
     ///
     /// # Errors
-    /// [`CommandError::Wanting`] if not all were changed.
+    /// [`CommandError::Negative`] if not all were changed.
     pub(super) async fn act_on_all(
         &self,
         scope: &ActScope,
@@ -204,8 +204,8 @@ impl BulkArgs {
         let operator = Operator::new(Arc::new(inbox), actor, settings.config.retention);
         let selection = operator.select(scope, page).await?;
         scan.end();
-        newer(&selection.newer, output)?;
-        damaged(&selection.damaged, output)?;
+        print_newer(&selection.newer, output)?;
+        print_damaged(&selection.damaged, output)?;
         for (key, _, reason) in unreadable(&selection.newer, &selection.damaged) {
             self.print_left(selection.act, key, reason, output)?;
         }
@@ -253,7 +253,10 @@ impl BulkArgs {
         selection: &RowSelection,
         output: &mut CommandOutput,
     ) -> Result<ActReport, CommandError> {
-        let (stop, bar) = (CancellationToken::new(), ActBar::new(selection.keys.len()));
+        let (stop, bar) = (
+            CancellationToken::new(),
+            WorkLine::bar(selection.keys.len()),
+        );
         let mut printed: Result<(), CommandError> = Ok(());
         let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
             if printed.is_ok() {
@@ -265,7 +268,7 @@ impl BulkArgs {
             if printed.is_err() {
                 stop.cancel(); // the reader of the output has closed it
             }
-            bar.show(progress);
+            bar.set_position((progress.total - progress.remaining()) as u64);
         };
         let report = {
             let mut act = pin!(operator.act_on_all(selection, self.rate, &stop, &mut on_row));
@@ -274,7 +277,7 @@ impl BulkArgs {
                 _ = tokio::signal::ctrl_c() => { stop.cancel(); act.await }
             }
         };
-        bar.end();
+        drop(bar);
         let report = report?;
         printed?;
         Ok(report)
@@ -302,12 +305,12 @@ fn close(
             )))
         }
         AuditOutcome::Stopped => {
-            output.say(&format!("Stopped: {so_far}. Run it again for the rest."))?;
-            Err(CommandError::Wanting)
+            output.info(&format!("Stopped: {so_far}. Run it again for the rest."))?;
+            Err(CommandError::Negative)
         }
         _ if left_alone > 0 || is_incomplete(selection) => {
-            output.say(&format!("{so_far}."))?;
-            Err(CommandError::Wanting)
+            output.info(&format!("{so_far}."))?;
+            Err(CommandError::Negative)
         }
         _ => Ok(done),
     }
@@ -317,36 +320,4 @@ fn close(
 fn is_incomplete(selection: &RowSelection) -> bool {
     let left = selection.refused.len() + selection.newer.len() + selection.damaged.len();
     selection.act != RowAct::Replay && left > 0
-}
-
-/// How long an act may take without a progress bar.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// A progress bar on a terminal, after a second.
-pub(super) struct ActBar(ProgressBar);
-
-impl ActBar {
-    pub(super) fn new(total: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self(bar)
-    }
-
-    pub(super) fn show(&self, progress: ActProgress) {
-        if self.0.is_hidden() && self.0.elapsed() >= QUIET && CommandOutput::may_move() {
-            self.0.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.0
-            .set_position((progress.done + progress.left_alone) as u64);
-    }
-
-    /// Prints something without the bar in its way.
-    pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.0.suspend(print)
-    }
-
-    pub(super) fn end(&self) {
-        self.0.finish_and_clear();
-    }
 }

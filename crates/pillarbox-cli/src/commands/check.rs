@@ -6,15 +6,12 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    CommandError, ErrorCode,
+    CommandError,
     output::{BOLD, CommandOutput, GREEN, RED, YELLOW, paint},
-    settings::fetch,
+    settings::fetch_named_secret,
     test_data,
 };
-use pillarbox::{
-    secrets::SecretRef,
-    text::{visible, visible_json},
-};
+use pillarbox::text::{visible, visible_json};
 use sender_simulator::{
     Sender, SystemClock,
     check::{CheckFinding, CheckOptions, CheckReport, Grade, check},
@@ -66,9 +63,7 @@ impl CheckArgs {
             || CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned());
         let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
         test_data::agreed(&url, self.yes_store_test_data)?;
-        let reference = SecretRef::parse(&self.secret)
-            .map_err(|problem| ErrorCode::Secret.error(format!("--secret {problem}")))?;
-        let secret = fetch(&reference).await?;
+        let secret = fetch_named_secret("--secret", &self.secret).await?;
         let is_document = self.json || self.markdown;
         let mut printed = Ok(());
         let on_finding = |finding: &CheckFinding| {
@@ -94,11 +89,7 @@ impl CheckArgs {
         } else {
             close(&report, output)?;
         }
-        if report.is_sound() {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(report.is_sound())
     }
 }
 

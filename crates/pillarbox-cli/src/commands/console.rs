@@ -9,7 +9,7 @@ use super::{
     listen::bind,
     output::{BOLD, CommandOutput, paint},
     serve::sender_lookup,
-    settings::{CommandSettings, aws, fetch, outside_with, vault},
+    settings::{CommandSettings, aws, fetch_secret, fetch_vault, secret_sources_with},
     signals::stop_on_signals,
     stderr_log::log_to_stderr,
 };
@@ -20,7 +20,7 @@ use crate::{
     metrics::ServeMetrics,
 };
 use pillarbox::{
-    config::{ConfigOverrides, InboxConfig},
+    config::InboxConfig,
     domain::{Clock, SystemClock},
     inbox::DeliveryInbox,
     secrets::{Keyring, SecretRef},
@@ -60,14 +60,14 @@ impl ConsoleArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         log_to_stderr(&ServeMetrics::new(), output)?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let address = self.listen.unwrap_or(settings.config.console);
         self.check(address)?;
         let token = match &self.token {
             Some(reference) => {
                 let reference = SecretRef::parse(reference)
                     .map_err(|error| CommandError::Usage(format!("--token {error}")))?;
-                Some(fetch(&reference).await?)
+                Some(fetch_secret(&reference).await?)
             }
             None => None,
         };
@@ -107,7 +107,7 @@ impl ConsoleArgs {
         };
         let console = Console::new(inbox, console, bound);
         console.serve(listener, stop.cancelled_owned()).await;
-        output.say("Stopped.")?;
+        output.info("Stopped.")?;
         Ok(())
     }
 
@@ -138,14 +138,14 @@ impl ConsoleArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let version = env!("CARGO_PKG_VERSION");
-        output.say(&format!("{} {version}", paint("Pillarbox", BOLD)))?;
-        output.say(&format!("  inbox          {inbox}"))?;
-        output.say(&format!("  console        http://{bound}/"))?;
+        output.info(&format!("{} {version}", paint("Pillarbox", BOLD)))?;
+        output.info(&format!("  inbox          {inbox}"))?;
+        output.info(&format!("  console        http://{bound}/"))?;
         let may = match self.allow_changes {
             true => "replays, discards and erases; each change is in the audit trail",
             false => "only shows; --allow-changes lets it replay, discard and erase",
         };
-        output.say(&format!("  access         {may}"))?;
+        output.info(&format!("  access         {may}"))?;
         if !self.allow_host.is_empty() {
             let hosts = self.allow_host.join(", ");
             tracing::warn!(
@@ -156,17 +156,17 @@ impl ConsoleArgs {
                  way"
             );
         }
-        output.say("Ready. Ctrl-C stops it.")?;
+        output.info("Ready. Ctrl-C stops it.")?;
         Ok(())
     }
 }
 
 /// The senders, with those of their secrets that this person can read.
 async fn senders(settings: &CommandSettings) -> Result<SenderLookup, CommandError> {
-    let vault = vault(settings.config.sender_references()).await?;
+    let vault = fetch_vault(settings.config.sender_references()).await?;
     let secrets = settings.config.source_secrets();
     let clock = Arc::new(SystemClock);
-    let keyring = Keyring::new(secrets, &outside_with(&vault), None, clock);
+    let keyring = Keyring::new(secrets, &secret_sources_with(&vault), None, clock);
     Ok(sender_lookup(&keyring))
 }
 

@@ -6,7 +6,6 @@ use super::{
     CommandError, GlobalArgs, bulk::BulkArgs, output::CommandOutput, settings::CommandSettings,
 };
 use crate::acts::{ActScope, RowAct};
-use pillarbox::config::ConfigOverrides;
 
 /// Ends notifications for good. They stay in the list, and their bytes until they expire.
 #[derive(Args)]
@@ -41,7 +40,7 @@ impl DiscardArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let act = if self.erase {
             RowAct::Erase
         } else {
@@ -57,11 +56,7 @@ impl DiscardArgs {
         let keys = &self.keys;
         let discarded = self.bulk.act_on_named(act, keys, &settings, output).await?;
         self.close(act, discarded, false, output)?;
-        if discarded == keys.len() {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(discarded == keys.len())
     }
 
     /// Prints how many; of named ones, only after a dry run.
@@ -74,9 +69,9 @@ impl DiscardArgs {
     ) -> Result<(), CommandError> {
         let participle = act.participle();
         if self.bulk.dry_run {
-            output.say(&format!("{discarded} would be {participle}."))?;
+            output.info(&format!("{discarded} would be {participle}."))?;
         } else if is_bulk {
-            output.say(&format!("{discarded} {participle}."))?;
+            output.info(&format!("{discarded} {participle}."))?;
         }
         Ok(())
     }

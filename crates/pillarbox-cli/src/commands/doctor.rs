@@ -15,12 +15,12 @@ use super::{
     CommandError, GlobalArgs,
     output::{CommandOutput, GREEN, RED, YELLOW, paint},
     row::json,
-    settings::{CommandSettings, aws, outside, outside_with, vault},
+    settings::{CommandSettings, aws, fetch_vault, secret_sources, secret_sources_with},
 };
 use crate::{labels, overview::sentence};
 use pillarbox::{
     aws::AwsConfig,
-    config::{Config, ConfigOverrides, DestinationSecrets, SourceConfig},
+    config::{Config, DestinationSecrets, SourceConfig},
     destinations::{
         DeliveryError, DestinationSettings, EventBridgeDestination, HttpsSettings, Probe,
         SqsDestination,
@@ -88,7 +88,7 @@ impl DoctorArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let config = &settings.config;
         let found_listeners = listeners::findings(config).await;
         let found_destinations = destinations(config).await;
@@ -124,8 +124,8 @@ impl DoctorArgs {
         match waiting.count() {
             0 => Ok(()),
             count => {
-                output.say(&format!("{count} of these need a person."))?;
-                Err(CommandError::Wanting)
+                output.info(&format!("{count} of these need a person."))?;
+                Err(CommandError::Negative)
             }
         }
     }
@@ -188,12 +188,12 @@ fn line(finding: &DoctorFinding) -> String {
 /// Checks the format of every secret. Never prints its value.
 async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
-    let vault = vault(config.references()).await;
+    let vault = fetch_vault(config.references()).await;
     let vault = vault.unwrap_or_else(|why| {
         findings.push(finding(CheckHealth::Wrong, "AWS", why.into_text()));
         FetchedSecrets::default()
     });
-    let outside = outside_with(&vault);
+    let outside = secret_sources_with(&vault);
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
         if source.webhook && source.secrets.is_empty() {
@@ -348,7 +348,7 @@ async fn on_aws(
 /// Whether an endpoint answers on the path that a delivery takes.
 async fn reach(name: &str, https: &HttpsSettings, outbound_proxy: bool) -> DoctorFinding {
     let origin = https.url.origin().ascii_serialization();
-    let endpoint = https.endpoint(outbound_proxy, &outside(), Arc::new(SystemClock));
+    let endpoint = https.endpoint(outbound_proxy, &secret_sources(), Arc::new(SystemClock));
     let probed = match endpoint {
         Ok(endpoint) => endpoint.probe().await.map_err(|why| why.to_string()),
         Err(why) => Err(why.to_string()),

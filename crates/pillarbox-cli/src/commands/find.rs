@@ -19,7 +19,7 @@ use crate::{
     search::{SearchInbox, SearchResult, payment_story},
 };
 use pillarbox::{
-    config::{ConfigOverrides, SourceConfig},
+    config::SourceConfig,
     domain::{Clock, NotificationId, SourceName, State, SystemClock},
     inbox::Row,
     reconcile::{
@@ -69,7 +69,7 @@ impl FindArgs {
                 "write at least {MIN_CHARACTERS} characters of what you look for"
             )));
         }
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let sources = settings.config.sources.iter();
         let sources: Vec<_> = sources
@@ -80,11 +80,11 @@ impl FindArgs {
             find_at_pay(&settings, text, &mut found).await?;
         }
         for note in &found.notes {
-            output.say(note)?;
+            output.info(note)?;
         }
         if found.is_empty() {
-            output.say(&format!("Nothing here is `{}`.", visible(text)))?;
-            return Err(CommandError::Wanting);
+            output.info(&format!("Nothing here is `{}`.", visible(text)))?;
+            return Err(CommandError::Negative);
         }
         let rows: Vec<Row> = found.rows.into_values().collect();
         match self.json {
@@ -95,7 +95,7 @@ impl FindArgs {
             false => print_rows(&rows, true, false, output)?,
         }
         if found.payments.len() > MAX_STORIES {
-            output.say(&format!(
+            output.info(&format!(
                 "{} payments begin so; these are the first {MAX_STORIES}.",
                 found.payments.len()
             ))?;

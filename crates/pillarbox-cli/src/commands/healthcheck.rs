@@ -42,7 +42,7 @@ impl HealthcheckArgs {
             listen: self.listen,
             ..ConfigOverrides::default()
         };
-        let settings = CommandSettings::load(global, flags)?;
+        let settings = CommandSettings::load_with(global, flags)?;
         let address = local_request::reachable(settings.config.listen);
         let failed = |reason: String| ErrorCode::NotReady.error(format!("{address}: {reason}"));
         let asked = local_request::get(address, "/-/readyz", MAX_ANSWER_BYTES);

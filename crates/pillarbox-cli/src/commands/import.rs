@@ -15,11 +15,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, GlobalArgs, bulk::ActBar, json_act::JsonAct, output::CommandOutput,
-    settings::CommandSettings, verify::proof_context,
+    CommandError, GlobalArgs, json_act::JsonAct, output::CommandOutput, settings::CommandSettings,
+    verify::proof_context, work_line::WorkLine,
 };
 use crate::{
-    acts::{ActProgress, Operator},
+    acts::Operator,
     any_inbox::AnyInbox,
     evidence::{ProofContext, StoredProof},
 };
@@ -80,7 +80,7 @@ impl ImportArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load_checked(global, ConfigOverrides::default())?;
         let lines = ExportedLines::open(&self.file)?;
         let context = proof_context(&settings).await?;
         let (inbox, actor) = settings.open_as_person(false).await?;
@@ -122,11 +122,7 @@ impl ImportArgs {
         }
         close(&counts, planned, output)?;
         ended?;
-        if counts.refused == 0 && outcome == AuditOutcome::Done {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(counts.refused == 0 && outcome == AuditOutcome::Done)
     }
 }
 
@@ -141,7 +137,7 @@ fn close(counts: &ImportCounts, planned: usize, output: &mut CommandOutput) -> s
         0 => String::new(),
         remain => format!("; {remain} remain, run it again for the rest"),
     };
-    output.say(&format!(
+    output.info(&format!(
         "{stored} imported, {duplicates} stored before, {expired} expired, {refused} refused{rest}."
     ))
 }
@@ -164,8 +160,7 @@ impl ImportRun<'_> {
         stop: &CancellationToken,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let total = lines.len();
-        let bar = ActBar::new(total);
+        let bar = WorkLine::bar(lines.len());
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some((number, line)) = lines.next()? {
@@ -183,7 +178,7 @@ impl ImportRun<'_> {
                 Err(error) => {
                     self.counts.refused += 1;
                     bar.above(|| {
-                        output.say(&format!("line {number} is left out: {error}"))?;
+                        output.info(&format!("line {number} is left out: {error}"))?;
                         self.print_json(number, error.key(), Some(error.to_string()), output)
                     })?;
                 }
@@ -192,20 +187,9 @@ impl ImportRun<'_> {
                 self.store(std::mem::take(&mut batch), &bar, output).await?;
                 bytes = 0;
             }
-            bar.show(self.progress(total));
+            bar.set_position(self.counts.seen() as u64);
         }
-        self.store(batch, &bar, output).await?;
-        bar.end();
-        Ok(())
-    }
-
-    fn progress(&self, total: usize) -> ActProgress {
-        let counts = &self.counts;
-        ActProgress {
-            total,
-            done: counts.stored,
-            left_alone: counts.seen() - counts.stored,
-        }
+        self.store(batch, &bar, output).await
     }
 
     /// Prints what became of a line, with `--json`.
@@ -242,7 +226,7 @@ impl ImportRun<'_> {
     async fn store(
         &mut self,
         rows: Vec<(usize, Row)>,
-        bar: &ActBar,
+        bar: &WorkLine,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let inbox = self.operator.inbox();
@@ -264,7 +248,7 @@ impl ImportRun<'_> {
                 ImportOutcome::KeyTaken => {
                     self.counts.refused += 1;
                     let error = ImportError::KeyTaken(row.key.clone()).to_string();
-                    bar.above(|| output.say(&error))?;
+                    bar.above(|| output.info(&error))?;
                     Some(error)
                 }
             };

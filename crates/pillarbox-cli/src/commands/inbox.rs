@@ -7,17 +7,14 @@ use clap::{Args, Subcommand};
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
     output::CommandOutput,
-    settings::{CommandSettings, outside},
+    settings::{CommandSettings, secret_sources},
     work_line::WorkLine,
 };
 use crate::{
     any_inbox::table_inbox,
     sqlite::{SqliteInbox, partial_path, restore},
 };
-use pillarbox::{
-    config::{ConfigOverrides, InboxConfig},
-    telemetry::visible,
-};
+use pillarbox::{config::InboxConfig, telemetry::visible};
 
 /// What can be done with an inbox as a whole.
 #[derive(Subcommand)]
@@ -55,7 +52,7 @@ impl InboxCommand {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         match (self, &settings.config.inbox) {
             (Self::Init, InboxConfig::Sqlite { path }) => file(&settings, path, output),
             (Self::Init, InboxConfig::DynamoDb { table, shards }) => {
@@ -79,7 +76,7 @@ impl BackupArgs {
         let inbox = SqliteInbox::open_read_only(path)?;
         let partial = partial_path(&self.target);
         let rows = WorkLine::while_copying(path, partial, inbox.backup(&self.target)).await?;
-        Ok(output.say(&format!(
+        Ok(output.info(&format!(
             "{} has all {rows} notifications of {}.",
             self.target.display(),
             path.display()
@@ -91,16 +88,16 @@ impl RestoreArgs {
     fn run(self, path: &Path, output: &mut CommandOutput) -> Result<(), CommandError> {
         let restored = restore(&self.backup, path, self.keep_damaged)?;
         let path = path.display();
-        output.say(&format!(
+        output.info(&format!(
             "{path} has all {} notifications of {}.",
             restored.rows,
             self.backup.display()
         ))?;
         for key in &restored.damaged {
-            output.say(&format!("{} is damaged.", visible(key)))?;
+            output.info(&format!("{} is damaged.", visible(key)))?;
         }
         if let Some(aside) = &restored.aside {
-            output.say(&format!("The old inbox is now {}.", aside.display()))?;
+            output.info(&format!("The old inbox is now {}.", aside.display()))?;
         }
         Ok(())
     }
@@ -117,7 +114,7 @@ fn file(
         demo::make_folder(folder)?;
     }
     SqliteInbox::create(path)?;
-    Ok(output.say(&format!("The inbox {} is ready.", path.display()))?)
+    Ok(output.info(&format!("The inbox {} is ready.", path.display()))?)
 }
 
 async fn init_table(
@@ -126,7 +123,7 @@ async fn init_table(
     shards: u32,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let aws = crate::aws::from_environment(&outside()).await?;
+    let aws = crate::aws::from_environment(&secret_sources()).await?;
     let inbox = table_inbox(&aws, table, shards, &settings.config);
     let was_there = inbox.init().await?;
     let faults = inbox.faults().await?;
@@ -134,19 +131,19 @@ async fn init_table(
         output.error(&ErrorCode::TableSetup.error(format!("table {table} {}", fault.0)))?;
     }
     if !faults.is_empty() {
-        return Err(CommandError::Wanting);
+        return Err(CommandError::Negative);
     }
     let ready = if was_there {
         "was there, and is as it must be"
     } else {
         "is ready"
     };
-    output.say(&format!("The table {table} {ready}."))?;
+    output.info(&format!("The table {table} {ready}."))?;
     let hint = "For development only: it is neither protected from deletion nor backed up. The \
      template's table is.";
     if was_there {
         Ok(())
     } else {
-        Ok(output.say(hint)?)
+        Ok(output.info(hint)?)
     }
 }

@@ -16,7 +16,6 @@ use crate::{
     labels::{self, ListZone},
 };
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, Key, State, SystemClock},
     inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
@@ -49,7 +48,7 @@ impl ListArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let filter = self.filter.read()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let (inbox, progress) = ScanProgress::of(
             settings.open_inbox(InboxAccess::Read).await?,
             &filter,
@@ -64,8 +63,8 @@ impl ListArgs {
             let listed = inbox.list(&filter, page).await?;
             progress.end();
             print_rows(&listed.rows, shown == 0, self.json, output)?;
-            newer(&listed.newer, output)?;
-            damaged(&listed.damaged, output)?;
+            print_newer(&listed.newer, output)?;
+            print_damaged(&listed.damaged, output)?;
             shown += listed.rows.len();
             let Some(next) = listed.next else { break };
             page = PageRequest {
@@ -96,14 +95,14 @@ impl ListArgs {
             let first = settings.config.sources.first();
             let first = first.map_or("pay", |source| source.name.as_str());
             let program = output.program();
-            output.say(&nothing_matches(filter).unwrap_or_else(|| {
+            output.info(&nothing_matches(filter).unwrap_or_else(|| {
                 format!(
                     "Nothing here. `{program} send {first}` brings a notification to a running \
                      serve."
                 )
             }))?;
         } else if shown == FOR_PEOPLE && self.limit.is_none() {
-            output.say(&format!(
+            output.info(&format!(
                 "These are the newest {shown}; --limit N shows more."
             ))?;
         }
@@ -130,9 +129,9 @@ pub(super) fn print_rows(
 }
 
 /// Names rows that a newer version wrote, which this one cannot read.
-pub(super) fn newer(keys: &[Key], output: &mut CommandOutput) -> Result<(), CommandError> {
+pub(super) fn print_newer(keys: &[Key], output: &mut CommandOutput) -> Result<(), CommandError> {
     for key in keys {
-        output.say(&format!(
+        output.info(&format!(
             "{key} is left out: a newer Pillarbox wrote it, so use that one for it"
         ))?;
     }
@@ -140,12 +139,12 @@ pub(super) fn newer(keys: &[Key], output: &mut CommandOutput) -> Result<(), Comm
 }
 
 /// Names what is there and damaged.
-pub(super) fn damaged(
+pub(super) fn print_damaged(
     errors: &[InboxError],
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for error in errors {
-        output.say(&format!("{error}: it is left out"))?;
+        output.info(&format!("{error}: it is left out"))?;
     }
     Ok(())
 }

@@ -73,13 +73,13 @@ impl CommandOutput {
     }
 
     /// Prints one line for people.
-    pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn info(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.words, "{}", visible_styled(line))
     }
 
     /// Prints a warning.
     pub(super) fn warning(&mut self, what: &str) -> io::Result<()> {
-        self.say(&format!("{} {what}", paint("warning:", YELLOW)))
+        self.info(&format!("{} {what}", paint("warning:", YELLOW)))
     }
 
     /// Prints an error with its code: a sentence, or with `--json` one JSON object.
@@ -93,11 +93,11 @@ impl CommandOutput {
             });
             return writeln!(self.words, "{}", visible_json(&object.to_string()));
         }
-        self.say(&format!("{} {why}", paint(&format!("error[{code}]:"), RED)))
+        self.info(&format!("{} {why}", paint(&format!("error[{code}]:"), RED)))
     }
 
     /// Whether progress may be shown.
-    pub(super) fn may_move() -> bool {
+    pub(super) fn shows_progress() -> bool {
         io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb")
     }
 
@@ -261,7 +261,7 @@ pub(super) mod tests {
         let (mut output, printed) = CommandOutput::captured();
         let hostile = "a\u{202e}b\u{9b}c\u{2028}";
         output.data(hostile).unwrap();
-        output.say(hostile).unwrap();
+        output.info(hostile).unwrap();
         output.warning(hostile).unwrap();
         output
             .error(&CommandError::Failed(hostile.to_owned()))

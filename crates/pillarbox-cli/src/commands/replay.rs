@@ -6,7 +6,7 @@ use super::{
     CommandError, GlobalArgs, bulk::BulkArgs, output::CommandOutput, settings::CommandSettings,
 };
 use crate::acts::{ActScope, RowAct};
-use pillarbox::{config::ConfigOverrides, domain::State};
+use pillarbox::domain::State;
 
 /// Sets notifications back to recorded, so that they are handed on again under the same key; open
 /// ones, at once.
@@ -46,7 +46,7 @@ impl ReplayArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         if self.keys.is_empty() {
             let scope = self.scope(&settings)?;
             let is_named = self.dead || self.held;
@@ -60,11 +60,7 @@ impl ReplayArgs {
             .act_on_named(RowAct::Replay, keys, &settings, output)
             .await?;
         self.close(replayed, output)?;
-        if replayed == keys.len() {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(replayed == keys.len())
     }
 
     fn scope(&self, settings: &CommandSettings) -> Result<ActScope, CommandError> {
@@ -85,6 +81,6 @@ impl ReplayArgs {
         } else {
             "replayed; a running serve delivers them"
         };
-        Ok(output.say(&format!("{replayed} {verb}."))?)
+        Ok(output.info(&format!("{replayed} {verb}."))?)
     }
 }

@@ -116,7 +116,7 @@ impl SendArgs {
         let sender = simulated_sender::sender(source.kind)?;
         let url = simulated_sender::url(self.to.as_deref(), &settings, source)?;
         let secret = simulated_sender::secret(self.secret.as_deref(), source).await?;
-        output.say(&format!("Posting to {url} as {}", sender.as_str()))?;
+        output.info(&format!("Posting to {url} as {}", sender.as_str()))?;
         let mut all_delivered = true;
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);
@@ -125,11 +125,7 @@ impl SendArgs {
                 all_delivered &= self.post(source, &request, &url, is_repeat, output).await?;
             }
         }
-        if all_delivered {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(all_delivered)
     }
 
     fn body(&self, sender: Sender) -> Result<MessageBody, CommandError> {

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
@@ -54,7 +53,7 @@ impl ShowArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let row = match find_key(&self.key, &inbox, &settings).await? {
             Some(key) => inbox.get(&key).await?,

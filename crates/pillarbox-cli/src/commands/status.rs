@@ -19,7 +19,6 @@ use crate::{
     overview::{Overview, OverviewScope, ServeProcess, SourceOverview, count, sentence},
 };
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     inbox::StateSummary,
     telemetry::visible,
@@ -49,7 +48,7 @@ impl StatusArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let scope = OverviewScope::of(&settings.config);
         let overview = Overview::read(&inbox, &scope, SystemClock.now()).await?;
@@ -62,10 +61,7 @@ impl StatusArgs {
         } else {
             print(&overview, refused, output)?;
         }
-        if overview.needs_a_person().is_empty() {
-            return Ok(());
-        }
-        Err(CommandError::Wanting)
+        CommandError::negative_unless(overview.needs_a_person().is_empty())
     }
 }
 

@@ -11,7 +11,6 @@ use super::{
 };
 use crate::any_inbox::AnyInbox;
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Key, State},
     inbox::{PageRequest, ReadInbox, Row, RowFilter, dynamodb::ListStrategy},
 };
@@ -42,7 +41,7 @@ impl TailArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let interval = interval(&inbox, &filter).await?;
         let mut followed = FollowedRows::default();

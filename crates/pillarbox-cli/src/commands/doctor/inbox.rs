@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
 use crate::{
     any_inbox::{AnyInbox, InboxAccess, open_inbox},
-    commands::settings::outside,
+    commands::settings::secret_sources,
     overview::{HumanDuration, Overview, OverviewScope, ServeProcess, SourceOverview, count},
     sqlite::SqliteInbox,
 };
@@ -37,7 +37,7 @@ pub(super) async fn open(config: &Config) -> Result<AnyInbox, DoctorFinding> {
             "does not exist yet: serve creates it, or `pillarbox inbox init`",
         ));
     }
-    let opened = open_inbox(config, InboxAccess::Read, &outside()).await;
+    let opened = open_inbox(config, InboxAccess::Read, &secret_sources()).await;
     opened.map_err(|error| unreadable(name, error.to_string()))
 }
 

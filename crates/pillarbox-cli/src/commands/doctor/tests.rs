@@ -45,7 +45,7 @@ async fn doctor(folder: &Path, listen: SocketAddr, console: SocketAddr) -> (Stri
     let (mut output, printed) = CommandOutput::captured();
     let ended = DoctorArgs { json: false }.run(&global, &mut output).await;
     assert!(
-        matches!(ended, Ok(()) | Err(CommandError::Wanting)),
+        matches!(ended, Ok(()) | Err(CommandError::Negative)),
         "{ended:?}"
     );
     (printed.text(), ended.is_ok())

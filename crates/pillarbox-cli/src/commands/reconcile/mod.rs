@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{any_inbox::InboxAccess, lock_holder::LocalProcess};
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     reconcile::{self, NetworkTransport, RunContext, RunEnd, RunOptions, RunOutcome, TokioSleeper},
 };
@@ -54,7 +53,7 @@ impl ReconcileArgs {
             .as_deref()
             .map(|when| since(when, SystemClock.now()))
             .transpose()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let source = settings.source(&self.source)?;
         let access = sender_access::access(source)
             .await?
@@ -98,7 +97,7 @@ fn exit_result(outcome: RunOutcome) -> Result<(), CommandError> {
     let stats = outcome.stats();
     match outcome.ended {
         RunEnd::Completed if stats.missing == 0 && stats.errors == 0 => Ok(()),
-        RunEnd::Completed | RunEnd::Incomplete => Err(CommandError::Wanting),
+        RunEnd::Completed | RunEnd::Incomplete => Err(CommandError::Negative),
         other => Err(other.into()),
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn print(
             stats.seen, stats.missing, stats.recorded, stats.duplicates, stats.errors
         ),
     };
-    Ok(output.say(&line)?)
+    Ok(output.info(&line)?)
 }
 
 fn boxes_table(boxes: &[BoxReport], output: &mut CommandOutput) -> Result<(), CommandError> {

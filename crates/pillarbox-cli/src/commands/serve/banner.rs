@@ -23,26 +23,26 @@ pub(super) fn welcome(
     (goes_to, inbox): (&[String], &str),
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    output.say(&format!(
+    output.info(&format!(
         "{} {}",
         paint("Pillarbox", BOLD),
         env!("CARGO_PKG_VERSION")
     ))?;
-    output.say(&format!("  configuration  {}", settings.place))?;
+    output.info(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
         for line in source_lines(source, keyring, bound) {
-            output.say(&line)?;
+            output.info(&line)?;
         }
     }
     for line in goes_to {
-        output.say(&format!("  destination    {line}"))?;
+        output.info(&format!("  destination    {line}"))?;
     }
-    output.say(&format!("  console        http://{console}/"))?;
-    output.say(&format!("  inbox          {inbox}"))?;
+    output.info(&format!("  console        http://{console}/"))?;
+    output.info(&format!("  inbox          {inbox}"))?;
     if settings.is_demo() {
         invite(bound, output)?;
     }
-    output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
+    output.info("Ready. Ctrl-C finishes what is in flight and stops.")?;
     Ok(())
 }
 
@@ -122,7 +122,7 @@ pub(super) fn destination_lines(config: &Config) -> Vec<String> {
 /// Commands to try next, ready to paste into a shell.
 fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
     let program = output.program();
-    output.say("Try, in another terminal in this folder:")?;
+    output.info("Try, in another terminal in this folder:")?;
     for (source, rest) in [
         ("hmrc", ""),
         ("hmrc", " --xml"),
@@ -135,12 +135,12 @@ fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
         } else {
             format!(" --to http://{bound}/{source}")
         };
-        output.say(&format!(
+        output.info(&format!(
             "  {}",
             paint(&format!("{program} send {source}{rest}{to}"), BOLD)
         ))?;
     }
-    output.say(&format!("  {}", paint(&format!("{program} list"), BOLD)))
+    output.info(&format!("  {}", paint(&format!("{program} list"), BOLD)))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use url::Url;
 use super::start::ServeStart;
 use crate::{
     acts::{aws_actor, local_actor},
-    commands::settings::{CommandSettings, outside},
+    commands::settings::{CommandSettings, secret_sources},
     console::{ConsoleAccess, ConsoleSettings, SampleSource, SenderLookup},
 };
 use pillarbox::{config::SourceConfig, secrets::Keyring};
@@ -56,7 +56,12 @@ fn samples(settings: &CommandSettings, bound: SocketAddr) -> Vec<SampleSource> {
             source: source.name.to_string(),
             sender: Sender::parse(source.kind.as_str())?,
             url: Url::parse(&format!("http://{bound}/{}", source.name)).ok()?,
-            secret: source.secrets.first()?.value.fetch(&outside()).ok()?,
+            secret: source
+                .secrets
+                .first()?
+                .value
+                .fetch(&secret_sources())
+                .ok()?,
         })
     };
     sources.filter_map(sample).collect()

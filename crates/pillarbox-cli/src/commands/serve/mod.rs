@@ -13,7 +13,7 @@ use clap::Args;
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
     output::CommandOutput,
-    settings::{CommandSettings, aws, outside, outside_with, wrong},
+    settings::{CommandSettings, aws, secret_sources, secret_sources_with},
     stderr_log::log_to_stderr,
 };
 use crate::{
@@ -76,7 +76,7 @@ impl ServeArgs {
         let (destination, errors) = routes.build(&DestinationDeps {
             aws: loaded.aws.as_ref(),
             clock: loaded.clock.clone(),
-            outside: &outside(),
+            outside: &secret_sources(),
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
@@ -116,13 +116,13 @@ impl ServeArgs {
             console: self.console,
             inbox: None,
         };
-        let settings = CommandSettings::load(global, flags.clone());
+        let settings = CommandSettings::load_with(global, flags.clone());
         if let Ok(settings) = &settings
             && settings.is_demo()
         {
             demo::prepare(&settings.config, &SystemClock)?;
         }
-        let settings = CommandSettings::load_to_use(global, flags)?;
+        let settings = CommandSettings::load_checked(global, flags)?;
         let access = if allow_changes || settings.is_demo() {
             ConsoleAccess::Changes
         } else {
@@ -143,8 +143,8 @@ impl ServeArgs {
             }
             None => FetchedSecrets::default(),
         };
-        let outside = outside_with(&vault);
-        let secrets = config.secrets(&outside).map_err(wrong)?;
+        let outside = secret_sources_with(&vault);
+        let secrets = config.secrets(&outside)?;
         let candidates = CandidateSecrets::read(&config.sources, &outside);
         let keyring = Keyring::new(
             config.source_secrets(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::commands::settings::outside;
+use crate::commands::settings::secret_sources;
 use pillarbox::{destinations::RouteSettings, domain::SystemClock};
 
 /// Logs the https destinations without an address that deliveries may use. Name servers may be
@@ -10,7 +10,7 @@ use pillarbox::{destinations::RouteSettings, domain::SystemClock};
 pub(super) async fn log_unreachable(routes: RouteSettings) {
     for (destination, https) in routes.https() {
         let clock = Arc::new(SystemClock);
-        let endpoint = https.endpoint(routes.outbound_proxy, &outside(), clock);
+        let endpoint = https.endpoint(routes.outbound_proxy, &secret_sources(), clock);
         let resolved = match endpoint {
             Ok(endpoint) => endpoint.resolve().await.map_err(|why| why.to_string()),
             Err(why) => Err(why.to_string()),

@@ -167,7 +167,7 @@ impl<D: Destination> ServeStart<'_, D> {
         };
         server.run(listener, stop).await?;
         end_runs(duty_ended, reconciling).await;
-        output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
+        output.info("Stopped. What was stored and not handed on goes out at the next start.")?;
         Ok(())
     }
 }

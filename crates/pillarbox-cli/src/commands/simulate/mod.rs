@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs, output::CommandOutput, settings::CommandSettings,
+    CommandError, ErrorCode, GlobalArgs,
+    output::CommandOutput,
+    settings::{CommandSettings, fetch_named_secret},
     simulated_sender, span, test_data,
 };
 use crate::any_inbox::InboxAccess;
@@ -152,11 +154,7 @@ impl SimulateArgs {
         if let Some(served_box) = served_box {
             served_box.serve(&settings, output).await?;
         }
-        if is_well {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(is_well)
     }
 
     /// HMRC's box, if the command serves it.
@@ -239,7 +237,7 @@ impl SimulateArgs {
         self.faults.apply(plan)?;
         if let Some(reference) = self.faults.rotate_to() {
             plan.rotate_to = Some(
-                simulated_sender::named("--rotate-to", reference)
+                fetch_named_secret("--rotate-to", reference)
                     .await?
                     .expose()
                     .to_owned(),
@@ -275,7 +273,7 @@ impl SimulateArgs {
             sender.as_str(),
             summary::size(&part.plan)
         );
-        Ok(output.say(&line)?)
+        Ok(output.info(&line)?)
     }
 
     /// Runs all parts at once, until they end or Ctrl-C.

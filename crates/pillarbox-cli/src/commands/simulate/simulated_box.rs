@@ -85,7 +85,7 @@ impl SimulatedBox {
     ) -> Result<(), CommandError> {
         self.print_instructions(settings, output)?;
         tokio::signal::ctrl_c().await?;
-        Ok(output.say(&format!("HMRC's box has {}.", self.status_counts()))?)
+        Ok(output.info(&format!("HMRC's box has {}.", self.status_counts()))?)
     }
 
     /// Prints how to pull from the box. The lines begin in the first column, because a shell ends a
@@ -101,13 +101,13 @@ impl SimulatedBox {
             .as_str()
             .trim_end_matches('/')
             .to_owned();
-        output.say(&format!(
+        output.info(&format!(
             "HMRC's box has {}, at {base_url} until Ctrl-C. To pull what was not pushed, in \
              another terminal in this folder:",
             self.status_counts()
         ))?;
         for line in self.configuration(&base_url, settings, &output.program())? {
-            output.say(&paint(&line, BOLD))?;
+            output.info(&paint(&line, BOLD))?;
         }
         Ok(())
     }
