@@ -40,10 +40,10 @@ pub(super) struct CheckArgs {
     /// Allow test data to be stored by a receiver on another machine
     #[arg(long)]
     yes_store_test_data: bool,
-    /// Print the report as one JSON object, once it is complete
+    /// Print the report as one JSON object, when it is complete
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Print the report as a Markdown document, once it is complete
+    /// Print the report as a Markdown document, when it is complete
     #[arg(long)]
     markdown: bool,
 }
@@ -59,10 +59,10 @@ fn kind(name: &str) -> Result<Sender, String> {
 
 impl CheckArgs {
     pub(super) async fn run(self, output: &mut CommandOutput) -> Result<(), CommandError> {
-        let not_a_url =
-            || CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned());
-        let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
-        test_data::agreed(&url, self.yes_store_test_data)?;
+        let url = Url::parse(&self.url).map_err(|_| {
+            CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned())
+        })?;
+        test_data::check_agreement(&url, self.yes_store_test_data)?;
         let secret = fetch_named_secret("--secret", &self.secret).await?;
         let is_document = self.json || self.markdown;
         let mut printed = Ok(());
@@ -71,15 +71,8 @@ impl CheckArgs {
                 printed = print_finding(finding, output);
             }
         };
-        let report = check(
-            &url,
-            self.kind,
-            secret.expose(),
-            &CheckOptions::default(),
-            &SystemClock,
-            on_finding,
-        )
-        .await;
+        let (secret, options) = (secret.expose(), CheckOptions::default());
+        let report = check(&url, self.kind, secret, &options, &SystemClock, on_finding).await;
         let report = report.map_err(|error| CommandError::Usage(error.to_string()))?;
         printed?;
         if self.json {
@@ -87,7 +80,7 @@ impl CheckArgs {
         } else if self.markdown {
             output.data(report.markdown().trim_end())?;
         } else {
-            close(&report, output)?;
+            print_summary(&report, output)?;
         }
         CommandError::negative_unless(report.is_sound())
     }
@@ -125,8 +118,8 @@ fn print_finding(finding: &CheckFinding, output: &mut CommandOutput) -> io::Resu
     Ok(())
 }
 
-/// Prints the end of the report: where test data is stored, and the summary.
-fn close(report: &CheckReport, output: &mut CommandOutput) -> io::Result<()> {
+/// Prints the test data that may be stored, and the summary.
+fn print_summary(report: &CheckReport, output: &mut CommandOutput) -> io::Result<()> {
     let stored: Vec<&str> = report
         .sent
         .iter()

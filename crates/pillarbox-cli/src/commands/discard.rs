@@ -7,11 +7,11 @@ use super::{
 };
 use crate::acts::{ActScope, RowAct};
 
-/// Ends notifications for good. They stay in the list, and their bytes until they expire.
+/// Ends notifications permanently. They and their bytes stay until they expire.
 #[derive(Args)]
 #[command(
-    after_help = "A filter without --state means what is dead or held; with --erase, every state. \
-                  Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox discard \
+    after_help = "A filter without --state selects dead and held notifications, or with --erase \
+                  all states. Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox discard \
                   --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85\n  pillarbox discard --erase \
                   --dry-run pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox discard --erase --source \
                   pay --subject hu20sqlact5260q2nanm0q8u93 --yes"
@@ -50,17 +50,16 @@ impl DiscardArgs {
             let filter = self.bulk.filter.read_for(&settings)?;
             let scope = ActScope::new(act, filter);
             let discarded = self.bulk.act_on_all(&scope, false, &settings, output);
-            let discarded = discarded.await?;
-            return self.close(act, discarded, true, output);
+            return self.print_count(act, discarded.await?, true, output);
         }
         let keys = &self.keys;
         let discarded = self.bulk.act_on_named(act, keys, &settings, output).await?;
-        self.close(act, discarded, false, output)?;
+        self.print_count(act, discarded, false, output)?;
         CommandError::negative_unless(discarded == keys.len())
     }
 
-    /// Prints how many; of named ones, only after a dry run.
-    fn close(
+    /// Prints how many were discarded; for named notifications, only after a dry run.
+    fn print_count(
         &self,
         act: RowAct,
         discarded: usize,

@@ -1,4 +1,4 @@
-//! `pillarbox export`: notifications with their bytes, signature and what they prove, as NDJSON.
+//! `pillarbox export`: prints notifications with their bytes, signature and verdict, as NDJSON.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
@@ -26,7 +26,7 @@ use pillarbox::{
     after_help = "Each line has the fields of `list --json`, and: kind, content_digest, \
      budget_from, signature, secret_fingerprint, history_base64 (its attempts and replays), \
      body_base64 (the exact bytes; null once erased), and verdict: signed, \
-     pulled, erased, other_secret (signed with a secret that is not here) or broken, with the \
+     pulled, erased, other_secret (signed with a secret that is not configured) or broken, with the \
      reason in verdict_reason.\nThe lines hold personal data: keep them as you keep the \
      inbox.\n\nExit codes: 0 all were exported, 1 some are left out or broken.\n\n\
      Example:\n  pillarbox export --source pay --since 7d > pay.ndjson"
@@ -36,7 +36,7 @@ pub(super) struct ExportArgs {
     filter: FilterArgs,
 }
 
-/// A row with all that it proves.
+/// A row with its bytes, its signature and the verdict.
 #[derive(Serialize)]
 struct ExportedRow {
     #[serde(flatten)]
@@ -70,7 +70,7 @@ impl ExportArgs {
             for summary in &listed.rows {
                 let row = match inbox.get(&summary.key).await {
                     Ok(Some(row)) => row,
-                    Ok(None) => continue, // it expired meanwhile
+                    Ok(None) => continue, // it has expired meanwhile
                     Err(error @ InboxError::Damaged { .. }) => {
                         print_damaged(&[error], output)?;
                         left_out += 1;

@@ -1,4 +1,4 @@
-//! `pillarbox inbox`: creates an inbox, copies it, and puts a copy in its place.
+//! `pillarbox inbox`: creates, backs up and restores an inbox.
 
 use std::path::{Path, PathBuf};
 
@@ -16,14 +16,14 @@ use crate::{
 };
 use pillarbox::{config::InboxConfig, telemetry::visible};
 
-/// What can be done with an inbox as a whole.
+/// The operations on a whole inbox.
 #[derive(Subcommand)]
 pub(super) enum InboxCommand {
-    /// Make the local file or a development table, or bring the one that is there up to date
+    /// Create the local file or a development table, or update the existing one
     Init,
     /// Copy the local file, consistent and checked, while serve runs
     Backup(BackupArgs),
-    /// Put a backup in the place of the local file, which is kept aside
+    /// Replace the local file with a backup; the old file is kept
     Restore(RestoreArgs),
 }
 
@@ -41,7 +41,7 @@ pub(super) struct RestoreArgs {
     /// The backup
     #[arg(value_name = "FILE")]
     backup: PathBuf,
-    /// Restore a backup although the bytes of some notifications don't match their digests
+    /// Restore a backup even if the bytes of some notifications do not match their digests
     #[arg(long)]
     keep_damaged: bool,
 }
@@ -54,7 +54,7 @@ impl InboxCommand {
     ) -> Result<(), CommandError> {
         let settings = CommandSettings::load(global)?;
         match (self, &settings.config.inbox) {
-            (Self::Init, InboxConfig::Sqlite { path }) => file(&settings, path, output),
+            (Self::Init, InboxConfig::Sqlite { path }) => init_file(&settings, path, output),
             (Self::Init, InboxConfig::DynamoDb { table, shards }) => {
                 init_table(&settings, table, *shards, output).await
             }
@@ -62,8 +62,8 @@ impl InboxCommand {
             (Self::Restore(restore), InboxConfig::Sqlite { path }) => restore.run(path, output),
             (Self::Backup(_) | Self::Restore(_), InboxConfig::DynamoDb { table, .. }) => {
                 Err(ErrorCode::InboxKind.error(format!(
-                    "inbox backup copies a local file, and restore puts one in place; {} names the \
-                     table {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
+                    "inbox backup and restore are for a local file, and {} names the table {table}: \
+                     AWS backs that up (point-in-time recovery; docs/deploy.md)",
                     settings.place
                 )))
             }
@@ -103,7 +103,7 @@ impl RestoreArgs {
     }
 }
 
-fn file(
+fn init_file(
     settings: &CommandSettings,
     path: &Path,
     output: &mut CommandOutput,
@@ -125,7 +125,7 @@ async fn init_table(
 ) -> Result<(), CommandError> {
     let aws = crate::aws::from_environment(&secret_sources()).await?;
     let inbox = table_inbox(&aws, table, shards, &settings.config);
-    let was_there = inbox.init().await?;
+    let existed = inbox.init().await?;
     let faults = inbox.faults().await?;
     for fault in &faults {
         output.error(&ErrorCode::TableSetup.error(format!("table {table} {}", fault.0)))?;
@@ -133,15 +133,15 @@ async fn init_table(
     if !faults.is_empty() {
         return Err(CommandError::Negative);
     }
-    let ready = if was_there {
-        "was there, and is as it must be"
+    let ready = if existed {
+        "already exists, and is set up correctly"
     } else {
         "is ready"
     };
     output.info(&format!("The table {table} {ready}."))?;
     let hint = "For development only: it is neither protected from deletion nor backed up. The \
      template's table is.";
-    if was_there {
+    if existed {
         Ok(())
     } else {
         Ok(output.info(hint)?)

@@ -72,7 +72,7 @@ impl<'a> RowPages<'a> {
             inbox,
             filter,
             progress,
-            next: Some(PageRequest::first(inbox.page(usize::MAX))),
+            next: Some(PageRequest::first(inbox.page_rows(usize::MAX))),
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) struct SendArgs {
     json: bool,
 }
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Serialize)]
 struct SentRequest<'a> {
     key: &'a str,
@@ -82,8 +82,8 @@ struct SentRequest<'a> {
     took_us: u64,
 }
 
-/// Accepts any name, because the source decides which exist, and has the events of both senders for
-/// completions.
+/// Accepts any name, because the valid names depend on the source. Completions have the events of
+/// both senders.
 #[derive(Clone)]
 struct EventNameParser;
 
@@ -169,7 +169,7 @@ impl SendArgs {
         let took = began.elapsed();
         let outcome = match &answered {
             Ok(answer) => answer.outcome(sender, SystemClock.now()),
-            // A URL that the sender would never have tried is a mistake on the command line.
+            // A URL that the sender would not call is an error in the command line.
             Err(error) => error
                 .outcome()
                 .ok_or_else(|| CommandError::Usage(error.to_string()))?,

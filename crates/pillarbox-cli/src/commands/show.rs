@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     CommandError, GlobalArgs,
-    key::{find_key, no_such},
+    key::{find_key, unknown_key},
     output::{BOLD, CommandOutput, paint},
     row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
@@ -59,7 +59,7 @@ impl ShowArgs {
             Some(key) => inbox.get(&key).await?,
             None => None,
         };
-        let row = row.ok_or_else(|| no_such(&self.key))?;
+        let row = row.ok_or_else(|| unknown_key(&self.key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {

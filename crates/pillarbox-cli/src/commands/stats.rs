@@ -60,7 +60,8 @@ impl StatsArgs {
                 .try_for_each(|line| Ok(output.data(&json(&line)?)?));
         }
         if counts.0.is_empty() {
-            let nothing = nothing_matches(&filter).unwrap_or_else(|| "Nothing here.".to_owned());
+            let nothing =
+                nothing_matches(&filter).unwrap_or_else(|| "The inbox is empty.".to_owned());
             return Ok(output.info(&nothing)?);
         }
         print(&counts, output)

@@ -63,7 +63,7 @@ impl WaitArgs {
     }
 }
 
-/// The time between two looks. Each look at a table costs money.
+/// The polling interval. Each poll of a table costs money.
 fn interval(inbox: &AnyInbox) -> Duration {
     match inbox {
         AnyInbox::Sqlite(_) => Duration::from_millis(200),

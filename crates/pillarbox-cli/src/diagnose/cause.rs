@@ -1,6 +1,6 @@
 //! The causes of a failed signature, each with a sentence about what is wrong and what to do.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use pillarbox::senders::SenderKind;
 
@@ -116,53 +116,47 @@ impl fmt::Display for SecretEncoding {
     }
 }
 
+/// What is wrong and what to do about it. A sentence contains lengths, names and kinds, and never a
+/// secret or a signature.
 impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence())
-    }
-}
-
-impl FailureCause {
-    /// What is wrong and what to do about it. It contains lengths, names and kinds, and never a
-    /// secret or a signature.
-    fn sentence(&self) -> Cow<'static, str> {
         let sentence = match self {
             Self::HeaderLength { found, expected } if found < expected => {
-                return format!(
+                return write!(
+                    f,
                     "The signature has {found} digits of {expected}: it was cut, so copy the \
                      whole value."
-                )
-                .into();
+                );
             }
             Self::HeaderLength { found, expected } => {
-                return format!(
+                return write!(
+                    f,
                     "The signature has {found} digits instead of {expected}: text was added, or it \
                      was pasted twice, so copy only the value."
-                )
-                .into();
+                );
             }
             Self::OtherSender { sender } => {
-                return format!(
+                return write!(
+                    f,
                     "The signature is as long as those in {}: post it to the source of kind {}, \
                      or correct this source's kind.",
                     sender.signature.header,
                     sender.as_str()
-                )
-                .into();
+                );
             }
             Self::SignedWithDecodedSecret(encoding) => {
-                return format!(
+                return write!(
+                    f,
                     "It was signed with the secret decoded as {encoding}: neither sender decodes \
                      it, so sign with its text."
-                )
-                .into();
+                );
             }
             Self::BodyRewritten { signed } => {
-                return format!(
+                return write!(
+                    f,
                     "The body was parsed and written again in transit; it was signed {signed}: \
                      forward the received bytes unchanged."
-                )
-                .into();
+                );
             }
             Self::HeaderEmpty => {
                 "The signature is empty: give the header's value, and check that no proxy removes \
@@ -297,6 +291,6 @@ impl FailureCause {
                  compare the secret with the sender's page and capture the raw request."
             }
         };
-        sentence.into()
+        f.write_str(sentence)
     }
 }

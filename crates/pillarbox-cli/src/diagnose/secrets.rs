@@ -54,59 +54,43 @@ fn of_other_source(own: &[&NamedSecret], other: &NamedSecret) -> FailureCause {
     }
 }
 
-fn faulty_forms(named: &NamedSecret) -> Vec<CandidateKey<'_>> {
+/// The keys that may have made a signature because of an error in this secret.
+fn faulty_forms(named: &NamedSecret) -> impl Iterator<Item = CandidateKey<'_>> {
     let text = named.secret.expose();
-    let bare = text.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c));
-    let mut found = Vec::new();
-    if bare != text {
-        found.push(candidate(named, bare, Some(FailureCause::SecretPadded)));
+    let mut forms: Vec<(String, FailureCause)> = Vec::new();
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c));
+    if trimmed != text {
+        forms.push((trimmed.to_owned(), FailureCause::SecretPadded));
     }
     if text.contains(INVISIBLE) {
         let visible = text.replace(INVISIBLE, "");
-        let cause = FailureCause::SecretInvisible;
-        found.push(candidate(named, visible, Some(cause)));
+        forms.push((visible, FailureCause::SecretInvisible));
     }
-    for quote in QUOTES {
-        let quoted = format!("{quote}{text}{quote}");
-        let cause = FailureCause::SignedWithQuotedSecret;
-        found.push(candidate(named, quoted, Some(cause)));
+    let quoted = QUOTES.map(|quote| format!("{quote}{text}{quote}"));
+    forms.extend(quoted.map(|form| (form, FailureCause::SignedWithQuotedSecret)));
+    for character in INVISIBLE {
+        let longer = [format!("{character}{text}"), format!("{text}{character}")];
+        forms.extend(longer.map(|form| (form, FailureCause::SignedWithInvisible)));
     }
-    for invisible in INVISIBLE {
-        for signed_with in [format!("{invisible}{text}"), format!("{text}{invisible}")] {
-            let cause = FailureCause::SignedWithInvisible;
-            found.push(candidate(named, signed_with, Some(cause)));
-        }
-    }
-    for padding in PADDING {
-        found.push(candidate(
-            named,
-            format!("{text}{padding}"),
-            Some(FailureCause::SignedWithPaddedSecret),
-        ));
-    }
-    for prefix in PREFIXES {
-        found.push(match text.strip_prefix(prefix) {
-            Some(rest) => candidate(named, rest, Some(FailureCause::SignedWithoutPrefix)),
-            None => candidate(
-                named,
-                format!("{prefix}{text}"),
-                Some(FailureCause::SecretWithoutPrefix),
-            ),
-        });
-    }
+    let padded = PADDING.map(|padding| format!("{text}{padding}"));
+    forms.extend(padded.map(|form| (form, FailureCause::SignedWithPaddedSecret)));
+    forms.extend(PREFIXES.map(|prefix| match text.strip_prefix(prefix) {
+        Some(rest) => (rest.to_owned(), FailureCause::SignedWithoutPrefix),
+        None => (format!("{prefix}{text}"), FailureCause::SecretWithoutPrefix),
+    }));
     let decoded = [
         (SecretEncoding::Base32, base32::decode(text)),
         (SecretEncoding::Base64, BASE64_STANDARD.decode(text).ok()),
         (SecretEncoding::Hex, hex::decode(text).ok()),
     ];
-    found.extend(decoded.into_iter().filter_map(|(encoding, key)| {
-        Some(candidate(
-            named,
-            key?,
-            Some(FailureCause::SignedWithDecodedSecret(encoding)),
-        ))
-    }));
-    found
+    let decoded = decoded.into_iter().filter_map(|(encoding, key)| {
+        Some((key?, FailureCause::SignedWithDecodedSecret(encoding)))
+    });
+    let forms = forms.into_iter();
+    forms
+        .map(|(form, cause)| (form.into_bytes(), cause))
+        .chain(decoded)
+        .map(|(key, cause)| candidate(named, key, Some(cause)))
 }
 
 fn candidate<'a>(

@@ -193,13 +193,13 @@ impl SimulateArgs {
             let sender = simulated_sender::sender(source.kind)?;
             let url =
                 simulated_sender::url(self.to.get(nth).map(String::as_str), settings, source)?;
-            test_data::agreed(&url, self.yes_store_test_data)?;
+            test_data::check_agreement(&url, self.yes_store_test_data)?;
             self.require_list_of_sent(&url)?;
             let secret =
                 simulated_sender::secret(self.secret.get(nth).map(String::as_str), source).await?;
             check_reachable(&url, sender).await?;
             let mut plan = RunPlan::new(sender, url, secret.expose().to_owned(), seed, now);
-            self.fill(&mut plan, now).await?;
+            self.fill_plan(&mut plan, now).await?;
             plan.keep_sent = global.inbox.is_some();
             parts.push(SimulatedSource {
                 source: source.name.clone(),
@@ -219,8 +219,8 @@ impl SimulateArgs {
         Err(CommandError::Usage(why.to_owned()))
     }
 
-    /// The rest of a plan, which is the same for every source.
-    async fn fill(&self, plan: &mut RunPlan, now: Timestamp) -> Result<(), CommandError> {
+    /// Sets the fields of a plan that are the same for every source.
+    async fn fill_plan(&self, plan: &mut RunPlan, now: Timestamp) -> Result<(), CommandError> {
         let start = match &self.start {
             None => default_start(now),
             Some(text) => Timestamp::parse(text).ok_or_else(|| {
@@ -276,7 +276,7 @@ impl SimulateArgs {
         Ok(output.info(&line)?)
     }
 
-    /// Runs all parts at once, until they end or Ctrl-C.
+    /// Runs all parts concurrently, until they end or Ctrl-C.
     async fn run_parts(
         &self,
         parts: &[SimulatedSource],
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_posts_nothing_new_unless_a_count_is_given() {
+    fn a_replay_sends_no_new_notification_unless_a_count_is_given() {
         for (args, count) in [
             (&["simulate", "pay"][..], 100),
             (&["simulate", "pay", "--count", "7"], 7),

@@ -1,4 +1,4 @@
-//! Verifies every stored row: its fields are derived again from its bytes, and their signature.
+//! Verifies every stored row: derives its fields again from its bytes, and verifies its signature.
 
 use serde::Serialize;
 
@@ -68,13 +68,13 @@ pub(super) async fn run(
     } else {
         output.data(&format!(
             "{signed} signed and proven, {pulled} pulled, {erased} erased, {other_secret} signed \
-             with a secret that is not here, {broken} broken"
+             with a secret that is not configured, {broken} broken"
         ))?;
     }
     CommandError::negative_unless(broken + newer == 0)
 }
 
-/// What the rows of the configured inbox are compared with.
+/// The configuration that the rows of the inbox are checked against.
 pub(in crate::commands) async fn proof_context(
     settings: &CommandSettings,
 ) -> Result<ProofContext, CommandError> {
