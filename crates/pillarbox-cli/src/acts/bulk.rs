@@ -33,6 +33,13 @@ impl ActProgress {
     pub fn remaining(&self) -> usize {
         self.total - self.done - self.left_alone
     }
+
+    fn count(&mut self, result: &RowResult) {
+        match result {
+            RowResult::Done => self.done += 1,
+            _ => self.left_alone += 1,
+        }
+    }
 }
 
 /// How an act on many notifications ended.
@@ -83,10 +90,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         while let Some((key, result)) = results.next().await {
             match result.or_else(of_unreadable_row) {
                 Ok(result) => {
-                    match result {
-                        RowResult::Done => progress.done += 1,
-                        _ => progress.left_alone += 1,
-                    }
+                    progress.count(&result);
                     on_row(&key, &result, progress);
                 }
                 Err(error) => {

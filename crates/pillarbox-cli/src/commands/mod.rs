@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success,
-//! 1 failure or a negative finding, 2 usage or configuration.
+//! 1 failure or a negative result, 2 usage or configuration.
 
 mod audit;
 mod bulk;
