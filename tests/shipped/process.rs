@@ -208,7 +208,7 @@ fn shows_both_attempts_and_the_replay(folder: &ProgramFolder, key: &str) {
         "Received",
         "Verified: Signed with",
         "Recorded",
-        "Attempt 1 was refused for good",
+        "Attempt 1 was refused permanently",
         "status 422",
         "Replayed by a person: After 1 attempt.",
         "Attempt 1 delivered it",

@@ -87,7 +87,7 @@ fn a_payment_is_found_by_its_id_its_beginning_and_its_reference() {
         assert_eq!(object(&found)["payment"], payment, "{text}");
     }
     let words = folder.run(&["find", payment]);
-    assert!(words.stdout.contains("handed on"), "{words:?}");
+    assert!(words.stdout.contains("delivered"), "{words:?}");
     for (text, code) in [("nothing-like-it", 1), ("ab", 2)] {
         assert_eq!(folder.run(&["find", text]).code, code, "{text}");
     }

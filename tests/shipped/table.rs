@@ -128,7 +128,10 @@ async fn a_development_table_is_made_once_and_its_faults_are_named() {
     );
     let again = run_on(&folder, &inbox, &["inbox", "init"]);
     assert!(
-        again.code == 0 && again.stderr.contains("was there, and is as it must be"),
+        again.code == 0
+            && again
+                .stderr
+                .contains("already exists, and is set up correctly"),
         "{again:?}"
     );
 

@@ -1,4 +1,4 @@
-//! AWS as a person reaches it from a machine of their own, and a server from its container.
+//! Access to AWS with the standard credentials of a person or a server.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use pillarbox::{
     secrets::SecretSources,
 };
 
-/// The limits of the question who a person is, which has another answer if this has none.
-const IDENTITY: AwsLimits = AwsLimits {
+/// The limits of the call that names the caller. If it fails, the access key names them.
+const IDENTITY_LIMITS: AwsLimits = AwsLimits {
     connect: Duration::from_secs(1),
     attempt: Duration::from_secs(2),
     operation: Duration::from_secs(3),
@@ -43,9 +43,9 @@ async fn caller_arn(aws: &AwsConfig) -> Option<String> {
     let is_emulated = aws.has_own_endpoint(AwsService::DynamoDb)
         && !aws.has_own_endpoint(AwsService::SecurityToken);
     if is_emulated {
-        return None; // the credentials are made up, and no business of AWS
+        return None; // the credentials are for an emulator, and must not be sent to AWS
     }
-    let client = aws_sdk_sts::Client::new(&aws.within(AwsService::SecurityToken, &IDENTITY));
+    let client = aws_sdk_sts::Client::new(&aws.within(AwsService::SecurityToken, &IDENTITY_LIMITS));
     let identity = client.get_caller_identity().send().await.ok()?;
     identity.arn().map(str::to_owned)
 }

@@ -1,12 +1,11 @@
-//! What a stored row can be shown to be.
+//! Checks that a stored row is what was received.
 //!
-//! Everything that the bytes and the signature determine is derived again and compared. What they
-//! do not determine, such as the state, must be possible: a state, its place in the pending index,
-//! its dates, its reason and its number of attempts have to fit together, and only an erased row
-//! may lack its bytes.
+//! Every field that follows from the bytes and the signature is derived again and compared. The
+//! other fields must be consistent: the state, the pending index, the dates, the reason and the
+//! number of attempts must match each other, and only an erased row may lack its bytes.
 //!
 //! The fingerprint of the secret distinguishes a rotated secret from a changed row: a signature
-//! that no secret here made is broken only if the row names a secret that is here.
+//! that no configured secret made is broken only if the row names a configured secret.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,9 +17,9 @@ use pillarbox::{
 };
 use sha2::{Digest, Sha256};
 
-/// The furthest that a stored time may lie in the future: the clock may have been a day ahead.
+/// How far a stored time may be in the future, since the clock may have been a day ahead.
 const FUTURE_TOLERANCE: Duration = Duration::from_secs(2 * 24 * 60 * 60);
-/// How far ahead of its reception a date may lie without the row being held.
+/// How far a date may be ahead of its receipt without the row being held.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest acceptance window that a configuration may have.
 const MIN_ACCEPTANCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -31,18 +30,18 @@ const MAX_ATTEMPTS: u32 = 100_000;
 /// The longest that an open row waits for its next attempt.
 const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 
-/// What a row could be shown to be.
+/// The result of checking a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoredProof {
-    /// Signed by a secret that is here, over these very bytes.
+    /// Signed with a configured secret, over exactly these bytes.
     Signed,
-    /// Pulled, so never signed; its bytes match what it says.
+    /// Pulled, so not signed; its fields match its bytes.
     Pulled,
-    /// A person had its bytes erased.
+    /// A person erased its bytes.
     Erased,
-    /// Its bytes match what it says, but the secret that signed them is not here.
+    /// Its fields match its bytes, but it was signed with a secret that is not configured.
     OtherSecret(String),
-    /// It is not what was stored.
+    /// It is not what was received.
     Broken(String),
 }
 
@@ -59,26 +58,26 @@ impl StoredProof {
     }
 }
 
-/// What rows are compared with.
+/// The configuration that rows are checked against.
 pub(crate) struct ProofContext {
     /// The configured senders, by name.
     pub(crate) sources: HashMap<String, Source>,
-    /// The number of shards of the pending index, if the inbox can have no other.
+    /// The number of shards of the pending index, if the inbox has a fixed number.
     pub(crate) shards: Option<u32>,
     /// The time of this check.
     pub(crate) now: Timestamp,
 }
 
 impl ProofContext {
-    /// Proves a row with its bytes.
+    /// Checks a row with its bytes.
     pub(crate) fn prove(&self, row: &Row) -> StoredProof {
         let mut faults = RowFaults::default();
         faults.add_all(state_faults(row, self.shards));
         faults.add_all(time_faults(row, self.now));
         faults.add_all(proof_faults(row));
         let Some(body) = &row.body else {
-            let may_miss_bytes = row.state == State::Discarded;
-            faults.add(!may_miss_bytes, "its bytes are gone, and it was not erased");
+            let may_lack_bytes = row.state == State::Discarded;
+            faults.add(!may_lack_bytes, "its bytes are gone, and it was not erased");
             return faults.or(&row.key, StoredProof::Erased);
         };
         faults.add_all(content_faults(row, body));
@@ -117,7 +116,7 @@ impl ProofContext {
                 );
                 StoredProof::Signed
             }
-            Err(SignatureError::Wrong) => self.without_secret(row, faults),
+            Err(SignatureError::Wrong) => self.check_unmatched_signature(row, faults),
             Err(error) => {
                 faults.add(true, &error.to_string());
                 StoredProof::Signed
@@ -125,22 +124,22 @@ impl ProofContext {
         }
     }
 
-    /// Whether a signature that none of its source's secrets made is broken, or of a secret that is
-    /// not here.
-    fn without_secret(&self, row: &Row, faults: &mut RowFaults) -> StoredProof {
+    /// Decides whether a signature that no secret of its source made is broken, or was made with a
+    /// secret that is not configured.
+    fn check_unmatched_signature(&self, row: &Row, faults: &mut RowFaults) -> StoredProof {
         let label = row.key_label.as_deref().unwrap_or("-");
         let source = self.sources.get(row.key.source());
         match row.secret_fingerprint {
             Some(fingerprint) => {
                 let mut others = self.sources.values();
-                let has_it = |source: &&Source| {
+                let has_secret = |source: &&Source| {
                     let mut keys = source.keys.iter();
                     keys.any(|key| key.fingerprint() == fingerprint)
                 };
-                let is_here = source.as_ref().is_some_and(has_it);
-                faults.add(is_here, &SignatureError::Wrong.to_string());
+                let is_configured = source.as_ref().is_some_and(has_secret);
+                faults.add(is_configured, &SignatureError::Wrong.to_string());
                 faults.add(
-                    !is_here && source.is_some() && others.any(|other| has_it(&other)),
+                    !is_configured && source.is_some() && others.any(|other| has_secret(&other)),
                     "it was signed with a secret of another source",
                 );
             }
@@ -162,7 +161,7 @@ impl ProofContext {
             |fingerprint| format!("fingerprint {fingerprint}"),
         );
         StoredProof::OtherSecret(format!(
-            "{}: signed with a secret that is not here: it was {}, {fingerprint}",
+            "{}: signed with a secret that is not configured: it was {}, {fingerprint}",
             row.key,
             visible(label)
         ))
@@ -186,7 +185,7 @@ impl RowFaults {
         }
     }
 
-    /// `proof`, unless something is wrong.
+    /// `proof`, or the faults if there are any.
     fn or(self, key: &Key, proof: StoredProof) -> StoredProof {
         if self.0.is_empty() {
             proof
@@ -196,26 +195,10 @@ impl RowFaults {
     }
 }
 
-/// Whether the state and everything that depends on it fit together.
+/// Whether the state matches the fields that depend on it.
 fn state_faults(row: &Row, shards: Option<u32>) -> [(bool, &'static str); 9] {
-    let reason = row.reason.as_deref();
     let partition = row.state.index_partition();
     let is_unsigned = held_reason(row) == Some(HeldReason::Unsigned);
-    let has_reason = match row.state {
-        State::Recorded | State::Delivered => reason.is_none(),
-        State::Dead => reason.is_some_and(|reason| !reason.is_empty()),
-        State::Held => held_reason(row).is_some(),
-        State::Repeat => reason.and_then(Key::parse).is_some_and(|owner| {
-            owner != row.key && owner.source() == row.key.source() && row.event().is_some()
-        }),
-        State::Discarded => true,
-    };
-    let has_attempts = match row.state {
-        State::Recorded | State::Discarded => true,
-        // Delivery holds what its destination cannot take; everything else is held as it is stored.
-        State::Held => is_unsigned == (row.attempts > 0),
-        State::Delivered | State::Repeat | State::Dead => row.attempts > 0,
-    };
     [
         (
             !is_in_index(row, shards),
@@ -229,8 +212,8 @@ fn state_faults(row: &Row, shards: Option<u32>) -> [(bool, &'static str); 9] {
             partition.is_some() == row.expires_at.is_some(),
             "its expiry does not fit its state",
         ),
-        (!has_reason, "its reason does not fit its state"),
-        (!has_attempts, "its attempts do not fit its state"),
+        (!has_reason(row), "its reason does not fit its state"),
+        (!has_attempts(row), "its attempts do not fit its state"),
         (
             row.attempts > MAX_ATTEMPTS,
             "it has impossibly many attempts",
@@ -250,6 +233,30 @@ fn state_faults(row: &Row, shards: Option<u32>) -> [(bool, &'static str); 9] {
     ]
 }
 
+/// Whether the reason matches the state.
+fn has_reason(row: &Row) -> bool {
+    let reason = row.reason.as_deref();
+    match row.state {
+        State::Recorded | State::Delivered => reason.is_none(),
+        State::Dead => reason.is_some_and(|reason| !reason.is_empty()),
+        State::Held => held_reason(row).is_some(),
+        State::Repeat => reason.and_then(Key::parse).is_some_and(|owner| {
+            owner != row.key && owner.source() == row.key.source() && row.event().is_some()
+        }),
+        State::Discarded => true,
+    }
+}
+
+/// Whether the number of attempts matches the state.
+fn has_attempts(row: &Row) -> bool {
+    match row.state {
+        State::Recorded | State::Discarded => true,
+        // Delivery holds rows that a destination cannot take. All others are held when stored.
+        State::Held => (held_reason(row) == Some(HeldReason::Unsigned)) == (row.attempts > 0),
+        State::Delivered | State::Repeat | State::Dead => row.attempts > 0,
+    }
+}
+
 fn is_in_index(row: &Row, shards: Option<u32>) -> bool {
     match (row.state.index_partition(), row.index_partition.as_deref()) {
         (None, None) => true,
@@ -262,7 +269,7 @@ fn is_in_index(row: &Row, shards: Option<u32>) -> bool {
     }
 }
 
-/// Why a row is held, if that is a reason there is.
+/// Why a row is held; `None` if it is not held, or its reason is unknown.
 fn held_reason(row: &Row) -> Option<HeldReason> {
     let reason = row.reason.as_deref().filter(|_| row.state == State::Held)?;
     HeldReason::ALL
@@ -270,7 +277,7 @@ fn held_reason(row: &Row) -> Option<HeldReason> {
         .find(|known| known.as_str() == reason)
 }
 
-/// Whether its times are possible.
+/// Whether the times are possible.
 fn time_faults(row: &Row, now: Timestamp) -> [(bool, &'static str); 7] {
     let latest = now.plus(FUTURE_TOLERANCE);
     let is_in_future = |at: Timestamp| at > latest;
@@ -308,7 +315,7 @@ fn time_faults(row: &Row, now: Timestamp) -> [(bool, &'static str); 7] {
     ]
 }
 
-/// Whether it has what proves it, as its origin demands.
+/// Whether a pushed row has a signature and the name of a secret, and a pulled row neither.
 fn proof_faults(row: &Row) -> [(bool, &'static str); 4] {
     let is_pushed = row.origin == Origin::Push;
     [
@@ -331,19 +338,19 @@ fn proof_faults(row: &Row) -> [(bool, &'static str); 4] {
     ]
 }
 
-/// Whether the row says what its bytes say.
+/// Whether the fields match the bytes.
 fn content_faults(row: &Row, body: &[u8]) -> Vec<(bool, &'static str)> {
     let Some(source) = SourceName::new(row.key.source()) else {
         return vec![(true, "its key has no source")];
     };
     let derive = |form: &[u8]| derive(&source, row.kind, row.origin, form, row.received_at);
-    // A sender may sign another form of the bytes than it sends, and a row says what was signed.
+    // A sender may sign another form of the bytes than it sends, and then the fields are of that form.
     let as_sent = derive(body);
     let canonical = (row.kind.signature.canonical)(body);
     let as_signed = canonical.filter(|_| row.origin == Origin::Push);
     let derived = as_signed
         .map(|form| derive(&form))
-        .filter(|derived| says(row, derived))
+        .filter(|derived| has_fields(row, derived))
         .unwrap_or(as_sent);
     let mut faults = vec![(
         Sha256::digest(body)[..] != row.digest,
@@ -354,7 +361,7 @@ fn content_faults(row: &Row, body: &[u8]) -> Vec<(bool, &'static str)> {
     faults
 }
 
-fn says(row: &Row, derived: &DerivedFields) -> bool {
+fn has_fields(row: &Row, derived: &DerivedFields) -> bool {
     derived_faults(row, derived)
         .iter()
         .all(|(is_wrong, _)| !is_wrong)
@@ -389,7 +396,7 @@ fn conflict_key(derived: &DerivedFields) -> Key {
     derived.key.conflict(&derived.content_digest)
 }
 
-/// Whether it is held for a reason that its bytes give, and not open although they give one.
+/// Whether the bytes justify that the row is held, or that it is not.
 fn held_faults(row: &Row, derived: &DerivedFields) -> [(bool, &'static str); 3] {
     let is_ahead = |at: Timestamp| at > row.received_at.plus(MAX_AHEAD);
     let is_old = |at: Timestamp| at < row.received_at.minus(MIN_ACCEPTANCE);

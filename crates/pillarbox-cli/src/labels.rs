@@ -1,4 +1,4 @@
-//! Stored names -> the words people read.
+//! The words that people read for stored names.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ pub(crate) fn refusal(reason: &str) -> &'static str {
     match reason {
         "missing" => "There was no signature header.",
         "several" => "There was more than one signature header.",
-        "malformed" => "The signature was not written as its sender writes it.",
+        "malformed" => "The signature was not in its sender's format.",
         "wrong_length" => "The signature had too few or too many digits.",
         "wrong_case" => "The signature was in upper-case digits.",
         "wrong" => "No active secret of this source made the signature over these bytes.",
@@ -77,12 +77,12 @@ pub(crate) fn refusal(reason: &str) -> &'static str {
         "too_large" => "The body was longer than 8 MiB.",
         "slow" => "The body was not complete in time.",
         "broken_off" => "The request could not be read to its end.",
-        "inbox" => "The body was genuine, and could not be stored.",
+        "inbox" => "The body was genuine, but could not be stored.",
         _ => "The request was refused.",
     }
 }
 
-/// How long a sender waits for an answer; `None` of a sender that does not say.
+/// How long a sender waits for a response; `None` if its documentation does not say.
 pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
     if kind == SenderKind::GOVUK_PAY {
         Some(Duration::from_secs(3))
@@ -93,7 +93,7 @@ pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
     }
 }
 
-/// A number with its thousands apart: `10,000`.
+/// A number with thousands separators: `10,000`.
 pub(crate) fn number(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -106,7 +106,7 @@ pub(crate) fn number(number: usize) -> String {
     grouped
 }
 
-/// The state of a row in a list, with its reason or with its next attempt: "retrying (6), next
+/// The state of a row in a list, with its reason or its next attempt: "retrying (6), next
 /// 14:05, https 500".
 pub(crate) fn row_state(row: &Row, zone: &ListZone) -> String {
     match (&row.last_error, &row.reason) {
@@ -152,8 +152,8 @@ pub(crate) fn request_time(at: Timestamp) -> String {
     in_zone(at, TimeZone::UTC, "%d/%b/%Y:%H:%M:%S %z")
 }
 
-/// The zone of a list's times: this machine's, with today's offset, so that summer and winter times
-/// compare and one name at the head of the list is true of all.
+/// The time zone of a list: this machine's, with today's offset for all times, so that they can be
+/// compared across a change of clocks, and the head of the list names one zone.
 pub(crate) struct ListZone {
     zone: TimeZone,
     now: Timestamp,
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_events_are_words_and_unknown_ones_stay_as_they_are() {
+    fn known_events_have_labels_and_unknown_ones_stay_unchanged() {
         for (event_type, words) in [
             ("notification", "HMRC notification"),
             ("card_payment_captured", "Payment captured"),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thousands_of_a_number_are_apart() {
+    fn a_number_has_thousands_separators() {
         for (given, expected) in [
             (0, "0"),
             (999, "999"),

@@ -20,15 +20,15 @@ pub(crate) struct LocalProcess {
 }
 
 impl LocalProcess {
-    /// A process that uses an inbox. SQLite shares memory between the processes that use a file, so
-    /// they run on one machine.
+    /// A process that uses `inbox`. The processes that use an SQLite file share memory, so they run
+    /// on one machine.
     pub(crate) fn new(inbox: &InboxConfig) -> Self {
         Self {
             is_local_inbox: matches!(inbox, InboxConfig::Sqlite { .. }),
         }
     }
 
-    /// A process that uses an inbox which processes on other machines use, too.
+    /// A process whose inbox is shared with other machines.
     pub(crate) fn of_shared_inbox() -> Self {
         Self {
             is_local_inbox: false,
@@ -58,15 +58,15 @@ fn name_of(process: i32) -> String {
     }
 }
 
-/// The process namespace of this process, if it is not the initial one. Each container has its own,
-/// even where it has the name of its host.
+/// The process namespace of this process, if it is not the initial one. Each container has its own
+/// namespace, even if it has the name of its host.
 fn namespace() -> Option<String> {
     let link = fs::read_link("/proc/self/ns/pid").ok()?;
     let id = link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?;
     (id != INITIAL_NAMESPACE).then(|| id.to_owned())
 }
 
-/// The process of that name, if it is one of this host and process namespace.
+/// The process of that name, if it belongs to this host and process namespace.
 fn process_in(name: &str) -> Option<Pid> {
     let (process, _) = name.strip_prefix("process ")?.split_once(' ')?;
     let process: i32 = process.parse().ok()?;
@@ -85,18 +85,18 @@ mod tests {
     #[test]
     fn only_a_process_of_this_machine_that_no_longer_exists_has_died() {
         let mut child = Command::new("true").spawn().unwrap();
-        let gone = i32::try_from(child.id()).unwrap();
+        let exited = i32::try_from(child.id()).unwrap();
         child.wait().unwrap();
-        let (gone, living) = (name_of(gone), name_of(getpid().as_raw_pid()));
+        let (exited, living) = (name_of(exited), name_of(getpid().as_raw_pid()));
         let local = LocalProcess {
             is_local_inbox: true,
         };
         for (name, has_died) in [
-            (gone.as_str(), true),
+            (exited.as_str(), true),
             (&living, false),
             (&name_of(1), false),
-            (&format!("{gone}-2"), false),
-            (&gone.replace("process ", "process +"), false),
+            (&format!("{exited}-2"), false),
+            (&exited.replace("process ", "process +"), false),
             ("process -1 on a-host", false),
             ("the function pillarbox-Reconciler-1", false),
             ("", false),

@@ -1,9 +1,9 @@
-//! Whether anything needs a person, and the state of each part: the first question of the person on
-//! call, answered for the terminal and for the console's first page.
+//! Whether anything needs a person, and the state of each part, for `status`, `doctor` and the first
+//! page of the console.
 //!
-//! An overview reads the pending index up to `MAX_COUNTED_ROWS` rows of each state, and a few
-//! entries of each source, so it takes as long with a million rows as with ten. What lives in the
-//! process that sweeps, such as a circuit breaker, is what that process stored last.
+//! An overview reads at most `MAX_COUNTED_ROWS` rows of each state from the pending index, and a few
+//! entries of each source, so its cost does not grow with the inbox. The state of the process that
+//! sweeps, such as a circuit breaker, is in the status that this process stored last.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -21,20 +21,20 @@ use pillarbox::{
     reconcile::{LastRun, last_run},
 };
 
-/// The rows of each state that are counted.
+/// The largest number of rows that are counted of each state.
 const MAX_COUNTED_ROWS: usize = 10_000;
 /// An open row older than this means that nothing delivers rows.
 const OVERDUE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// Expired rows are removed within minutes.
 const EXPIRY_BEHIND_AFTER: Duration = Duration::from_secs(15 * 60);
-/// The status of a sweep is stored every minute. An older one does not show what is open now.
+/// The status of a sweep is stored every minute. After this time it is out of date.
 const STATUS_VALID_FOR: Duration = Duration::from_secs(5 * 60);
 /// A table is swept every minute.
 const UNSWEPT_AFTER: Duration = Duration::from_secs(15 * 60);
-/// HMRC gives up pushing after about six hours: what is older was certainly missed.
+/// HMRC gives up pushing after about six hours: an older notification was certainly missed.
 pub(crate) const UNACKNOWLEDGED_AFTER: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// Which installation an overview is of.
+/// The installation that an overview covers.
 #[derive(Clone, Debug)]
 pub struct OverviewScope {
     sources: Vec<(SourceName, bool)>,
@@ -53,7 +53,7 @@ impl OverviewScope {
         }
     }
 
-    fn serve(&self) -> ServeProcess {
+    fn serve_process(&self) -> ServeProcess {
         match &self.file {
             Some(file) if ServeLock::is_held(file) => ServeProcess::Running,
             Some(file) if ServeLock::was_taken(file) => ServeProcess::Stopped,
@@ -67,9 +67,9 @@ impl OverviewScope {
 pub enum ServeProcess {
     /// It runs.
     Running,
-    /// It has run, and does not now.
+    /// It ran before, and does not run now.
     Stopped,
-    /// It never ran here, or the inbox is a table, which any machine may serve.
+    /// It never ran here, or the inbox is a table, which any machine can serve.
     Unknown,
 }
 
@@ -78,7 +78,7 @@ pub enum ServeProcess {
 pub struct Overview {
     /// When it was read.
     pub at: Timestamp,
-    /// What waits in the inbox.
+    /// The open, dead and held rows of the inbox.
     pub inbox: InboxSummary,
     /// Each configured source.
     pub sources: Vec<SourceOverview>,
@@ -96,13 +96,13 @@ pub struct SourceOverview {
     pub name: SourceName,
     /// When a notification was last received.
     pub last_received: Option<Timestamp>,
-    /// Whether its sender is asked for what it did not push.
+    /// Whether it is reconciled with its sender.
     pub is_reconciled: bool,
     /// The last reconcile run.
     pub last_run: Option<LastRun>,
     /// Whether the circuit breaker of its destination is open in the process that sweeps.
     pub circuit_is_open: bool,
-    /// Its deliveries, if they fail again and again.
+    /// Its deliveries, if they fail repeatedly.
     pub failing: Option<FailingDeliveries>,
 }
 
@@ -125,7 +125,7 @@ pub struct NeededAction {
     pub clause: String,
     /// The arguments of the `pillarbox` command to run next.
     pub command: String,
-    /// The list that holds the rows it is about; `None` if it is not about rows.
+    /// The filter that lists its rows; `None` if it is not about rows.
     pub list: Option<RowFilter>,
 }
 
@@ -141,10 +141,10 @@ impl NeededAction {
     /// An action about the rows in `state`, of `source` or of all.
     fn about_rows(clause: impl Into<String>, state: State, source: Option<&SourceName>) -> Self {
         let word = state.index_partition().unwrap_or(state.as_str());
-        let of = source.map_or_else(String::new, |source| format!(" --source {source}"));
+        let option = source.map_or_else(String::new, |source| format!(" --source {source}"));
         Self {
             clause: clause.into(),
-            command: format!("list --state {word}{of}"),
+            command: format!("list --state {word}{option}"),
             list: Some(RowFilter {
                 source: source.map(|source| source.as_str().to_owned()),
                 state: Some(state),
@@ -198,7 +198,7 @@ impl Overview {
             inbox: summary,
             sources,
             last_sweep,
-            serve: scope.serve(),
+            serve: scope.serve_process(),
             is_table: scope.file.is_none(),
         })
     }
@@ -254,7 +254,7 @@ impl Overview {
         Some(NeededAction::about_rows(clause, State::Recorded, None))
     }
 
-    /// A table that was swept once and is not now. For a file, the lock of `serve` tells it better.
+    /// A table that is no longer swept. For a file, the lock of `serve` shows this sooner.
     fn unswept(&self) -> Option<NeededAction> {
         let sweep = self.last_sweep.as_ref().filter(|_| self.is_table)?;
         let age = self.age(sweep.at());
@@ -312,7 +312,7 @@ impl FailingDeliveries {
     }
 }
 
-/// Whether anything needs a person, in one sentence; `clauses` say what.
+/// One sentence about what needs a person, made from its `clauses`.
 pub fn sentence(clauses: &[String]) -> String {
     let Some((last, others)) = clauses.split_last() else {
         return "Nothing needs you.".to_owned();
@@ -341,7 +341,7 @@ pub fn count(summary: &StateSummary) -> String {
     }
 }
 
-/// A span in its largest unit.
+/// A duration in its largest unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HumanDuration(pub Duration);
 

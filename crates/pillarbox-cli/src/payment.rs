@@ -1,6 +1,6 @@
-//! The story of one payment, from its rows and its ledger: what came, in the order of the sender's
-//! time, how late, what became of it, and what cannot have failed to happen but was not received.
-//! Pure, for the terminal and the console alike.
+//! The history of one payment, from its rows and its ledger: its events in the order of the sender's
+//! dates, how late each was received, its state, and the events that must have happened but were not
+//! received. It does no I/O; `find` and the console print it.
 
 use std::time::Duration;
 
@@ -10,25 +10,26 @@ use pillarbox::{
     senders::{OBSERVED_EVENT_TYPE, PaymentFacts},
 };
 
-/// Pay tries at once, after 1 min and after 5 min: what comes later was refused or missed before.
+/// Pay makes its first attempts immediately, after 1 minute and after 5 minutes. An event that is
+/// received later was refused or missed before.
 const LATE_AFTER: Duration = Duration::from_secs(10 * 60);
 
 const SUCCEEDED: &str = "card_payment_succeeded";
 const CAPTURED: &str = "card_payment_captured";
 const REFUNDED: &str = "card_payment_refunded";
 
-/// What is known here of one payment.
+/// The history of one payment.
 #[derive(Clone, Debug)]
 pub struct PaymentStory {
-    /// The source it came through.
+    /// Its source.
     pub source: String,
-    /// Pay's id.
+    /// Its id at Pay.
     pub payment: String,
-    /// What the latest message says of it.
+    /// The details in its latest message.
     pub facts: PaymentFacts,
-    /// Its events in the order of the sender's time.
+    /// Its events in the order of the sender's dates.
     pub events: Vec<PaymentHistoryEvent>,
-    /// The event types that must have happened before others that came, and were not received.
+    /// The event types that must have preceded a received event, and were not received.
     pub not_received: Vec<&'static str>,
 }
 
@@ -39,11 +40,11 @@ pub struct PaymentHistoryEvent {
     pub key: Key,
     /// Pay's event type, or `observed`.
     pub event_type: String,
-    /// The sender's time.
+    /// The sender's date.
     pub at: Option<Timestamp>,
     /// The amount refunded by this event, in pence.
     pub refund: Option<u64>,
-    /// Its notification; `None` if the row has expired and only the ledger has it.
+    /// Its notification; `None` if the row has expired and only the ledger has the event.
     pub notification: Option<EventNotification>,
 }
 
@@ -52,7 +53,7 @@ pub struct PaymentHistoryEvent {
 pub struct EventNotification {
     /// When it was received.
     pub received_at: Timestamp,
-    /// Whether it was pushed.
+    /// Whether it was pushed or pulled.
     pub origin: Origin,
     /// Its state.
     pub state: State,
@@ -63,7 +64,7 @@ pub struct EventNotification {
 }
 
 impl PaymentStory {
-    /// The story that `rows`, with their bytes, and the ledger tell.
+    /// Builds the history from `rows`, with their bytes, and the ledger.
     pub fn new(source: &str, payment: &str, rows: &[Row], ledger: &[LedgerEntry]) -> Self {
         let mut rows: Vec<(&Row, PaymentFacts)> =
             rows.iter().map(|row| (row, facts(row))).collect();
@@ -77,11 +78,11 @@ impl PaymentStory {
             refunded = refunded.max(total);
             events.push(PaymentHistoryEvent::of(row, refund));
         }
-        let is_gone = |entry: &&LedgerEntry| rows.iter().all(|(row, _)| row.key != entry.owner);
+        let has_expired = |entry: &&LedgerEntry| rows.iter().all(|(row, _)| row.key != entry.owner);
         events.extend(
             ledger
                 .iter()
-                .filter(is_gone)
+                .filter(has_expired)
                 .map(PaymentHistoryEvent::of_ledger),
         );
         events.sort_by_key(|event| event.at);
@@ -132,14 +133,15 @@ impl PaymentHistoryEvent {
     }
 }
 
-/// What the message of a row says about its payment.
+/// The details of the payment in the message of a row.
 fn facts(row: &Row) -> PaymentFacts {
     let body = row.body.as_deref();
     let facts = body.and_then(|body| (row.kind.envelope.payment)(&row.event_type, body));
     facts.unwrap_or_default()
 }
 
-/// The events that come before one that was received. An observation shows them, too.
+/// The event types that must have preceded a received event. With an observation nothing is missing,
+/// since it has the state of the payment.
 fn not_received(events: &[PaymentHistoryEvent]) -> Vec<&'static str> {
     let has = |event_type: &str| events.iter().any(|event| event.event_type == event_type);
     if has(OBSERVED_EVENT_TYPE) {
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_story_is_in_the_order_of_the_sender_and_gives_each_refund_its_amount() {
+    async fn a_history_is_in_the_order_of_the_sender_and_has_the_amount_of_each_refund() {
         let mut late = row("m4", CAPTURED, 5, 0).await;
         late.received_at = late.event_at.unwrap().plus(Duration::from_secs(3_600));
         let rows = [
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_must_have_happened_before_an_event_is_named_if_it_did_not_come() {
+    async fn an_event_that_must_precede_a_received_one_is_reported_as_not_received() {
         for (received, expected) in [
             (&[SUCCEEDED][..], &[][..]),
             (&[CAPTURED], &[SUCCEEDED]),

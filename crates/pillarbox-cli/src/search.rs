@@ -1,9 +1,9 @@
-//! Finds what a person looks for by one text: a payment or a box, a notification's id or key, or
-//! the service's own reference.
+//! Searches by one text: the id of a payment, a box or a notification, a key, or the service's own
+//! reference.
 //!
-//! A local file has an index for each. A table has ledgers and the pending index, and is never
-//! scanned: there a payment is found by its whole id, a box as far as its rows still wait, and a
-//! reference only by Pay's own search ([`payments_by_reference`](
+//! A local file has an index for each. A table has only the ledgers and the pending index, and is
+//! never scanned. So on a table, a payment is found by its full id, a box by its open, dead and held
+//! rows, and a reference only through Pay's search ([`payments_by_reference`](
 //! pillarbox::reconcile::govuk_pay::payments_by_reference)).
 
 use std::{
@@ -11,19 +11,23 @@ use std::{
     future::Future,
 };
 
-use crate::{any_inbox::AnyInbox, payment::PaymentStory, sqlite::SqliteInbox};
+use crate::{
+    any_inbox::{AnyInbox, forward},
+    payment::PaymentStory,
+    sqlite::SqliteInbox,
+};
 use pillarbox::{
     domain::{Key, NotificationId, SourceName},
     inbox::{InboxError, ReadInbox, ReconcileInbox, Row, dynamodb::DynamoInbox},
     senders::SenderKind,
 };
 
-/// The notifications that are shown of a box.
+/// The largest number of notifications shown for a box.
 const MAX_BOX_ROWS: usize = 20;
-/// The notifications of one payment that are read.
+/// The largest number of notifications read for a payment.
 const MAX_PAYMENT_ROWS: usize = 100;
 
-/// The sources to look in, with their kinds.
+/// The sources to search, with their kinds.
 pub type SearchedSources = [(SourceName, SenderKind)];
 
 /// What was found.
@@ -33,7 +37,7 @@ pub struct SearchResult {
     pub payments: BTreeSet<(SourceName, String)>,
     /// Notifications by their keys, without those of the payments.
     pub rows: BTreeMap<Key, Row>,
-    /// What could not be looked at, in sentences.
+    /// What was not searched, in sentences.
     pub notes: Vec<String>,
 }
 
@@ -43,7 +47,7 @@ impl SearchResult {
         self.payments.is_empty() && self.rows.is_empty()
     }
 
-    /// Adds the rows that are there of these.
+    /// Reads the rows of `keys`, and adds those that exist.
     async fn add_rows(
         &mut self,
         inbox: &impl ReadInbox,
@@ -57,7 +61,7 @@ impl SearchResult {
         Ok(())
     }
 
-    /// Takes a row: as its payment, if it is about one.
+    /// Adds the payment of a row, or the row if it has none.
     fn add(&mut self, row: Row) {
         let source = SourceName::new(row.key.source());
         match (source, &row.subject) {
@@ -73,7 +77,7 @@ impl SearchResult {
 
 /// An inbox that can be searched without a scan.
 pub trait SearchInbox: ReadInbox + ReconcileInbox {
-    /// Finds `text` in `sources`.
+    /// Searches `sources` for `text`.
     fn search(
         &self,
         text: &str,
@@ -88,7 +92,7 @@ pub trait SearchInbox: ReadInbox + ReconcileInbox {
     ) -> impl Future<Output = Result<Vec<Key>, InboxError>> + Send;
 }
 
-/// The story of a payment.
+/// Reads the history of a payment.
 ///
 /// # Errors
 /// If the inbox cannot be read.
@@ -164,8 +168,8 @@ impl SearchInbox for DynamoInbox {
                 }
             }
             result.notes.push(format!(
-                "Only notifications of the box that still wait are shown; `pillarbox list --source \
-                 {source} --subject {text}` reads the whole table for the others."
+                "Only open, dead and held notifications of the box are shown; `pillarbox list \
+                 --source {source} --subject {text}` reads the whole table for the others."
             ));
         }
         Ok(result)
@@ -176,7 +180,7 @@ impl SearchInbox for DynamoInbox {
         source: &SourceName,
         payment: &str,
     ) -> Result<Vec<Key>, InboxError> {
-        // The pending index first: a row that leaves it in between is in the ledger by then.
+        // The pending index first: a row that leaves it meanwhile is already in the ledger.
         let subjects = BTreeSet::from([payment.to_owned()]);
         let pending = self.pending_events(source, &subjects).await?;
         let ledger = self.ledger_entries(source, payment).await?;
@@ -189,25 +193,8 @@ impl SearchInbox for DynamoInbox {
 }
 
 impl SearchInbox for AnyInbox {
-    async fn search(
-        &self,
-        text: &str,
-        sources: &SearchedSources,
-    ) -> Result<SearchResult, InboxError> {
-        match self {
-            Self::Sqlite(inbox) => inbox.search(text, sources).await,
-            Self::DynamoDb(inbox) => inbox.search(text, sources).await,
-        }
-    }
-
-    async fn payment_keys(
-        &self,
-        source: &SourceName,
-        payment: &str,
-    ) -> Result<Vec<Key>, InboxError> {
-        match self {
-            Self::Sqlite(inbox) => inbox.payment_keys(source, payment).await,
-            Self::DynamoDb(inbox) => inbox.payment_keys(source, payment).await,
-        }
+    forward! {
+        search(text: &str, sources: &SearchedSources) -> SearchResult;
+        payment_keys(source: &SourceName, payment: &str) -> Vec<Key>;
     }
 }

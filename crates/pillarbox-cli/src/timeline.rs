@@ -1,4 +1,4 @@
-//! The life of a row, step by step, for `show` and the console.
+//! The timeline of a row, for `show` and the console.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// One step of a row's life.
+/// One step of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TimelineStep {
     /// When; `None` if that is not known.
     pub(crate) at: Option<Timestamp>,
     /// What happened.
     pub(crate) title: String,
-    /// What is known of it besides, in which nothing steers a display.
+    /// More about it, escaped for display.
     pub(crate) detail: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl TimelineStep {
         }
     }
 
-    fn with(self, detail: impl Into<String>) -> Self {
+    fn with_detail(self, detail: impl Into<String>) -> Self {
         Self {
             detail: Some(visible(&detail.into()).into_owned()),
             ..self
@@ -37,38 +37,38 @@ impl TimelineStep {
     }
 }
 
-/// What stands in the place of an answer that is left out.
+/// Shown instead of an answer with personal data.
 const HIDDEN_ANSWER: &str = "Its answer repeats personal data; `pillarbox show KEY` prints it.";
 
-/// Everything that is known to have happened to the row, and what comes next. `hides` decides which
-/// answers of destinations are left out.
+/// What happened to the row, oldest first, and what comes next. `hides` decides which answers of
+/// destinations are hidden.
 pub(crate) fn timeline(
     row: &Row,
     now: Timestamp,
     hides: impl Fn(&str) -> bool,
 ) -> Vec<TimelineStep> {
-    let mut steps = receipt(row);
+    let mut steps = receipt_steps(row);
     let history = row.full_history(now);
     if history.is_empty() && row.attempts > 0 && !row.is_leased(now) {
-        let attempts = counted(row.attempts, "attempt");
-        steps.push(TimelineStep::new(None, attempts).with("How they ended was not kept."));
+        let attempts = pluralise(row.attempts, "attempt");
+        steps.push(TimelineStep::new(None, attempts).with_detail("How they ended was not kept."));
     }
-    steps.extend(history.iter().map(|entry| step(entry, &hides)));
-    steps.extend(outlook(row, now));
+    steps.extend(history.iter().map(|entry| history_step(entry, &hides)));
+    steps.extend(current_steps(row, now));
     steps
 }
 
-fn receipt(row: &Row) -> Vec<TimelineStep> {
+fn receipt_steps(row: &Row) -> Vec<TimelineStep> {
     let at = Some(row.received_at);
     let proof = match (row.origin, &row.key_label) {
         (Origin::Push, Some(label)) => {
-            TimelineStep::new(at, "Verified").with(format!("Signed with {label}."))
+            TimelineStep::new(at, "Verified").with_detail(format!("Signed with {label}."))
         }
         (Origin::Push, None) => TimelineStep::new(at, "Verified"),
         (Origin::Pull, _) => TimelineStep::new(at, "Pulled from its sender"),
     };
     let happened = row.event_at.map(|event_at| {
-        TimelineStep::new(Some(event_at), "Happened").with("By the sender's date.")
+        TimelineStep::new(Some(event_at), "Happened").with_detail("By the sender's date.")
     });
     let received = (row.origin == Origin::Push).then(|| TimelineStep::new(at, "Received"));
     let recorded = TimelineStep::new(at, "Recorded");
@@ -76,9 +76,9 @@ fn receipt(row: &Row) -> Vec<TimelineStep> {
     steps.into_iter().flatten().collect()
 }
 
-fn step(entry: &HistoryEntry, hides: &impl Fn(&str) -> bool) -> TimelineStep {
+fn history_step(entry: &HistoryEntry, hides: &impl Fn(&str) -> bool) -> TimelineStep {
     match entry {
-        HistoryEntry::Attempt(attempt) => of_attempt(attempt, hides),
+        HistoryEntry::Attempt(attempt) => attempt_step(attempt, hides),
         HistoryEntry::Lapsed { first, last } => {
             let title = if first == last {
                 format!("Attempt {first} has no outcome")
@@ -86,11 +86,11 @@ fn step(entry: &HistoryEntry, hides: &impl Fn(&str) -> bool) -> TimelineStep {
                 format!("Attempts {first} to {last} have no outcome")
             };
             TimelineStep::new(None, title)
-                .with("The process stopped, or took longer than its lease.")
+                .with_detail("The process stopped, or took longer than its lease.")
         }
         HistoryEntry::Replayed { at, attempts } => {
             TimelineStep::new(Some(*at), "Replayed by a person")
-                .with(format!("After {}.", counted(*attempts, "attempt")))
+                .with_detail(format!("After {}.", pluralise(*attempts, "attempt")))
         }
         HistoryEntry::Discarded { at, erased, .. } => {
             let title = if *erased {
@@ -103,18 +103,18 @@ fn step(entry: &HistoryEntry, hides: &impl Fn(&str) -> bool) -> TimelineStep {
     }
 }
 
-fn of_attempt(attempt: &PastAttempt, hides: &impl Fn(&str) -> bool) -> TimelineStep {
+fn attempt_step(attempt: &PastAttempt, hides: &impl Fn(&str) -> bool) -> TimelineStep {
     let outcome = match attempt.outcome {
         PastOutcome::Delivered => "delivered it",
         PastOutcome::Failed => "failed",
-        PastOutcome::Refused => "was refused for good",
+        PastOutcome::Refused => "was refused permanently",
         PastOutcome::Repeat => "found that another key has the event",
         PastOutcome::Held => "could not deliver it, and held it",
     };
     let title = format!("Attempt {} {outcome}", attempt.number);
     let step = TimelineStep::new(Some(attempt.began_at), title);
     let facts = [
-        Some(took(attempt.duration)),
+        Some(format_duration(attempt.duration)),
         attempt
             .destination
             .as_ref()
@@ -124,37 +124,37 @@ fn of_attempt(attempt: &PastAttempt, hides: &impl Fn(&str) -> bool) -> TimelineS
     ];
     let facts = facts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     match &attempt.answer {
-        Some(answer) if hides(answer) => step.with(format!("{facts}. {HIDDEN_ANSWER}")),
-        Some(answer) => step.with(format!("{facts}: {answer}")),
-        None => step.with(facts),
+        Some(answer) if hides(answer) => step.with_detail(format!("{facts}. {HIDDEN_ANSWER}")),
+        Some(answer) => step.with_detail(format!("{facts}: {answer}")),
+        None => step.with_detail(facts),
     }
 }
 
-/// What the row is now, unless its history says so, and what comes next.
-fn outlook(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
+/// The current state of the row, unless its history ends with it, and what comes next.
+fn current_steps(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
     let reason = row.reason.as_deref().unwrap_or_default();
-    let ended = row.history.entries().last();
+    let last_entry = row.history.entries().last();
     let current = match row.state {
         State::Recorded if row.is_leased(now) => {
             let until = row.lease.map(|lease| lease.until);
             let step = TimelineStep::new(None, format!("Attempt {} is under way", row.attempts));
-            Some(step.with(until.map_or_else(String::new, |until| {
+            Some(step.with_detail(until.map_or_else(String::new, |until| {
                 format!("Its lease ends at {}.", labels::local_time(until))
             })))
         }
         State::Recorded => Some(TimelineStep::new(row.due_at, "Next attempt")),
-        State::Dead => Some(TimelineStep::new(row.due_at, "Dead").with(reason)),
+        State::Dead => Some(TimelineStep::new(row.due_at, "Dead").with_detail(reason)),
         State::Held => Some(
             TimelineStep::new(row.due_at, format!("Held ({})", visible(reason)))
-                .with(labels::held(reason).unwrap_or_default()),
+                .with_detail(labels::held(reason).unwrap_or_default()),
         ),
-        State::Repeat => {
-            Some(TimelineStep::new(None, "Not delivered").with(format!("Repeat of {reason}.")))
-        }
+        State::Repeat => Some(
+            TimelineStep::new(None, "Not delivered").with_detail(format!("Repeat of {reason}.")),
+        ),
         State::Delivered if row.history.delivered_at().is_none() => {
             Some(TimelineStep::new(None, "Delivered"))
         }
-        State::Discarded if !matches!(ended, Some(HistoryEntry::Discarded { .. })) => {
+        State::Discarded if !matches!(last_entry, Some(HistoryEntry::Discarded { .. })) => {
             Some(TimelineStep::new(None, "Discarded by a person"))
         }
         State::Delivered | State::Discarded => None,
@@ -165,8 +165,7 @@ fn outlook(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
     current.into_iter().chain(removal).collect()
 }
 
-/// How long something took.
-fn took(duration: Duration) -> String {
+fn format_duration(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         format!("{} ms", duration.as_millis())
     } else {
@@ -178,7 +177,7 @@ fn took(duration: Duration) -> String {
     }
 }
 
-fn counted(number: u32, what: &str) -> String {
+fn pluralise(number: u32, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
 }
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeline_goes_from_the_receipt_over_every_attempt_and_replay_to_the_end() {
+    fn a_timeline_has_the_receipt_every_attempt_and_replay_and_the_end() {
         let mut row = example::row(&hmrc("n1", "{}"));
         row.history.add_attempt(attempt(1, 5, PastOutcome::Failed));
         row.history.add_attempt(PastAttempt {
@@ -252,7 +251,7 @@ mod tests {
                 "0 Recorded",
                 r"5 Attempt 1 failed: 1.2 s, to ledger, status 503: out of\u{202e} order",
                 "- Attempt 2 has no outcome: The process stopped, or took longer than its lease.",
-                "20 Attempt 3 was refused for good: 1.2 s, to ledger, status 503",
+                "20 Attempt 3 was refused permanently: 1.2 s, to ledger, status 503",
                 "60 Replayed by a person: After 3 attempts.",
                 "61 Attempt 1 delivered it: 35 ms",
                 "1000 Removed from the inbox",
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_timeline_says_what_the_row_is_now_and_what_comes_next() {
+    fn a_timeline_ends_with_the_current_state_and_what_comes_next() {
         let row = || Row {
             attempts: 0,
             ..example::row(&hmrc_pulled("n1", "{}"))

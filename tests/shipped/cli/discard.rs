@@ -70,7 +70,7 @@ fn discard_ends_a_row_and_erase_takes_its_bytes() {
     assert!(
         proven
             .stdout
-            .contains("2 erased, 0 signed with a secret that is not here, 0 broken"),
+            .contains("2 erased, 0 signed with a secret that is not configured, 0 broken"),
         "{proven:?}"
     );
 }

@@ -66,7 +66,7 @@ fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
     assert!(
         changed
             .stdout
-            .contains("1 signed with a secret that is not here"),
+            .contains("1 signed with a secret that is not configured"),
         "{changed:?}"
     );
     assert!(changed.stderr.contains(&key), "{changed:?}");

@@ -45,7 +45,7 @@ async fn no_honest_row_is_called_broken_and_a_rotated_secret_is_no_tampering() {
     let ran = verify_stored(&folder, None);
     assert_eq!((ran.code, broken(&ran)), (0, vec![]), "{}", ran.stdout);
     assert!(ran.stdout.contains(", 0 broken"), "{}", ran.stdout);
-    let rotated = "signed with a secret that is not here";
+    let rotated = "signed with a secret that is not configured";
     let lines = ran.stderr.lines().filter(|line| line.contains(rotated));
     let count = lines.count();
     assert!(count > honest_rows() / 5, "{count}");

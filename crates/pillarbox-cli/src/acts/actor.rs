@@ -1,9 +1,9 @@
 //! The person who acts, as the audit trail names them.
 //!
-//! On this machine that is the user of the operating system. On AWS it is the identity that signs
-//! the requests, as Security Token Service names it, with the user of this machine. If that service
-//! cannot be reached, the id of the access key stands for the identity: it is no secret, and
-//! CloudTrail has the owner of each.
+//! For a local inbox, that is the user of the operating system. On AWS it is the identity that signs
+//! the requests, as Security Token Service returns it, with the user of this machine. If that
+//! service cannot be reached, the id of the access key replaces the identity: the id is not secret,
+//! and CloudTrail shows its owner.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ pub async fn aws_actor(aws: &AwsConfig) -> String {
     }
 }
 
-/// The name of a user. A user that only a directory service knows is a number.
+/// The name of a user, or the number of one that only a directory service knows.
 fn user_name(id: u32) -> String {
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(&users, id).map_or_else(|| format!("uid {id}"), str::to_owned)
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_found_by_number_and_no_other_field() {
+    fn a_user_is_found_only_by_number() {
         let users = "root:x:0:0:root:/root:/bin/sh\n# no user\nalice:x:1000:0::/home/alice:/bin/sh";
         for (id, expected) in [(0, Some("root")), (1000, Some("alice")), (7, None)] {
             assert_eq!(name_of(users, id), expected, "{id}");
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_person_at_this_machine_has_a_name_and_a_host() {
+    fn the_local_actor_has_a_name_and_a_host() {
         let actor = local_actor();
         let (user, host) = actor.split_once('@').unwrap();
         assert!(!user.is_empty() && !host.is_empty(), "{actor}");

@@ -1,4 +1,5 @@
-//! Acts on many notifications: at a rate, with progress, until it is done or stopped.
+//! Acts on many notifications, at a limited rate and with progress, until all are done or it is
+//! stopped.
 
 use std::{num::NonZeroU32, pin::pin, time::Duration};
 
@@ -12,32 +13,39 @@ use pillarbox::{
     inbox::{AuditInbox, AuditOutcome, InboxError, OperatorInbox, ReadInbox},
 };
 
-/// How many notifications are changed at once, so that a table is kept busy and a file flushes
-/// several changes together.
+/// How many notifications are changed concurrently: this uses the throughput of a table, and lets a
+/// file flush several changes together.
 const CONCURRENCY: usize = 16;
 
-/// How far an act is.
+/// The progress of an act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ActProgress {
-    /// How many notifications it is about.
+    /// The number of notifications to change.
     pub total: usize,
-    /// How many it has changed.
+    /// The number changed so far.
     pub done: usize,
-    /// How many it has not changed, because they are gone, or their state no longer allows it.
+    /// The number left unchanged, because they no longer exist or their state does not allow the act.
     pub left_alone: usize,
 }
 
 impl ActProgress {
-    /// How many are still to come.
+    /// The number that remains.
     pub fn remaining(&self) -> usize {
         self.total - self.done - self.left_alone
+    }
+
+    fn count(&mut self, result: &RowResult) {
+        match result {
+            RowResult::Done => self.done += 1,
+            _ => self.left_alone += 1,
+        }
     }
 }
 
 /// How an act on many notifications ended.
 #[derive(Debug)]
 pub struct ActReport {
-    /// What was done, and what remains.
+    /// How many are done, and how many remain.
     pub progress: ActProgress,
     /// Done, stopped or failed.
     pub outcome: AuditOutcome,
@@ -49,8 +57,8 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
     /// Acts on every notification of `selection`, oldest first, at most `rate` a second. Calls
     /// `on_row` after each.
     ///
-    /// Once `stop` is cancelled, or the inbox has failed, it begins no more, finishes the few that
-    /// it has begun, and returns.
+    /// When `stop` is cancelled, or the inbox fails, it starts no further changes, completes those in
+    /// progress, and returns.
     ///
     /// # Errors
     /// If the audit trail cannot be written.
@@ -69,7 +77,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
             ..ActProgress::default()
         };
         let (mut failure, ending) = (None, stop.child_token());
-        // Erasing empties the log of a file, which no other change may use meanwhile.
+        // Erasing empties the write-ahead log of a file, so no other change can run meanwhile.
         let concurrency = if act == RowAct::Erase { 1 } else { CONCURRENCY };
         let results = paced(selection.keys.clone(), rate)
             .take_until(ending.cancelled())
@@ -80,22 +88,16 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
             .buffer_unordered(concurrency);
         let mut results = pin!(results);
         while let Some((key, result)) = results.next().await {
-            let result = match result {
-                Ok(result) => result,
-                Err(error @ (InboxError::Damaged { .. } | InboxError::NewerRow { .. })) => {
-                    RowResult::Unreadable(error)
+            match result.or_else(of_unreadable_row) {
+                Ok(result) => {
+                    progress.count(&result);
+                    on_row(&key, &result, progress);
                 }
                 Err(error) => {
                     ending.cancel();
                     failure.get_or_insert(error);
-                    continue;
                 }
-            };
-            match result {
-                RowResult::Done => progress.done += 1,
-                _ => progress.left_alone += 1,
             }
-            on_row(&key, &result, progress);
         }
         let outcome = match failure {
             Some(_) => AuditOutcome::Failed,
@@ -108,6 +110,16 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
             outcome,
             failure,
         })
+    }
+}
+
+/// The result of a row that cannot be read. Other errors end the act.
+fn of_unreadable_row(error: InboxError) -> Result<RowResult, InboxError> {
+    match error {
+        InboxError::Damaged { .. } | InboxError::NewerRow { .. } => {
+            Ok(RowResult::Unreadable(error))
+        }
+        error => Err(error),
     }
 }
 

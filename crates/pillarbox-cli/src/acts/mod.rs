@@ -1,8 +1,8 @@
-//! What a person does with stored notifications: replay, discard, erase.
+//! The acts of a person on stored notifications: replay, discard, erase.
 //!
-//! The commands and the console act through an [`Operator`]. It writes each act to the audit trail
-//! before the first change, and again at its end. An act on many notifications reports its progress
-//! after each of them, and can be stopped between two.
+//! The commands and the console act through an [`Operator`]. It writes an audit entry before the
+//! first change, and completes the entry at the end. An act on many notifications reports its
+//! progress after each one, and can be stopped between two.
 
 mod actor;
 mod bulk;

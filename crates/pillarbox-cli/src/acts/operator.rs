@@ -1,4 +1,4 @@
-//! A person at an inbox: every change that they make is in the audit trail.
+//! A person who changes an inbox. Every change is in the audit trail.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,14 +20,14 @@ use pillarbox::{
 /// Why an act failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
-    /// The act could not be entered in the audit trail, so it did not begin.
+    /// The audit entry could not be written, so nothing was changed.
     #[error("nothing was changed, because the audit trail cannot be written: {0}")]
     NotAudited(InboxError),
-    /// The inbox failed. What was changed before is in the audit trail.
+    /// The inbox failed. The audit entry has the number of changes before that.
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    /// The act ended, and the audit trail does not show how.
-    #[error("the change is made, and its entry in the audit trail still says `started`: {0}")]
+    /// The act ended, but its audit entry could not be completed.
+    #[error("the change was made, but its entry in the audit trail still says `started`: {0}")]
     EndNotAudited(InboxError),
 }
 
@@ -50,7 +50,7 @@ impl<I> Clone for Operator<I> {
     }
 }
 
-/// Opens the configured inbox to change it, and names the person who runs this process.
+/// Opens the configured inbox for changes, and names the person who runs this process.
 pub async fn open_as_person(
     config: &Config,
     sources: &SecretSources<'_>,
@@ -69,7 +69,7 @@ pub async fn open_as_person(
 }
 
 impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
-    /// `actor` at `inbox`.
+    /// The person `actor` at `inbox`.
     pub fn new(inbox: Arc<I>, actor: String, retention: Duration) -> Self {
         Self {
             inbox,
@@ -84,7 +84,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         &self.inbox
     }
 
-    /// The time of the next act.
+    /// The clock of the acts.
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
@@ -99,15 +99,15 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
                 Ok(result)
             }
             Err(error) => {
-                // The inbox has failed, so this write may fail, too: the entry then says `started`.
+                // The inbox has failed, so this write may fail, too. Then the entry stays `started`.
                 let _ = self.end(entry, 0, AuditOutcome::Failed).await;
                 Err(error.into())
             }
         }
     }
 
-    /// How [`act_on`](Self::act_on) would end now. Changes nothing.
-    pub async fn would(&self, act: RowAct, key: &Key) -> Result<RowResult, InboxError> {
+    /// The result that [`act_on`](Self::act_on) would have now. Changes nothing.
+    pub async fn preview(&self, act: RowAct, key: &Key) -> Result<RowResult, InboxError> {
         match self.inbox.get(key).await {
             Ok(None) => Ok(RowResult::Absent),
             Ok(Some(row)) => Ok(act
@@ -119,8 +119,8 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         }
     }
 
-    /// Enters an act in the audit trail, before its first change. `planned` is the number of
-    /// notifications that it is about, if that is known.
+    /// Writes the audit entry of an act, before its first change. `planned` is the number of
+    /// notifications to change, if it is known.
     pub async fn begin(
         &self,
         action: AuditAction,
@@ -137,12 +137,11 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
             done: 0,
             outcome: AuditOutcome::Started,
         };
-        let written = self.write(&entry).await;
-        written.map_err(ActError::NotAudited)?;
+        self.write(&entry).await.map_err(ActError::NotAudited)?;
         Ok(entry)
     }
 
-    /// Enters how an act ended, and how many notifications it changed.
+    /// Completes the audit entry of an act, with its outcome and the number of changed notifications.
     pub async fn end(
         &self,
         entry: AuditEntry,
@@ -157,7 +156,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         self.write(&ended).await.map_err(ActError::EndNotAudited)
     }
 
-    /// Enters that a masked field is shown, before it is.
+    /// Writes an audit entry for a masked field that is about to be shown.
     pub async fn unmask(&self, key: &Key, field: &str) -> Result<(), ActError> {
         let target = format!("{key}, {field}");
         let entry = self.begin(AuditAction::Unmask, target, Some(1)).await?;
@@ -169,7 +168,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         self.inbox.write_audit_entry(entry, expires_at).await
     }
 
-    /// Changes one notification, whose act is in the audit trail.
+    /// Changes one notification. The act must be in the audit trail already.
     pub(super) async fn change(&self, act: RowAct, key: &Key) -> Result<RowResult, InboxError> {
         let now = self.clock.now();
         if act == RowAct::Replay {

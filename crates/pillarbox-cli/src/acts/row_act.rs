@@ -1,23 +1,23 @@
-//! What can be done to one notification, and how that ends.
+//! The acts on one notification, and their results.
 
 use pillarbox::{
     domain::{State, Timestamp},
     inbox::{AuditAction, BodyCopy, DiscardOutcome, InboxError, ReplayOutcome, Row},
 };
 
-/// What is done to a notification.
+/// An act on a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowAct {
-    /// It is set back to recorded: due now, with a new budget.
+    /// Set it back to recorded: due now, with a new budget.
     Replay,
-    /// It is ended for good.
+    /// End it permanently.
     Discard,
-    /// It is ended for good, and every copy of its bytes is erased.
+    /// End it permanently, and erase every copy of its bytes.
     Erase,
 }
 
 impl RowAct {
-    /// What the audit trail calls it.
+    /// Its name in the audit trail.
     pub fn action(self) -> AuditAction {
         match self {
             Self::Replay => AuditAction::Replay,
@@ -35,8 +35,8 @@ impl RowAct {
         }
     }
 
-    /// The states that an act on all that match is about, unless its filter names one. What waits
-    /// for a person is replayed and discarded; bytes are erased in every state.
+    /// The states that an act on many notifications covers if its filter has none: dead and held to
+    /// replay or discard, and every state to erase.
     pub fn states(self) -> &'static [State] {
         match self {
             Self::Replay | Self::Discard => &[State::Dead, State::Held],
@@ -44,7 +44,7 @@ impl RowAct {
         }
     }
 
-    /// Whether the state of a row allows it, or why not.
+    /// Checks that the state of a row allows it; the error is the reason why not.
     pub fn is_possible(self, row: &Row, now: Timestamp) -> Result<(), &'static str> {
         match self {
             Self::Replay => row.replayable(now),
@@ -54,7 +54,7 @@ impl RowAct {
     }
 }
 
-/// How an act on one notification ended.
+/// The result of an act on one notification.
 #[derive(Clone, Debug)]
 pub enum RowResult {
     /// It is done.
@@ -63,7 +63,7 @@ pub enum RowResult {
     Absent,
     /// Its state does not allow it, for this reason.
     Refused(&'static str),
-    /// It is ended, and these places still hold bytes of it.
+    /// It is ended, but these places still have bytes of it.
     BytesLeft(Vec<BodyCopy>),
     /// It cannot be read: it is damaged, or of a newer version.
     Unreadable(InboxError),

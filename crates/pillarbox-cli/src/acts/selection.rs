@@ -1,4 +1,4 @@
-//! The notifications that an act on all that match a filter is about.
+//! Selects the notifications of an act on all that match a filter.
 
 use super::{Operator, RowAct};
 use pillarbox::{
@@ -6,18 +6,18 @@ use pillarbox::{
     inbox::{AuditInbox, InboxError, OperatorInbox, PageRequest, ReadInbox, Row, RowFilter},
 };
 
-/// What an act on many notifications is about.
+/// The act, and which notifications it covers.
 #[derive(Clone, Debug)]
 pub struct ActScope {
     act: RowAct,
-    /// Without a state.
+    /// Its state is not set.
     filter: RowFilter,
-    /// Every state if there are none.
+    /// Empty for every state.
     states: Vec<State>,
 }
 
 impl ActScope {
-    /// All that match `filter`. If it names no state, [`RowAct::states`] are meant.
+    /// All that match `filter`. If it has no state, those in [`RowAct::states`].
     pub fn new(act: RowAct, filter: RowFilter) -> Self {
         let states = match filter.state {
             Some(state) => vec![state],
@@ -41,8 +41,8 @@ impl ActScope {
 
     /// The filters whose rows are listed: one for each state.
     ///
-    /// Bytes are erased wherever they are. The ledger of a payment does not name repeats, so the
-    /// rows to erase are not looked up in it, and the list is of all sources.
+    /// The ledger of a payment does not have repeats, whose bytes must be erased, too. So the rows to
+    /// erase are not looked up in the ledger: the filter has no source.
     pub fn listed_filters(&self) -> Vec<RowFilter> {
         let is_in_ledger = self.act == RowAct::Erase && self.filter.subject.is_some();
         let source = self.filter.source.clone().filter(|_| !is_in_ledger);
@@ -62,8 +62,8 @@ impl ActScope {
         source.is_none_or(|source| row.key.source() == source)
     }
 
-    /// The options that a command would take.
-    pub fn in_words(&self) -> String {
+    /// The equivalent options of a command, for the audit trail.
+    pub fn as_options(&self) -> String {
         let states: Vec<&str> = self.states.iter().map(|state| state.as_str()).collect();
         let filter = &self.filter;
         let options = [
@@ -81,29 +81,29 @@ impl ActScope {
         let given = options
             .into_iter()
             .filter_map(|(name, value)| Some(format!("--{name} {}", value?)));
-        let words: Vec<String> = given.collect();
-        if words.is_empty() {
+        let options: Vec<String> = given.collect();
+        if options.is_empty() {
             "all".to_owned()
         } else {
-            words.join(" ")
+            options.join(" ")
         }
     }
 }
 
-/// The notifications of a scope, as they were when it was read.
+/// The notifications of a scope when it was read.
 #[derive(Debug)]
 pub struct RowSelection {
-    /// What is done to them.
+    /// The act.
     pub act: RowAct,
-    /// Their scope in words.
+    /// The scope as options.
     pub scope: String,
-    /// Those that the act is possible for, oldest first.
+    /// Those that the act can change, oldest first.
     pub keys: Vec<Key>,
-    /// Those that it is not possible for, and why.
+    /// Those that it cannot change, and why.
     pub refused: Vec<(Key, &'static str)>,
-    /// Those of a newer version than this program knows.
+    /// Those that a newer version of this program wrote.
     pub newer: Vec<Key>,
-    /// Why others cannot be read.
+    /// The errors of those that are damaged.
     pub damaged: Vec<InboxError>,
 }
 
@@ -112,7 +112,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
     pub async fn select(&self, scope: &ActScope, page: usize) -> Result<RowSelection, InboxError> {
         let mut selection = RowSelection {
             act: scope.act,
-            scope: scope.in_words(),
+            scope: scope.as_options(),
             keys: Vec::new(),
             refused: Vec::new(),
             newer: Vec::new(),
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_in_words_is_the_options_of_a_command() {
+    fn a_scope_is_described_by_the_options_of_a_command() {
         let none = RowFilter::default;
         let since = Timestamp::parse("2026-03-02T10:00:00Z");
         for (act, filter, expected) in [
@@ -175,7 +175,7 @@ mod tests {
                 "--state held --type card_payment_captured --since 2026-03-02T10:00:00.000Z",
             ),
         ] {
-            assert_eq!(ActScope::new(act, filter).in_words(), expected);
+            assert_eq!(ActScope::new(act, filter).as_options(), expected);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Acts on an inbox that fails when a test wants it to.
+//! Acts on an inbox with injected failures.
 
 use std::sync::{
     Arc,
@@ -18,7 +18,8 @@ use pillarbox::{
     senders::example::{NOW, pay},
 };
 
-/// An inbox that fails after so many replays, and whose audit trail fails after so many entries.
+/// An inbox that fails after a number of replays, and whose audit trail fails after a number of
+/// entries.
 struct FailingInbox {
     inbox: MemoryInbox,
     replays: AtomicUsize,
@@ -29,7 +30,7 @@ fn unavailable() -> InboxError {
     InboxError::Unavailable("a test has ended it".to_owned())
 }
 
-/// Fails once `left` has been taken down to nothing.
+/// Decrements `left`; fails if it is zero.
 fn take_one(left: &AtomicUsize) -> Result<(), InboxError> {
     let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
         left.checked_sub(1)
@@ -132,7 +133,7 @@ async fn only_entry(operator: &Operator<FailingInbox>) -> (u64, AuditOutcome) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_left_alone_and_the_rest_is_done() {
+async fn an_unreadable_row_is_left_alone_and_the_others_are_replayed() {
     let operator = operator(usize::MAX, usize::MAX).await;
     let selection = operator.select(&all_open(), 30).await.unwrap();
     assert_eq!(selection.keys.len(), 100, "of four pages");
@@ -159,7 +160,7 @@ async fn what_cannot_be_read_is_left_alone_and_the_rest_is_done() {
 }
 
 #[tokio::test]
-async fn an_inbox_that_fails_ends_the_act_and_the_trail_says_how_far_it_was() {
+async fn a_failure_of_the_inbox_ends_the_act_and_the_audit_entry_has_the_progress() {
     let operator = operator(40, usize::MAX).await;
     let selection = operator.select(&all_open(), 100).await.unwrap();
     let stop = CancellationToken::new();
@@ -176,7 +177,7 @@ async fn an_inbox_that_fails_ends_the_act_and_the_trail_says_how_far_it_was() {
 }
 
 #[tokio::test]
-async fn a_stopped_act_finishes_what_it_has_begun_and_no_more() {
+async fn a_stopped_act_completes_only_the_changes_in_progress() {
     let operator = operator(usize::MAX, usize::MAX).await;
     let selection = operator.select(&all_open(), 100).await.unwrap();
     let stop = CancellationToken::new();
@@ -200,7 +201,7 @@ async fn a_stopped_act_finishes_what_it_has_begun_and_no_more() {
 }
 
 #[tokio::test]
-async fn nothing_begins_whose_entry_cannot_be_written_and_an_end_without_one_is_an_error() {
+async fn an_act_without_an_audit_entry_does_not_start_and_an_incomplete_entry_is_an_error() {
     let key = Key::parse("pay:m1").unwrap();
     let unaudited = operator(usize::MAX, 0).await;
     let selection = unaudited.select(&all_open(), 100).await.unwrap();

@@ -9,26 +9,25 @@ use super::{
 };
 use crate::{any_inbox::InboxAccess, labels};
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     inbox::{AuditEntry, AuditInbox},
 };
 
-/// The entries that are printed for people.
-const FOR_PEOPLE: usize = 50;
+/// The number of entries without --limit.
+const DEFAULT_LIMIT: usize = 50;
 
 /// Lists who replayed, discarded, erased, imported, unmasked or sent what, newest first.
 #[derive(Args)]
 #[command(
-    after_help = "An entry is written before the first change and again at the end: `started` is \
-     under way, or its process died.\n\nExamples:\n  pillarbox audit --since 7d\n  pillarbox \
+    after_help = "An entry is written before the first change and again at the end: `started` \
+     means that it is in progress, or that its process died.\n\nExamples:\n  pillarbox audit --since 7d\n  pillarbox \
      audit --json"
 )]
 pub(super) struct AuditArgs {
-    /// Only acts that began since: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
+    /// Only acts since a date, such as 2026-03-02T10:15:00Z, or within a span, such as 30m, 2h or 7d
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
-    /// At most so many [default: 50, and all with --json]
+    /// The largest number of entries [default: 50, or all with --json]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Print one JSON object per line
@@ -58,9 +57,9 @@ impl AuditArgs {
         let now = SystemClock.now();
         let when = self.since.as_deref().map(|when| since(when, now));
         let when = when.transpose()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
-        let all = if self.json { usize::MAX } else { FOR_PEOPLE };
+        let all = if self.json { usize::MAX } else { DEFAULT_LIMIT };
         let entries = inbox.audit_entries(when, self.limit.unwrap_or(all)).await?;
         if self.json {
             return entries
@@ -68,11 +67,11 @@ impl AuditArgs {
                 .try_for_each(|entry| Ok(output.data(&json(&JsonAudit::from(entry))?)?));
         }
         if entries.is_empty() {
-            return Ok(output.say("Nothing was changed by a person.")?);
+            return Ok(output.info("Nothing was changed by a person.")?);
         }
         entries
             .iter()
-            .try_for_each(|entry| Ok(output.data(&in_words(entry))?))
+            .try_for_each(|entry| Ok(output.data(&line(entry))?))
     }
 }
 
@@ -91,7 +90,7 @@ impl<'a> From<&'a AuditEntry> for JsonAudit<'a> {
     }
 }
 
-fn in_words(entry: &AuditEntry) -> String {
+fn line(entry: &AuditEntry) -> String {
     let planned = entry
         .planned
         .map_or(String::new(), |planned| format!(" of {planned}"));

@@ -1,20 +1,20 @@
 //! What `replay` and `discard` share: acts on named notifications, and on all that match.
 
-use std::{num::NonZeroU32, pin::pin, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, pin::pin, sync::Arc};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     CommandError, ErrorCode,
     filter::FilterArgs,
     json_act::{JsonAct, unreadable},
-    key::{find_key, no_such},
-    list::{damaged, newer},
+    key::{find_key, unknown_key},
+    list::{print_damaged, print_newer},
     output::CommandOutput,
     scan::ScanProgress,
     settings::CommandSettings,
+    work_line::WorkLine,
 };
 use crate::{
     acts::{ActProgress, ActReport, ActScope, Operator, RowAct, RowResult, RowSelection},
@@ -30,16 +30,16 @@ use pillarbox::{
 pub(super) struct BulkArgs {
     #[command(flatten)]
     pub(super) filter: FilterArgs,
-    /// All that match, however many they are
+    /// Change all that match, however many
     #[arg(long)]
     pub(super) yes: bool,
-    /// All that match, if they are exactly so many
+    /// Change all that match, if their number is exactly N
     #[arg(long, value_name = "N", conflicts_with = "yes")]
     expect: Option<usize>,
-    /// At most so many a second
+    /// Change at most N a second
     #[arg(long, value_name = "N")]
     rate: Option<NonZeroU32>,
-    /// Only list and count what would be done
+    /// Only list and count what would be changed
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Print one JSON object for each notification
@@ -57,14 +57,14 @@ async fn operator(
     Ok(Operator::new(Arc::new(inbox), actor, retention))
 }
 
-/// Names every place that holds bytes of a notification.
-async fn name_copies(
+/// Prints every place that has bytes of a notification.
+async fn print_copies(
     operator: &Operator<AnyInbox>,
     key: &Key,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for copy in operator.inbox().body_copies(key).await? {
-        output.say(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
+        output.info(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
     }
     Ok(())
 }
@@ -76,8 +76,8 @@ fn report_error(error: CommandError, output: &mut CommandOutput) -> std::io::Res
 }
 
 impl BulkArgs {
-    /// Acts on each notification that `texts` name; returns how many were changed,
-    /// or would be. Nothing is changed if one of them may mean several.
+    /// Acts on each notification that `texts` name; returns how many were changed, or would be.
+    /// Changes nothing if one of the texts is ambiguous.
     pub(super) async fn act_on_named(
         &self,
         act: RowAct,
@@ -88,7 +88,7 @@ impl BulkArgs {
         let operator = operator(settings, self.dry_run).await?;
         let mut keys = Vec::new();
         for text in texts {
-            // An act on a whole key is in the audit trail even if nothing has it.
+            // An act on a full key is audited even if no notification has the key.
             let found = find_key(text, operator.inbox(), settings).await?;
             match found.or_else(|| Key::parse(text)) {
                 Some(key) => keys.push(key),
@@ -98,19 +98,19 @@ impl BulkArgs {
         let mut done = 0;
         for key in &keys {
             let result = if self.dry_run {
-                operator.would(act, key).await?
+                operator.preview(act, key).await?
             } else {
                 operator.act_on(act, key).await?
             };
             if self.dry_run && act == RowAct::Erase && matches!(result, RowResult::Done) {
-                name_copies(&operator, key, output).await?;
+                print_copies(&operator, key, output).await?;
             }
             done += usize::from(self.report(act, key.as_str(), &result, output)?);
         }
         Ok(done)
     }
 
-    /// Prints how an act on one notification ended; returns whether it is done.
+    /// Prints the result of an act on one notification; returns whether it is done.
     fn report(
         &self,
         act: RowAct,
@@ -124,10 +124,10 @@ impl BulkArgs {
                 return Ok(true);
             }
             RowResult::Refused(why) => {
-                output.say(&format!("{key} is left alone: {why}"))?;
+                output.info(&format!("{key} is left alone: {why}"))?;
                 (*why).to_owned()
             }
-            RowResult::Absent => report_error(no_such(key), output)?,
+            RowResult::Absent => report_error(unknown_key(key), output)?,
             RowResult::Unreadable(error) => report_error(error.clone().into(), output)?,
             RowResult::BytesLeft(copies) => {
                 let mut errors = Vec::new();
@@ -157,7 +157,8 @@ impl BulkArgs {
         Ok(output.data(key)?)
     }
 
-    /// Prints what is left alone as JSON; the words for a person are printed already.
+    /// Prints, with `--json`, that a notification was not changed. The message for people is printed
+    /// already.
     fn print_left(
         &self,
         act: RowAct,
@@ -186,10 +187,10 @@ impl BulkArgs {
     }
 
     /// Acts on all of `scope`; returns how many were changed, or would be. `has_consent` if the
-    /// command line says already that all of them are meant.
+    /// command line names all of them, so that no confirmation is needed.
     ///
     /// # Errors
-    /// [`CommandError::Wanting`] if not all were changed.
+    /// [`CommandError::Negative`] if not all were changed.
     pub(super) async fn act_on_all(
         &self,
         scope: &ActScope,
@@ -200,12 +201,12 @@ impl BulkArgs {
         let (inbox, actor) = settings.open_as_person(self.dry_run).await?;
         let listed = scope.listed_filters();
         let (inbox, scan) = ScanProgress::of(inbox, &listed[0], output).await?;
-        let page = inbox.page(usize::MAX);
+        let page = inbox.page_rows(usize::MAX);
         let operator = Operator::new(Arc::new(inbox), actor, settings.config.retention);
         let selection = operator.select(scope, page).await?;
         scan.end();
-        newer(&selection.newer, output)?;
-        damaged(&selection.damaged, output)?;
+        print_newer(&selection.newer, output)?;
+        print_damaged(&selection.damaged, output)?;
         for (key, _, reason) in unreadable(&selection.newer, &selection.damaged) {
             self.print_left(selection.act, key, reason, output)?;
         }
@@ -220,7 +221,7 @@ impl BulkArgs {
         if self.dry_run {
             for key in &selection.keys {
                 if selection.act == RowAct::Erase {
-                    name_copies(&operator, key, output).await?;
+                    print_copies(&operator, key, output).await?;
                 }
                 self.print_done(selection.act, key.as_str(), output)?;
             }
@@ -228,10 +229,10 @@ impl BulkArgs {
         }
         self.check_consent(&selection, has_consent)?;
         let report = self.run(&operator, &selection, output).await?;
-        close(&selection, report, output)
+        finish(&selection, report, output)
     }
 
-    /// Whether the person means so many.
+    /// Checks that the user agreed to this number of notifications.
     fn check_consent(&self, selection: &RowSelection, given: bool) -> Result<(), CommandError> {
         let (count, participle) = (selection.keys.len(), selection.act.participle());
         match self.expect {
@@ -246,14 +247,17 @@ impl BulkArgs {
         }
     }
 
-    /// Acts until all is done, or until Ctrl-C.
+    /// Acts on all of them, until Ctrl-C.
     async fn run(
         &self,
         operator: &Operator<AnyInbox>,
         selection: &RowSelection,
         output: &mut CommandOutput,
     ) -> Result<ActReport, CommandError> {
-        let (stop, bar) = (CancellationToken::new(), ActBar::new(selection.keys.len()));
+        let (stop, bar) = (
+            CancellationToken::new(),
+            WorkLine::bar(selection.keys.len()),
+        );
         let mut printed: Result<(), CommandError> = Ok(());
         let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
             if printed.is_ok() {
@@ -263,9 +267,9 @@ impl BulkArgs {
                 });
             }
             if printed.is_err() {
-                stop.cancel(); // the reader of the output has closed it
+                stop.cancel(); // standard output is closed
             }
-            bar.show(progress);
+            bar.set_position((progress.total - progress.remaining()) as u64);
         };
         let report = {
             let mut act = pin!(operator.act_on_all(selection, self.rate, &stop, &mut on_row));
@@ -274,15 +278,15 @@ impl BulkArgs {
                 _ = tokio::signal::ctrl_c() => { stop.cancel(); act.await }
             }
         };
-        bar.end();
+        drop(bar);
         let report = report?;
         printed?;
         Ok(report)
     }
 }
 
-/// Says what remains of an act that did not reach its end.
-fn close(
+/// The number of changed notifications. Prints what remains if not all were changed.
+fn finish(
     selection: &RowSelection,
     report: ActReport,
     output: &mut CommandOutput,
@@ -302,51 +306,20 @@ fn close(
             )))
         }
         AuditOutcome::Stopped => {
-            output.say(&format!("Stopped: {so_far}. Run it again for the rest."))?;
-            Err(CommandError::Wanting)
+            output.info(&format!("Stopped: {so_far}. Run it again for the rest."))?;
+            Err(CommandError::Negative)
         }
         _ if left_alone > 0 || is_incomplete(selection) => {
-            output.say(&format!("{so_far}."))?;
-            Err(CommandError::Wanting)
+            output.info(&format!("{so_far}."))?;
+            Err(CommandError::Negative)
         }
         _ => Ok(done),
     }
 }
 
-/// Whether something that should have ended is still there. What cannot be replayed is only named.
+/// Whether notifications remain that should have been ended. A replay only names those that it cannot
+/// replay.
 fn is_incomplete(selection: &RowSelection) -> bool {
     let left = selection.refused.len() + selection.newer.len() + selection.damaged.len();
     selection.act != RowAct::Replay && left > 0
-}
-
-/// How long an act may take without a progress bar.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// A progress bar on a terminal, after a second.
-pub(super) struct ActBar(ProgressBar);
-
-impl ActBar {
-    pub(super) fn new(total: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{wide_bar} {pos} of {len}, {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self(bar)
-    }
-
-    pub(super) fn show(&self, progress: ActProgress) {
-        if self.0.is_hidden() && self.0.elapsed() >= QUIET && CommandOutput::may_move() {
-            self.0.set_draw_target(ProgressDrawTarget::stderr());
-        }
-        self.0
-            .set_position((progress.done + progress.left_alone) as u64);
-    }
-
-    /// Prints something without the bar in its way.
-    pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.0.suspend(print)
-    }
-
-    pub(super) fn end(&self) {
-        self.0.finish_and_clear();
-    }
 }

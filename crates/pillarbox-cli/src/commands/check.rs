@@ -6,15 +6,12 @@ use clap::Args;
 use url::Url;
 
 use super::{
-    CommandError, ErrorCode,
+    CommandError,
     output::{BOLD, CommandOutput, GREEN, RED, YELLOW, paint},
-    settings::fetch,
+    settings::fetch_named_secret,
     test_data,
 };
-use pillarbox::{
-    secrets::SecretRef,
-    text::{visible, visible_json},
-};
+use pillarbox::text::{visible, visible_json};
 use sender_simulator::{
     Sender, SystemClock,
     check::{CheckFinding, CheckOptions, CheckReport, Grade, check},
@@ -43,10 +40,10 @@ pub(super) struct CheckArgs {
     /// Allow test data to be stored by a receiver on another machine
     #[arg(long)]
     yes_store_test_data: bool,
-    /// Print the report as one JSON object, once it is complete
+    /// Print the report as one JSON object, when it is complete
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// Print the report as a Markdown document, once it is complete
+    /// Print the report as a Markdown document, when it is complete
     #[arg(long)]
     markdown: bool,
 }
@@ -62,13 +59,11 @@ fn kind(name: &str) -> Result<Sender, String> {
 
 impl CheckArgs {
     pub(super) async fn run(self, output: &mut CommandOutput) -> Result<(), CommandError> {
-        let not_a_url =
-            || CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned());
-        let url = Url::parse(&self.url).map_err(|_| not_a_url())?;
-        test_data::agreed(&url, self.yes_store_test_data)?;
-        let reference = SecretRef::parse(&self.secret)
-            .map_err(|problem| ErrorCode::Secret.error(format!("--secret {problem}")))?;
-        let secret = fetch(&reference).await?;
+        let url = Url::parse(&self.url).map_err(|_| {
+            CommandError::Usage("this is not a URL: write https://HOST/PATH".to_owned())
+        })?;
+        test_data::check_agreement(&url, self.yes_store_test_data)?;
+        let secret = fetch_named_secret("--secret", &self.secret).await?;
         let is_document = self.json || self.markdown;
         let mut printed = Ok(());
         let on_finding = |finding: &CheckFinding| {
@@ -76,15 +71,8 @@ impl CheckArgs {
                 printed = print_finding(finding, output);
             }
         };
-        let report = check(
-            &url,
-            self.kind,
-            secret.expose(),
-            &CheckOptions::default(),
-            &SystemClock,
-            on_finding,
-        )
-        .await;
+        let (secret, options) = (secret.expose(), CheckOptions::default());
+        let report = check(&url, self.kind, secret, &options, &SystemClock, on_finding).await;
         let report = report.map_err(|error| CommandError::Usage(error.to_string()))?;
         printed?;
         if self.json {
@@ -92,13 +80,9 @@ impl CheckArgs {
         } else if self.markdown {
             output.data(report.markdown().trim_end())?;
         } else {
-            close(&report, output)?;
+            print_summary(&report, output)?;
         }
-        if report.is_sound() {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(report.is_sound())
     }
 }
 
@@ -134,8 +118,8 @@ fn print_finding(finding: &CheckFinding, output: &mut CommandOutput) -> io::Resu
     Ok(())
 }
 
-/// Prints the end of the report: where test data is stored, and the summary.
-fn close(report: &CheckReport, output: &mut CommandOutput) -> io::Result<()> {
+/// Prints the test data that may be stored, and the summary.
+fn print_summary(report: &CheckReport, output: &mut CommandOutput) -> io::Result<()> {
     let stored: Vec<&str> = report
         .sent
         .iter()

@@ -1,4 +1,4 @@
-//! `pillarbox console`: the operator's pages over any inbox, a deployed table among them.
+//! `pillarbox console`: the operator's pages over any inbox, including a deployed table.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -9,7 +9,7 @@ use super::{
     listen::bind,
     output::{BOLD, CommandOutput, paint},
     serve::sender_lookup,
-    settings::{CommandSettings, aws, fetch, outside_with, vault},
+    settings::{CommandSettings, aws, fetch_secret, fetch_vault, secret_sources_with},
     signals::stop_on_signals,
     stderr_log::log_to_stderr,
 };
@@ -20,18 +20,18 @@ use crate::{
     metrics::ServeMetrics,
 };
 use pillarbox::{
-    config::{ConfigOverrides, InboxConfig},
+    config::InboxConfig,
     domain::{Clock, SystemClock},
     inbox::DeliveryInbox,
-    secrets::{Keyring, SecretRef},
+    secrets::{Keyring, Secret, SecretRef},
     telemetry::visible,
 };
 
 /// Opens the operator's pages over an inbox, with your own credentials.
 #[derive(Args)]
 #[command(
-    after_help = "It only shows, unless --allow-changes is given. It listens on loopback only, \
-                  unless --allow-host and --token are given.\n\nExamples:\n  \
+    after_help = "It is read-only, unless --allow-changes is given. It listens on loopback \
+                  only, unless --allow-host and --token are given.\n\nExamples:\n  \
                   pillarbox console --inbox dynamodb:pillarbox\n  \
                   pillarbox console --inbox sqlite:pillarbox.db --listen 127.0.0.1:9000\n  \
                   pillarbox console --listen 0.0.0.0:8081 --allow-host console.example.gov.uk \
@@ -60,23 +60,16 @@ impl ConsoleArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         log_to_stderr(&ServeMetrics::new(), output)?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let address = self.listen.unwrap_or(settings.config.console);
         self.check(address)?;
-        let token = match &self.token {
-            Some(reference) => {
-                let reference = SecretRef::parse(reference)
-                    .map_err(|error| CommandError::Usage(format!("--token {error}")))?;
-                Some(fetch(&reference).await?)
-            }
-            None => None,
-        };
+        let token = self.fetch_token().await?;
         let (access, inbox_access) = match self.allow_changes {
             true => (ConsoleAccess::Changes, InboxAccess::Change),
             false => (ConsoleAccess::ReadOnly, InboxAccess::Read),
         };
         let inbox = Arc::new(settings.open_inbox(inbox_access).await?);
-        // An inbox that is missing, or out of reach, is better named now than by every page.
+        // Fails now, rather than on every page, if the inbox is missing or unreachable.
         inbox.pending_gauges(SystemClock.now(), 1).await?;
         let listener = bind(address, "listen")?;
         let bound = listener.local_addr()?;
@@ -85,7 +78,7 @@ impl ConsoleArgs {
             InboxConfig::Sqlite { path } => path.display().to_string(),
             InboxConfig::DynamoDb { table, .. } => format!("table {table}"),
         };
-        self.welcome(bound, &inbox_name, output)?;
+        self.print_banner(bound, &inbox_name, output)?;
         let senders = senders(&settings).await?;
         let actor = match settings.config.inbox.is_on_aws() && self.allow_changes {
             true => aws_actor(&aws().await?).await,
@@ -107,8 +100,17 @@ impl ConsoleArgs {
         };
         let console = Console::new(inbox, console, bound);
         console.serve(listener, stop.cancelled_owned()).await;
-        output.say("Stopped.")?;
+        output.info("Stopped.")?;
         Ok(())
+    }
+
+    async fn fetch_token(&self) -> Result<Option<Secret>, CommandError> {
+        let Some(reference) = &self.token else {
+            return Ok(None);
+        };
+        let reference = SecretRef::parse(reference)
+            .map_err(|error| CommandError::Usage(format!("--token {error}")))?;
+        fetch_secret(&reference).await.map(Some)
     }
 
     /// Refuses an address beyond loopback without a host name and a token.
@@ -131,42 +133,41 @@ impl ConsoleArgs {
         Ok(())
     }
 
-    fn welcome(
+    fn print_banner(
         &self,
         bound: SocketAddr,
         inbox: &str,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let version = env!("CARGO_PKG_VERSION");
-        output.say(&format!("{} {version}", paint("Pillarbox", BOLD)))?;
-        output.say(&format!("  inbox          {inbox}"))?;
-        output.say(&format!("  console        http://{bound}/"))?;
-        let may = match self.allow_changes {
+        output.info(&format!("{} {version}", paint("Pillarbox", BOLD)))?;
+        output.info(&format!("  inbox          {inbox}"))?;
+        output.info(&format!("  console        http://{bound}/"))?;
+        let access = match self.allow_changes {
             true => "replays, discards and erases; each change is in the audit trail",
-            false => "only shows; --allow-changes lets it replay, discard and erase",
+            false => "read-only; --allow-changes lets it replay, discard and erase",
         };
-        output.say(&format!("  access         {may}"))?;
+        output.info(&format!("  access         {access}"))?;
         if !self.allow_host.is_empty() {
             let hosts = self.allow_host.join(", ");
             tracing::warn!(
                 address = %bound,
                 %hosts,
                 "the console is open beyond this machine: it shows personal data to everyone with \
-                 the token, and without TLS before it the token and the data are readable on the \
-                 way"
+                 the token, and without a TLS proxy both can be read in transit"
             );
         }
-        output.say("Ready. Ctrl-C stops it.")?;
+        output.info("Ready. Ctrl-C stops it.")?;
         Ok(())
     }
 }
 
-/// The senders, with those of their secrets that this person can read.
+/// The senders, with the secrets that this person can read.
 async fn senders(settings: &CommandSettings) -> Result<SenderLookup, CommandError> {
-    let vault = vault(settings.config.sender_references()).await?;
+    let vault = fetch_vault(settings.config.sender_references()).await?;
     let secrets = settings.config.source_secrets();
     let clock = Arc::new(SystemClock);
-    let keyring = Keyring::new(secrets, &outside_with(&vault), None, clock);
+    let keyring = Keyring::new(secrets, &secret_sources_with(&vault), None, clock);
     Ok(sender_lookup(&keyring))
 }
 

@@ -21,8 +21,8 @@ pub(super) fn prepare(config: &Config, clock: &impl Clock) -> Result<bool, Comma
     Ok(is_new)
 }
 
-/// Creates the demo's folder, accessible only to its owner, if it does not exist. Its name is
-/// flushed: without it, a power cut would lose everything in it.
+/// Creates the demo's folder, accessible only to its owner, if it does not exist. The folder's name
+/// is flushed, since a power cut could otherwise lose everything in it.
 pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -34,8 +34,8 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CommandError> {
     })
 }
 
-/// Writes a whole secret or none: writes it under another name, and renames it only if its own name
-/// is free. Returns whether it was.
+/// Writes a secret atomically: to a draft file, which gets the name `path` if that is free. Returns
+/// whether it was free.
 fn make_secret(path: &Path, kind: SenderKind, clock: &impl Clock) -> Result<bool, CommandError> {
     if path.exists() {
         return Ok(false);

@@ -6,13 +6,12 @@ use super::{
     CommandError, GlobalArgs, bulk::BulkArgs, output::CommandOutput, settings::CommandSettings,
 };
 use crate::acts::{ActScope, RowAct};
-use pillarbox::config::ConfigOverrides;
 
-/// Ends notifications for good. They stay in the list, and their bytes until they expire.
+/// Ends notifications permanently. They and their bytes stay until they expire.
 #[derive(Args)]
 #[command(
-    after_help = "A filter without --state means what is dead or held; with --erase, every state. \
-                  Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox discard \
+    after_help = "A filter without --state selects dead and held notifications, or with --erase \
+                  all states. Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox discard \
                   --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85\n  pillarbox discard --erase \
                   --dry-run pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox discard --erase --source \
                   pay --subject hu20sqlact5260q2nanm0q8u93 --yes"
@@ -41,7 +40,7 @@ impl DiscardArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let act = if self.erase {
             RowAct::Erase
         } else {
@@ -51,21 +50,16 @@ impl DiscardArgs {
             let filter = self.bulk.filter.read_for(&settings)?;
             let scope = ActScope::new(act, filter);
             let discarded = self.bulk.act_on_all(&scope, false, &settings, output);
-            let discarded = discarded.await?;
-            return self.close(act, discarded, true, output);
+            return self.print_count(act, discarded.await?, true, output);
         }
         let keys = &self.keys;
         let discarded = self.bulk.act_on_named(act, keys, &settings, output).await?;
-        self.close(act, discarded, false, output)?;
-        if discarded == keys.len() {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        self.print_count(act, discarded, false, output)?;
+        CommandError::negative_unless(discarded == keys.len())
     }
 
-    /// Prints how many; of named ones, only after a dry run.
-    fn close(
+    /// Prints how many were discarded; for named notifications, only after a dry run.
+    fn print_count(
         &self,
         act: RowAct,
         discarded: usize,
@@ -74,9 +68,9 @@ impl DiscardArgs {
     ) -> Result<(), CommandError> {
         let participle = act.participle();
         if self.bulk.dry_run {
-            output.say(&format!("{discarded} would be {participle}."))?;
+            output.info(&format!("{discarded} would be {participle}."))?;
         } else if is_bulk {
-            output.say(&format!("{discarded} {participle}."))?;
+            output.info(&format!("{discarded} {participle}."))?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! `pillarbox doctor`: says in one sentence whether anything needs a person, then checks the
-//! configuration, the inbox and the destinations. Each finding is fine, a warning or an error, and
-//! says what to do.
+//! `pillarbox doctor`: reports in one sentence whether anything needs a person, then checks the
+//! configuration, the inbox and the destinations. Each finding is fine, a warning or an error, with
+//! what to do.
 
 mod inbox;
 mod listeners;
@@ -15,12 +15,12 @@ use super::{
     CommandError, GlobalArgs,
     output::{CommandOutput, GREEN, RED, YELLOW, paint},
     row::json,
-    settings::{CommandSettings, aws, outside, outside_with, vault},
+    settings::{CommandSettings, aws, fetch_vault, secret_sources, secret_sources_with},
 };
 use crate::{labels, overview::sentence};
 use pillarbox::{
     aws::AwsConfig,
-    config::{Config, ConfigOverrides, DestinationSecrets, SourceConfig},
+    config::{Config, DestinationSecrets, SourceConfig},
     destinations::{
         DeliveryError, DestinationSettings, EventBridgeDestination, HttpsSettings, Probe,
         SqsDestination,
@@ -29,8 +29,8 @@ use pillarbox::{
     secrets::{FetchedSecrets, SecretError, SecretRef, SecretSources},
 };
 
-/// Says whether anything needs a person; checks the configuration, the inbox and the destinations,
-/// without a sender.
+/// Reports whether anything needs a person; checks the configuration, the inbox and the
+/// destinations, without a sender.
 #[derive(Args)]
 #[command(
     after_help = "Exits with 1 if anything needs a person: dead, held or overdue notifications, \
@@ -60,16 +60,16 @@ struct DoctorFinding {
     /// Whether it needs a person.
     #[serde(skip)]
     needs_person: bool,
-    /// Why, as a clause of the first sentence.
+    /// Its clause of the first sentence.
     #[serde(skip)]
-    stuck: Option<String>,
+    clause: Option<String>,
 }
 
 impl DoctorFinding {
-    /// It needs a person, and is named in the first sentence.
-    fn stuck(self, clause: impl Into<String>) -> Self {
+    /// The finding, which needs a person and has a clause in the first sentence.
+    fn with_clause(self, clause: impl Into<String>) -> Self {
         Self {
-            stuck: Some(clause.into()),
+            clause: Some(clause.into()),
             ..self.for_a_person()
         }
     }
@@ -88,15 +88,15 @@ impl DoctorArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let config = &settings.config;
         let found_listeners = listeners::findings(config).await;
         let found_destinations = destinations(config).await;
         let opened = inbox::open(config).await;
         let (found_rows, needed) = inbox::rows(&opened, config).await;
-        // Printed before the rest is checked, which takes longer.
+        // Printed first, since the other checks take longer.
         let found = found_listeners.iter().chain(&found_destinations);
-        let mut clauses: Vec<String> = found.filter_map(|found| found.stuck.clone()).collect();
+        let mut clauses: Vec<String> = found.filter_map(|found| found.clause.clone()).collect();
         clauses.dedup();
         clauses.extend(needed);
         self.print(&first_sentence(&clauses), output)?;
@@ -124,8 +124,8 @@ impl DoctorArgs {
         match waiting.count() {
             0 => Ok(()),
             count => {
-                output.say(&format!("{count} of these need a person."))?;
-                Err(CommandError::Wanting)
+                output.info(&format!("{count} of these need a person."))?;
+                Err(CommandError::Negative)
             }
         }
     }
@@ -153,7 +153,7 @@ fn finding(
         what: what.into(),
         found: found.into(),
         needs_person: health == CheckHealth::Wrong,
-        stuck: None,
+        clause: None,
     }
 }
 
@@ -161,10 +161,10 @@ fn fine(what: impl Into<String>, found: impl Into<String>) -> DoctorFinding {
     finding(CheckHealth::Fine, what, found)
 }
 
-/// What the first finding is about.
+/// The subject of the first finding.
 const FIRST: &str = "stuck";
 
-/// Whether anything needs a person, in one sentence. The other findings have the details.
+/// The finding whether anything needs a person. The other findings have the details.
 fn first_sentence(clauses: &[String]) -> DoctorFinding {
     let health = match clauses {
         [] => CheckHealth::Fine,
@@ -188,12 +188,12 @@ fn line(finding: &DoctorFinding) -> String {
 /// Checks the format of every secret. Never prints its value.
 async fn secrets(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
-    let vault = vault(config.references()).await;
+    let vault = fetch_vault(config.references()).await;
     let vault = vault.unwrap_or_else(|why| {
         findings.push(finding(CheckHealth::Wrong, "AWS", why.into_text()));
         FetchedSecrets::default()
     });
-    let outside = outside_with(&vault);
+    let secret_sources = secret_sources_with(&vault);
     for source in &config.sources {
         let name = format!("source {} ({})", source.name, source.kind.as_str());
         if source.webhook && source.secrets.is_empty() {
@@ -205,32 +205,29 @@ async fn secrets(config: &Config) -> Vec<DoctorFinding> {
             source
                 .secrets
                 .iter()
-                .map(|secret| shape(&name, &secret.value, &outside)),
+                .map(|secret| check_secret(&name, &secret.value, &secret_sources)),
         );
     }
     findings.extend(shared_references(config));
-    // What is wrong with a secret in its place, such as a test key on a live source or a value that
-    // two sources have, only this knows.
-    if let Err(problems) = config.secrets(&outside) {
-        findings.extend(
-            problems
-                .iter()
-                .map(|problem| finding(CheckHealth::Wrong, "secret", problem.to_string())),
-        );
+    // Only this finds errors that depend on the source, such as a test key on a live source, or a
+    // value that two sources have.
+    if let Err(errors) = config.secrets(&secret_sources) {
+        let wrong = |error: String| finding(CheckHealth::Wrong, "secret", error);
+        findings.extend(errors.iter().map(|error| wrong(error.to_string())));
     }
     findings
 }
 
-/// Sources that share a secret, which their configuration says by naming one reference in both.
+/// Sources that share a secret because both name the same reference.
 fn shared_references(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for (index, source) in config.sources.iter().enumerate() {
         for secret in &source.secrets {
-            let has_it = |other: &&SourceConfig| {
+            let has_secret = |other: &&SourceConfig| {
                 let mut secrets = other.secrets.iter();
                 secrets.any(|earlier| earlier.value == secret.value)
             };
-            if let Some(other) = config.sources[..index].iter().find(has_it) {
+            if let Some(other) = config.sources[..index].iter().find(has_secret) {
                 let found = format!(
                     "{} is a secret of source {} too: each accepts what was signed for the other",
                     secret.value, other.name
@@ -243,20 +240,27 @@ fn shared_references(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
-fn shape(name: &str, reference: &SecretRef, outside: &SecretSources<'_>) -> DoctorFinding {
-    match reference.fetch(outside) {
+fn check_secret(
+    name: &str,
+    reference: &SecretRef,
+    secret_sources: &SecretSources<'_>,
+) -> DoctorFinding {
+    match reference.fetch(secret_sources) {
         Ok(secret) => fine(
             name,
             format!("{reference} is there ({})", secret.fingerprint()),
         ),
-        Err(none @ SecretError::NoneYet) => {
-            finding(CheckHealth::Look, name, format!("{reference} {none}"))
+        Err(error) => {
+            let health = match error {
+                SecretError::NoneYet => CheckHealth::Look,
+                _ => CheckHealth::Wrong,
+            };
+            finding(health, name, format!("{reference} {error}"))
         }
-        Err(problem) => finding(CheckHealth::Wrong, name, format!("{reference} {problem}")),
     }
 }
 
-/// Whether each destination is there; nothing is sent to it.
+/// Checks that each destination exists, without sending to it.
 async fn destinations(config: &Config) -> Vec<DoctorFinding> {
     let routes = config.route_settings(&DestinationSecrets::default());
     let named = config.destinations.iter();
@@ -272,25 +276,27 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
         let what = labels::destination(kind);
         let found = match settings {
             DestinationSettings::Log => fine(name, what),
-            DestinationSettings::Https(https) => reach(&name, https, routes.outbound_proxy).await,
+            DestinationSettings::Https(https) => {
+                probe_https(&name, https, routes.outbound_proxy).await
+            }
             DestinationSettings::Sqs(queue) => {
-                let may = "sqs:GetQueueAttributes";
-                let look =
+                let permission = "sqs:GetQueueAttributes";
+                let probe =
                     async |aws: AwsConfig| SqsDestination::new(&aws, queue.clone()).probe().await;
-                on_aws(&name, &what, may, look).await
+                probe_on_aws(&name, &what, permission, probe).await
             }
             DestinationSettings::EventBridge(bus) => {
-                let may = "events:DescribeEventBus";
-                let look = async |aws: AwsConfig| {
+                let permission = "events:DescribeEventBus";
+                let probe = async |aws: AwsConfig| {
                     EventBridgeDestination::new(&aws, bus.clone()).probe().await
                 };
-                on_aws(&name, &what, may, look).await
+                probe_on_aws(&name, &what, permission, probe).await
             }
         };
         findings.push(match found.health {
             CheckHealth::Wrong => {
                 let clause = format!("the {} cannot be reached", found.what);
-                found.stuck(clause)
+                found.with_clause(clause)
             }
             CheckHealth::Fine | CheckHealth::Look => found,
         });
@@ -298,7 +304,7 @@ async fn destinations(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
-/// Sources that are pulled from, and whose destination takes only what they signed.
+/// Pulled sources whose destination takes only signed notifications.
 fn held_pulls(config: &Config) -> Vec<DoctorFinding> {
     let is_held = |source: &&SourceConfig| {
         let mut destinations = config.destinations_of(source);
@@ -310,19 +316,20 @@ fn held_pulls(config: &Config) -> Vec<DoctorFinding> {
     let sources = config.sources.iter().filter(is_held);
     sources
         .map(|source| {
-            let found = "what is pulled is held (unsigned), because its destination takes only \
-                         what its sender signed. Set `pulled` there to the name of another";
+            let found = "pulled notifications are held (unsigned), because its destination \
+                         takes only signed ones. Set `pulled` there to the name of another";
             finding(CheckHealth::Look, format!("source {}", source.name), found)
         })
         .collect()
 }
 
-/// Whether `what` is there, as far as we may look: sending needs no permission to.
-async fn on_aws(
+/// Checks that a queue or bus exists. Deliveries do not need this permission, so without it the
+/// finding is only a warning.
+async fn probe_on_aws(
     name: &str,
     what: &str,
-    may: &str,
-    look: impl AsyncFnOnce(AwsConfig) -> Result<Probe, DeliveryError>,
+    permission: &str,
+    probe: impl AsyncFnOnce(AwsConfig) -> Result<Probe, DeliveryError>,
 ) -> DoctorFinding {
     let aws = match aws().await {
         Ok(aws) => aws,
@@ -334,21 +341,21 @@ async fn on_aws(
             );
         }
     };
-    match look(aws).await {
+    match probe(aws).await {
         Ok(Probe::Exists) => fine(name, format!("{what}, is there")),
         Ok(Probe::AccessDenied) => finding(
             CheckHealth::Look,
             name,
-            format!("{what}: whether it is there can't be seen without {may}"),
+            format!("{what}: cannot check that it exists without {permission}"),
         ),
         Err(why) => finding(CheckHealth::Wrong, name, format!("{what}: {why}")),
     }
 }
 
-/// Whether an endpoint answers on the path that a delivery takes.
-async fn reach(name: &str, https: &HttpsSettings, outbound_proxy: bool) -> DoctorFinding {
+/// Checks that an endpoint responds, over the same connection as a delivery.
+async fn probe_https(name: &str, https: &HttpsSettings, outbound_proxy: bool) -> DoctorFinding {
     let origin = https.url.origin().ascii_serialization();
-    let endpoint = https.endpoint(outbound_proxy, &outside(), Arc::new(SystemClock));
+    let endpoint = https.endpoint(outbound_proxy, &secret_sources(), Arc::new(SystemClock));
     let probed = match endpoint {
         Ok(endpoint) => endpoint.probe().await.map_err(|why| why.to_string()),
         Err(why) => Err(why.to_string()),

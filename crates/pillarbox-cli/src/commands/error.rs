@@ -1,8 +1,8 @@
-//! The error that a command ends with, and its stable code.
+//! The errors of commands, and their stable codes.
 //!
-//! A code never changes its meaning and is never used again. Those below 100 mean that the command
-//! line or the configuration is wrong, exit code 2; the others that the command failed, exit
-//! code 1. docs/errors.md has a heading for each.
+//! A code never changes its meaning and is never reused. Codes below 100 are for errors in the
+//! command line or the configuration, with exit code 2. The others are for commands that failed,
+//! with exit code 1. docs/errors.md has a heading for each code.
 
 use std::{fmt, io};
 
@@ -14,7 +14,7 @@ use crate::{
     sqlite::{LockError, RestoreError},
 };
 
-/// The stable code of an error. A negative finding, such as a wrong signature, has no code.
+/// The stable code of an error. A negative result, such as a wrong signature, has no code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorCode {
     CommandLine = 1,
@@ -56,7 +56,7 @@ impl ErrorCode {
         CommandError::Coded(self, why.to_string())
     }
 
-    /// The exit code of a command that ends with it.
+    /// The exit code of a command that fails with this error.
     pub(super) fn exit_code(self) -> u8 {
         if (self as u8) < Self::Failed as u8 {
             2
@@ -77,31 +77,40 @@ impl fmt::Display for ErrorCode {
 pub(super) enum CommandError {
     /// The command line or the configuration is wrong: [`ErrorCode::CommandLine`].
     Usage(String),
-    /// It failed: [`ErrorCode::Failed`].
+    /// The command failed: [`ErrorCode::Failed`].
     Failed(String),
     /// An error with a more specific code.
     Coded(ErrorCode, String),
     /// The result is negative and was printed: exit code 1.
-    Wanting,
+    Negative,
     /// The reader of the output has closed it.
     Closed,
 }
 
 impl CommandError {
+    /// The result of a command: negative unless `is_positive`.
+    pub(super) fn negative_unless(is_positive: bool) -> Result<(), Self> {
+        if is_positive {
+            Ok(())
+        } else {
+            Err(Self::Negative)
+        }
+    }
+
     /// The code and the message to print; `None` if everything was printed.
     pub(super) fn printed(&self) -> Option<(ErrorCode, &str)> {
         match self {
             Self::Usage(why) => Some((ErrorCode::CommandLine, why)),
             Self::Failed(why) => Some((ErrorCode::Failed, why)),
             Self::Coded(code, why) => Some((*code, why)),
-            Self::Wanting | Self::Closed => None,
+            Self::Negative | Self::Closed => None,
         }
     }
 
     pub(super) fn exit_code(&self) -> u8 {
         match self.printed() {
             Some((code, _)) => code.exit_code(),
-            None => u8::from(matches!(self, Self::Wanting)),
+            None => u8::from(matches!(self, Self::Negative)),
         }
     }
 
@@ -200,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_one_heading_in_the_page_of_errors_and_every_heading_a_code() {
+    fn every_code_has_one_heading_in_docs_errors_and_every_heading_a_code() {
         let declared: BTreeSet<String> = include_str!("error.rs")
             .lines()
             .filter_map(|line| {
@@ -225,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_says_which_exit_code_a_command_has() {
+    fn the_error_decides_the_exit_code() {
         for (error, printed, exit_code) in [
             (CommandError::Usage(String::new()), "PB001", 2),
             (ErrorCode::NotReconciled.error(""), "PB012", 2),
@@ -237,7 +246,7 @@ mod tests {
             assert_eq!(error.printed().unwrap().0.to_string(), printed);
             assert_eq!(error.exit_code(), exit_code, "{printed}");
         }
-        for (error, exit_code) in [(CommandError::Wanting, 1), (CommandError::Closed, 0)] {
+        for (error, exit_code) in [(CommandError::Negative, 1), (CommandError::Closed, 0)] {
             assert_eq!((error.printed(), error.exit_code()), (None, exit_code));
         }
     }

@@ -1,4 +1,4 @@
-//! `pillarbox export`: notifications with their bytes, signature and what they prove, as NDJSON.
+//! `pillarbox export`: prints notifications with their bytes, signature and verdict, as NDJSON.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Args;
@@ -7,17 +7,17 @@ use serde::Serialize;
 use super::{
     CommandError, GlobalArgs,
     filter::FilterArgs,
-    list::{damaged, newer},
+    list::print_damaged,
     output::CommandOutput,
     row::{JsonRow, json},
-    scan::ScanProgress,
+    scan::{RowPages, ScanProgress},
     settings::CommandSettings,
     verify::{StoredProof, proof_context},
     work_line::WorkLine,
 };
 use pillarbox::{
     config::ConfigOverrides,
-    inbox::{InboxError, PageRequest, ReadInbox, Row},
+    inbox::{InboxError, ReadInbox, Row},
 };
 
 /// Prints notifications with their bytes, one JSON object per line.
@@ -26,7 +26,7 @@ use pillarbox::{
     after_help = "Each line has the fields of `list --json`, and: kind, content_digest, \
      budget_from, signature, secret_fingerprint, history_base64 (its attempts and replays), \
      body_base64 (the exact bytes; null once erased), and verdict: signed, \
-     pulled, erased, other_secret (signed with a secret that is not here) or broken, with the \
+     pulled, erased, other_secret (signed with a secret that is not configured) or broken, with the \
      reason in verdict_reason.\nThe lines hold personal data: keep them as you keep the \
      inbox.\n\nExit codes: 0 all were exported, 1 some are left out or broken.\n\n\
      Example:\n  pillarbox export --source pay --since 7d > pay.ndjson"
@@ -36,7 +36,7 @@ pub(super) struct ExportArgs {
     filter: FilterArgs,
 }
 
-/// A row with all that it proves.
+/// A row with its bytes, its signature and the verdict.
 #[derive(Serialize)]
 struct ExportedRow {
     #[serde(flatten)]
@@ -58,25 +58,21 @@ impl ExportArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load_checked(global, ConfigOverrides::default())?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let context = proof_context(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let (mut exported, mut left_out, mut broken) = (0_usize, 0, 0);
         let line = WorkLine::counting("exported", true);
-        let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
-        while let Some(this) = page.take() {
-            let listed = inbox.list(&filter, this).await?;
-            progress.end();
-            newer(&listed.newer, output)?;
-            damaged(&listed.damaged, output)?;
+        let mut pages = RowPages::new(&inbox, &filter, &progress);
+        while let Some(listed) = pages.next(output).await? {
             left_out += listed.newer.len() + listed.damaged.len();
             for summary in &listed.rows {
                 let row = match inbox.get(&summary.key).await {
                     Ok(Some(row)) => row,
-                    Ok(None) => continue, // it expired meanwhile
+                    Ok(None) => continue, // it has expired meanwhile
                     Err(error @ InboxError::Damaged { .. }) => {
-                        damaged(&[error], output)?;
+                        print_damaged(&[error], output)?;
                         left_out += 1;
                         continue;
                     }
@@ -88,20 +84,12 @@ impl ExportArgs {
                 output.data(&json(&ExportedRow::of(&row, &proof))?)?;
                 line.add_one();
             }
-            page = listed.next.map(|next| PageRequest {
-                limit: inbox.page(usize::MAX),
-                after: Some(next),
-            });
         }
         drop(line);
-        output.say(&format!(
+        output.info(&format!(
             "{exported} exported, {broken} of them broken; {left_out} left out"
         ))?;
-        if broken + left_out == 0 {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(broken + left_out == 0)
     }
 }
 

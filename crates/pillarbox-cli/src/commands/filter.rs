@@ -1,4 +1,4 @@
-//! The options that choose notifications, for every command that lists them.
+//! The options that select notifications, for every command that lists them.
 
 use clap::Args;
 
@@ -14,7 +14,7 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// Which notifications a command is about.
+/// The filter of a command.
 #[derive(Args)]
 pub(super) struct FilterArgs {
     /// Only notifications of this source
@@ -30,7 +30,8 @@ pub(super) struct FilterArgs {
     /// Only notifications about this payment or box
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// Only notifications received since: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
+    /// Only notifications received since a date, such as 2026-03-02T10:15:00Z, or within a span, such
+    /// as 30m, 2h or 7d
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
 }
@@ -90,7 +91,7 @@ pub(super) fn since(when: &str, now: Timestamp) -> Result<Timestamp, CommandErro
     })
 }
 
-/// A sentence that nothing matches the filter; `None` without a filter.
+/// The message that nothing matches the filter; `None` without a filter.
 pub(super) fn nothing_matches(filter: &RowFilter) -> Option<String> {
     let mut words = vec!["No notification".to_owned()];
     words.extend(
@@ -115,7 +116,7 @@ pub(super) fn nothing_matches(filter: &RowFilter) -> Option<String> {
         Some(state) => words.push(format!("is {state}")),
         None if filter.since.is_some() => {}
         None if words.len() == 1 => return None,
-        None => words.push("is here".to_owned()),
+        None => words.push("was found".to_owned()),
     }
     if let Some(since) = filter.since {
         let joint = if filter.state.is_some() {
@@ -153,7 +154,7 @@ mod tests {
                     source: Some("pay".to_owned()),
                     ..filter()
                 },
-                Some("No notification of source pay is here.".to_owned()),
+                Some("No notification of source pay was found.".to_owned()),
             ),
             (
                 RowFilter {

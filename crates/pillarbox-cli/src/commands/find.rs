@@ -1,4 +1,4 @@
-//! `pillarbox find`: a payment, a reference, a notification or a box, by one text.
+//! `pillarbox find`: finds a payment, a reference, a notification or a box by one text.
 
 use clap::Args;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::{
     CommandError, ErrorCode, GlobalArgs,
     list::print_rows,
     output::{BOLD, CommandOutput, paint},
-    row::{JsonRow, json},
+    row::json,
     sender_access,
     settings::CommandSettings,
 };
@@ -19,8 +19,8 @@ use crate::{
     search::{SearchInbox, SearchResult, payment_story},
 };
 use pillarbox::{
-    config::{ConfigOverrides, SourceConfig},
-    domain::{Clock, NotificationId, SourceName, State, SystemClock},
+    config::SourceConfig,
+    domain::{Clock, NotificationId, SourceName, SystemClock},
     inbox::Row,
     reconcile::{
         SenderAccess,
@@ -30,9 +30,9 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// Shorter texts would find half of the inbox.
+/// A shorter text would match too much.
 const MIN_CHARACTERS: usize = 3;
-/// The payments whose stories are told.
+/// The largest number of payments that are printed.
 const MAX_STORIES: usize = 10;
 
 /// Finds a payment, a reference, a notification or a box.
@@ -40,7 +40,7 @@ const MAX_STORIES: usize = 10;
 #[command(
     after_help = "TEXT is a payment id or its beginning, the service's own reference, a \
                   notification id, a key, or an HMRC box id.\n\
-                  On a table a payment id must be whole, and a reference is looked for at GOV.UK \
+                  On a table a payment id must be whole, and a reference is looked up at GOV.UK \
                   Pay, with the API key of the source's `pull`. Nothing is scanned.\n\
                   Exits with 1 if nothing is found.\n\nExamples:\n  pillarbox find ORDER-1234\n  \
                   pillarbox find 6otjqrvh3l --ask"
@@ -69,7 +69,7 @@ impl FindArgs {
                 "write at least {MIN_CHARACTERS} characters of what you look for"
             )));
         }
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let sources = settings.config.sources.iter();
         let sources: Vec<_> = sources
@@ -80,43 +80,48 @@ impl FindArgs {
             find_at_pay(&settings, text, &mut found).await?;
         }
         for note in &found.notes {
-            output.say(note)?;
+            output.info(note)?;
         }
         if found.is_empty() {
-            output.say(&format!("Nothing here is `{}`.", visible(text)))?;
-            return Err(CommandError::Wanting);
+            output.info(&format!("Nothing here is `{}`.", visible(text)))?;
+            return Err(CommandError::Negative);
         }
         let rows: Vec<Row> = found.rows.into_values().collect();
-        match self.json {
-            true => rows.iter().try_for_each(|row| {
-                Ok::<_, CommandError>(output.data(&json(&JsonRow::from(row))?)?)
-            })?,
-            false if rows.is_empty() => {}
-            false => print_rows(&rows, true, false, output)?,
-        }
+        print_rows(&rows, true, self.json, output)?;
         if found.payments.len() > MAX_STORIES {
-            output.say(&format!(
-                "{} payments begin so; these are the first {MAX_STORIES}.",
+            output.info(&format!(
+                "{} payment ids begin with this text; these are the first {MAX_STORIES}.",
                 found.payments.len()
             ))?;
         }
         for (source, payment) in found.payments.iter().take(MAX_STORIES) {
-            let story = payment_story(&inbox, source, payment).await?;
-            let at_pay = match self.ask {
-                true => ask(&settings, &inbox, (source, payment)).await?,
-                false => None,
-            };
-            if self.json {
-                output.data(&json(&JsonStory::new(&story, at_pay.as_ref()))?)?;
-            } else {
-                print(&story, at_pay.as_ref(), output)?;
-            }
+            self.print_payment(&settings, &inbox, (source, payment), output)
+                .await?;
         }
         Ok(())
     }
+
+    async fn print_payment(
+        &self,
+        settings: &CommandSettings,
+        inbox: &AnyInbox,
+        (source, payment): (&SourceName, &str),
+        output: &mut CommandOutput,
+    ) -> Result<(), CommandError> {
+        let story = payment_story(inbox, source, payment).await?;
+        let at_pay = match self.ask {
+            true => query_pay(settings, inbox, (source, payment)).await?,
+            false => None,
+        };
+        if self.json {
+            Ok(output.data(&json(&JsonStory::new(&story, at_pay.as_ref()))?)?)
+        } else {
+            print_story(&story, at_pay.as_ref(), output)
+        }
+    }
 }
 
-/// Looks for the payments with this reference at Pay.
+/// Adds the payments that have this reference at Pay.
 async fn find_at_pay(
     settings: &CommandSettings,
     reference: &str,
@@ -126,14 +131,14 @@ async fn find_at_pay(
     for source in settings.config.sources.iter().filter(is_pay) {
         let Some(access) = pay_access(source).await? else {
             found.notes.push(format!(
-                "A reference of source {} cannot be looked for: on a table that needs the API key \
+                "A reference of source {} cannot be looked up: on a table, this needs the API key \
                  of its `pull`.",
                 source.name
             ));
             continue;
         };
         let ids = payments_by_reference(&access, reference).await;
-        let ids = ids.map_err(|error| not_asked(&source.name, &error))?;
+        let ids = ids.map_err(|error| pay_error(&source.name, &error))?;
         let payments = ids.into_iter().map(|id| id.as_str().to_owned());
         found
             .payments
@@ -142,8 +147,8 @@ async fn find_at_pay(
     Ok(())
 }
 
-/// What Pay says now about a payment; `None` if Pay does not know it.
-async fn ask(
+/// The current state of a payment at Pay; `None` if Pay has no such payment.
+async fn query_pay(
     settings: &CommandSettings,
     inbox: &AnyInbox,
     (source, payment): (&SourceName, &str),
@@ -157,8 +162,8 @@ async fn ask(
     let Some(id) = NotificationId::new(payment) else {
         return Ok(None);
     };
-    let asked = payment_at_pay(&access, inbox, (source, &id), SystemClock.now()).await?;
-    asked.map_err(|error| not_asked(source, &error))
+    let found = payment_at_pay(&access, inbox, (source, &id), SystemClock.now()).await?;
+    found.map_err(|error| pay_error(source, &error))
 }
 
 async fn pay_access(source: &SourceConfig) -> Result<Option<PayAccess>, CommandError> {
@@ -168,13 +173,13 @@ async fn pay_access(source: &SourceConfig) -> Result<Option<PayAccess>, CommandE
     })
 }
 
-fn not_asked(source: &SourceName, error: &impl std::fmt::Display) -> CommandError {
+fn pay_error(source: &SourceName, error: &impl std::fmt::Display) -> CommandError {
     CommandError::Failed(format!(
-        "GOV.UK Pay could not be asked about {source}: {error}"
+        "cannot query GOV.UK Pay for source {source}: {error}"
     ))
 }
 
-fn print(
+fn print_story(
     story: &PaymentStory,
     at_pay: Option<&PaymentAtPay>,
     output: &mut CommandOutput,
@@ -201,7 +206,7 @@ fn print(
         output.data(&format!("  {}: not received", labels::event(event_type)))?;
     }
     if let Some(at_pay) = at_pay {
-        output.data(&format!("  Pay says now: {}", visible(&at_pay.status)))?;
+        output.data(&format!("  at Pay now: {}", visible(&at_pay.status)))?;
         for awaited in &at_pay.awaited {
             let word = if awaited.is_missing {
                 "missing"
@@ -217,7 +222,7 @@ fn print(
     Ok(())
 }
 
-/// The event, when it happened, how it came, what became of it, and its key.
+/// One line of an event: its date, its type, how late it was received, its state and its key.
 fn event_line(event: &PaymentHistoryEvent) -> String {
     let at = event
         .at
@@ -231,12 +236,9 @@ fn event_line(event: &PaymentHistoryEvent) -> String {
                 Some(late) => format!("received {} late", HumanDuration(late)),
                 None => "received in time".to_owned(),
             });
-            let state = match notification.state {
-                State::Delivered => "handed on".to_owned(),
-                state => state.to_string(),
-            };
+            let state = notification.state;
             let reason = notification.reason.as_deref().map(visible);
-            parts.push(reason.map_or(state.clone(), |reason| format!("{state} ({reason})")));
+            parts.push(reason.map_or(state.to_string(), |reason| format!("{state} ({reason})")));
         }
     }
     format!("{at}  {}  {}", parts.join(", "), event.key)
@@ -274,7 +276,7 @@ struct JsonEvent<'a> {
     reason: Option<&'a str>,
 }
 
-/// What Pay says now.
+/// The current state at Pay.
 #[derive(Serialize)]
 struct JsonAtPay<'a> {
     status: &'a str,
@@ -301,7 +303,7 @@ impl<'a> JsonStory<'a> {
     }
 }
 
-/// The awaited events that are missing, or that are not.
+/// The awaited events that are missing, or those that are not missing yet.
 fn events(at_pay: &PaymentAtPay, is_missing: bool) -> Vec<&'static str> {
     let awaited = at_pay.awaited.iter();
     let awaited = awaited.filter(|awaited| awaited.is_missing == is_missing);

@@ -1,4 +1,4 @@
-//! `pillarbox healthcheck`: whether the running `serve` can store a notification, for a container.
+//! `pillarbox healthcheck`: checks that the running `serve` can store a notification, for a container.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use super::{
 };
 use pillarbox::{config::ConfigOverrides, telemetry::visible};
 
-/// Longer than `serve` takes to answer in any state.
+/// Longer than `serve` takes to respond in any state.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// The bytes of an answer that are read.
+/// The largest number of bytes read of a response.
 const MAX_ANSWER_BYTES: u64 = 4 * 1024;
 
-/// Asks a running serve whether it can store a notification.
+/// Checks that the running serve can store a notification.
 #[derive(Args)]
 #[command(
     after_help = "Exit codes: 0 it can, 1 it cannot or does not answer within 4 s.\n\n\
      Example:\n  HEALTHCHECK CMD [\"pillarbox\", \"healthcheck\"]"
 )]
 pub(super) struct HealthcheckArgs {
-    /// The address that serve listens on [default: 127.0.0.1:8080]; beats PILLARBOX_LISTEN and the
-    /// configuration
+    /// The address that serve listens on [default: 127.0.0.1:8080]; overrides PILLARBOX_LISTEN and
+    /// the configuration
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
     /// Print a JSON object
@@ -42,7 +42,7 @@ impl HealthcheckArgs {
             listen: self.listen,
             ..ConfigOverrides::default()
         };
-        let settings = CommandSettings::load(global, flags)?;
+        let settings = CommandSettings::load_with(global, flags)?;
         let address = local_request::reachable(settings.config.listen);
         let failed = |reason: String| ErrorCode::NotReady.error(format!("{address}: {reason}"));
         let asked = local_request::get(address, "/-/readyz", MAX_ANSWER_BYTES);
@@ -54,7 +54,7 @@ impl HealthcheckArgs {
                     "no answer ({error}): is `pillarbox serve` running?"
                 ))
             })?;
-        match word(&answer) {
+        match status_and_body(&answer) {
             Some((200, word)) if self.json => {
                 let ready = serde_json::json!({"address": address, "ready": true, "answer": word});
                 Ok(output.data(&ready.to_string())?)
@@ -62,14 +62,13 @@ impl HealthcheckArgs {
             Some((200, word)) => Ok(output.data(word)?),
             Some((503, word)) => Err(failed(format!("not ready: {}", visible(word)))),
             _ => Err(failed(
-                "the answer is not one of `pillarbox serve`".to_owned(),
+                "the response is not from `pillarbox serve`".to_owned(),
             )),
         }
     }
 }
 
-/// The status and the body of an answer.
-fn word(answer: &str) -> Option<(u16, &str)> {
+fn status_and_body(answer: &str) -> Option<(u16, &str)> {
     let status = answer.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
     let (_, body) = answer.split_once("\r\n\r\n")?;
     Some((status, body))
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_whole_answer_has_a_word() {
+    fn only_a_complete_response_has_a_status_and_a_body() {
         for (answer, expected) in [
             ("HTTP/1.1 200 OK\r\na: b\r\n\r\nok", Some((200, "ok"))),
             ("HTTP/1.1 503 X\r\n\r\ninbox", Some((503, "inbox"))),
@@ -88,7 +87,7 @@ mod tests {
             ("SSH-2.0-x\r\n\r\n", None),
             ("", None),
         ] {
-            assert_eq!(word(answer), expected, "{answer}");
+            assert_eq!(status_and_body(answer), expected, "{answer}");
         }
     }
 }

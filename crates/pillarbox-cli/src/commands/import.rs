@@ -1,8 +1,8 @@
 //! `pillarbox import`: stores notifications that `export` has printed.
 //!
-//! Every line is proven as `verify --stored` proves a row, so neither damage nor a change of the
-//! file passes. What is stored already is a duplicate, so an import can be repeated. A notification
-//! that was open is held, because the inbox that it comes from may deliver it, too.
+//! Every line is verified as `verify --stored` verifies a row, so a damaged or changed line is
+//! refused. A stored notification is a duplicate, so an import can be repeated. A notification that
+//! was open is held, because the original inbox may deliver it, too.
 
 mod exported_row;
 mod lines;
@@ -15,11 +15,11 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    CommandError, GlobalArgs, bulk::ActBar, json_act::JsonAct, output::CommandOutput,
-    settings::CommandSettings, verify::proof_context,
+    CommandError, GlobalArgs, json_act::JsonAct, output::CommandOutput, settings::CommandSettings,
+    verify::proof_context, work_line::WorkLine,
 };
 use crate::{
-    acts::{ActProgress, Operator},
+    acts::Operator,
     any_inbox::AnyInbox,
     evidence::{ProofContext, StoredProof},
 };
@@ -34,24 +34,24 @@ use pillarbox::{
     },
 };
 
-/// How many notifications are stored together, if they are short.
+/// The number of notifications that are stored together, if they are short.
 const BATCH_ROWS: usize = 64;
-/// A batch ends with the notification whose line passes this.
+/// A batch ends with the line that exceeds this total.
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Stores notifications that `export` has printed, each once.
 #[derive(Args)]
 #[command(
-    after_help = "Notifications keep their keys, bytes, digests, dates and states. What was open \
-     is held, with the reason `imported`, until `replay`: the inbox that it comes from may deliver \
-     it, too.\n\nExit codes: 0 all are stored, 1 some are not.\n\nExamples:\n  pillarbox import \
+    after_help = "Notifications keep their keys, bytes, digests, dates and states. One that was \
+     open is held, with the reason `imported`, until `replay`: the original inbox may deliver it, \
+     too.\n\nExit codes: 0 all are stored, 1 some are not.\n\nExamples:\n  pillarbox import \
      pay.ndjson\n  pillarbox export --inbox dynamodb:OLD | pillarbox import - --inbox dynamodb:NEW"
 )]
 pub(super) struct ImportArgs {
-    /// What `export` has printed; - is standard input
+    /// The output of `export`; - is standard input
     #[arg(value_name = "FILE")]
     file: String,
-    /// Deliver what was open, from where it was. The other inbox must not deliver it any more
+    /// Keep open notifications open, with their attempts. The other inbox must no longer deliver them
     #[arg(long)]
     deliver: bool,
     /// Print one JSON object for each line, and one with the counts
@@ -59,7 +59,7 @@ pub(super) struct ImportArgs {
     json: bool,
 }
 
-/// What became of the lines.
+/// The results of the lines.
 #[derive(Debug, Default, Serialize)]
 struct ImportCounts {
     stored: usize,
@@ -69,7 +69,7 @@ struct ImportCounts {
 }
 
 impl ImportCounts {
-    fn seen(&self) -> usize {
+    fn total(&self) -> usize {
         self.stored + self.duplicates + self.expired + self.refused
     }
 }
@@ -80,18 +80,18 @@ impl ImportArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load_checked(global, ConfigOverrides::default())?;
         let lines = ExportedLines::open(&self.file)?;
-        let context = proof_context(&settings).await?;
+        let context = ProofContext {
+            shards: None,
+            ..proof_context(&settings).await?
+        };
         let (inbox, actor) = settings.open_as_person(false).await?;
         let retention = settings.config.retention;
         let operator = Operator::new(Arc::new(inbox), actor, retention);
         let mut import = ImportRun {
             operator: &operator,
-            context: ProofContext {
-                shards: None,
-                ..context
-            },
+            context,
             deliver: self.deliver,
             as_json: self.json,
             retention: RetentionPolicy { retention },
@@ -112,36 +112,35 @@ impl ImportArgs {
         let counts = import.counts;
         let outcome = match &ended {
             Err(_) => AuditOutcome::Failed,
-            Ok(()) if counts.seen() < planned => AuditOutcome::Stopped,
+            Ok(()) if counts.total() < planned => AuditOutcome::Stopped,
             Ok(()) => AuditOutcome::Done,
         };
         operator.end(entry, counts.stored as u64, outcome).await?;
         if self.json {
-            let summary = serde_json::json!({"summary": counts});
-            output.data(&summary.to_string())?;
+            output.data(&serde_json::json!({"summary": counts}).to_string())?;
         }
-        close(&counts, planned, output)?;
+        print_summary(&counts, planned, output)?;
         ended?;
-        if counts.refused == 0 && outcome == AuditOutcome::Done {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(counts.refused == 0 && outcome == AuditOutcome::Done)
     }
 }
 
-fn close(counts: &ImportCounts, planned: usize, output: &mut CommandOutput) -> std::io::Result<()> {
+fn print_summary(
+    counts: &ImportCounts,
+    planned: usize,
+    output: &mut CommandOutput,
+) -> std::io::Result<()> {
     let ImportCounts {
         stored,
         duplicates,
         expired,
         refused,
     } = counts;
-    let rest = match planned - counts.seen() {
+    let rest = match planned - counts.total() {
         0 => String::new(),
         remain => format!("; {remain} remain, run it again for the rest"),
     };
-    output.say(&format!(
+    output.info(&format!(
         "{stored} imported, {duplicates} stored before, {expired} expired, {refused} refused{rest}."
     ))
 }
@@ -164,8 +163,7 @@ impl ImportRun<'_> {
         stop: &CancellationToken,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let total = lines.len();
-        let bar = ActBar::new(total);
+        let bar = WorkLine::bar(lines.len());
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some((number, line)) = lines.next()? {
@@ -183,7 +181,7 @@ impl ImportRun<'_> {
                 Err(error) => {
                     self.counts.refused += 1;
                     bar.above(|| {
-                        output.say(&format!("line {number} is left out: {error}"))?;
+                        output.info(&format!("line {number} is left out: {error}"))?;
                         self.print_json(number, error.key(), Some(error.to_string()), output)
                     })?;
                 }
@@ -192,23 +190,12 @@ impl ImportRun<'_> {
                 self.store(std::mem::take(&mut batch), &bar, output).await?;
                 bytes = 0;
             }
-            bar.show(self.progress(total));
+            bar.set_position(self.counts.total() as u64);
         }
-        self.store(batch, &bar, output).await?;
-        bar.end();
-        Ok(())
+        self.store(batch, &bar, output).await
     }
 
-    fn progress(&self, total: usize) -> ActProgress {
-        let counts = &self.counts;
-        ActProgress {
-            total,
-            done: counts.stored,
-            left_alone: counts.seen() - counts.stored,
-        }
-    }
-
-    /// Prints what became of a line, with `--json`.
+    /// Prints the result of a line, with `--json`.
     fn print_json(
         &self,
         line: usize,
@@ -226,7 +213,7 @@ impl ImportRun<'_> {
         object.print(output)
     }
 
-    /// The row of a line as it is to be stored.
+    /// The verified row of a line, in the state to store.
     fn read(&self, line: &str) -> Result<Row, ImportError> {
         let row = row_of(line)?;
         if let StoredProof::Broken(why) = self.context.prove(&row) {
@@ -238,11 +225,11 @@ impl ImportRun<'_> {
         Ok(row)
     }
 
-    /// Stores the rows together, in their order, so that they are listed in it.
+    /// Stores the rows together, in their order, which is the order of a list.
     async fn store(
         &mut self,
         rows: Vec<(usize, Row)>,
-        bar: &ActBar,
+        bar: &WorkLine,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let inbox = self.operator.inbox();
@@ -264,7 +251,7 @@ impl ImportRun<'_> {
                 ImportOutcome::KeyTaken => {
                     self.counts.refused += 1;
                     let error = ImportError::KeyTaken(row.key.clone()).to_string();
-                    bar.above(|| output.say(&error))?;
+                    bar.above(|| output.info(&error))?;
                     Some(error)
                 }
             };
@@ -273,8 +260,8 @@ impl ImportRun<'_> {
         Ok(())
     }
 
-    /// Enters the event of a delivered notification in the ledger of its payment, so that it is not
-    /// delivered once more under another id.
+    /// Claims the event of a delivered notification in the ledger of its payment, so that it is not
+    /// delivered again under another id.
     async fn claim_event(&self, row: &Row) -> Result<(), InboxError> {
         if let Some(event) = row.event().filter(|_| was_delivered(row)) {
             let expires_at = self.retention.ledger_expiry(SystemClock.now());
@@ -296,7 +283,7 @@ fn was_delivered(row: &Row) -> bool {
     row.state == State::Delivered || is_erased && was
 }
 
-/// An open row as it is stored without `--deliver`: a person decides whether it is delivered here.
+/// An open row as it is stored without `--deliver`: held, until a person replays it.
 fn held(row: Row, now: Timestamp) -> Row {
     Row {
         state: State::Held,

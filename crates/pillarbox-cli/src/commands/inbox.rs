@@ -1,4 +1,4 @@
-//! `pillarbox inbox`: creates an inbox, copies it, and puts a copy in its place.
+//! `pillarbox inbox`: creates, backs up and restores an inbox.
 
 use std::path::{Path, PathBuf};
 
@@ -7,26 +7,23 @@ use clap::{Args, Subcommand};
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
     output::CommandOutput,
-    settings::{CommandSettings, outside},
+    settings::{CommandSettings, secret_sources},
     work_line::WorkLine,
 };
 use crate::{
     any_inbox::table_inbox,
     sqlite::{SqliteInbox, partial_path, restore},
 };
-use pillarbox::{
-    config::{ConfigOverrides, InboxConfig},
-    telemetry::visible,
-};
+use pillarbox::{config::InboxConfig, telemetry::visible};
 
-/// What can be done with an inbox as a whole.
+/// The operations on a whole inbox.
 #[derive(Subcommand)]
 pub(super) enum InboxCommand {
-    /// Make the local file or a development table, or bring the one that is there up to date
+    /// Create the local file or a development table, or update the existing one
     Init,
     /// Copy the local file, consistent and checked, while serve runs
     Backup(BackupArgs),
-    /// Put a backup in the place of the local file, which is kept aside
+    /// Replace the local file with a backup; the old file is kept
     Restore(RestoreArgs),
 }
 
@@ -44,7 +41,7 @@ pub(super) struct RestoreArgs {
     /// The backup
     #[arg(value_name = "FILE")]
     backup: PathBuf,
-    /// Restore a backup although the bytes of some notifications don't match their digests
+    /// Restore a backup even if the bytes of some notifications do not match their digests
     #[arg(long)]
     keep_damaged: bool,
 }
@@ -55,9 +52,9 @@ impl InboxCommand {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         match (self, &settings.config.inbox) {
-            (Self::Init, InboxConfig::Sqlite { path }) => file(&settings, path, output),
+            (Self::Init, InboxConfig::Sqlite { path }) => init_file(&settings, path, output),
             (Self::Init, InboxConfig::DynamoDb { table, shards }) => {
                 init_table(&settings, table, *shards, output).await
             }
@@ -65,8 +62,8 @@ impl InboxCommand {
             (Self::Restore(restore), InboxConfig::Sqlite { path }) => restore.run(path, output),
             (Self::Backup(_) | Self::Restore(_), InboxConfig::DynamoDb { table, .. }) => {
                 Err(ErrorCode::InboxKind.error(format!(
-                    "inbox backup copies a local file, and restore puts one in place; {} names the \
-                     table {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
+                    "inbox backup and restore are for a local file, and {} names the table {table}: \
+                     AWS backs that up (point-in-time recovery; docs/deploy.md)",
                     settings.place
                 )))
             }
@@ -79,7 +76,7 @@ impl BackupArgs {
         let inbox = SqliteInbox::open_read_only(path)?;
         let partial = partial_path(&self.target);
         let rows = WorkLine::while_copying(path, partial, inbox.backup(&self.target)).await?;
-        Ok(output.say(&format!(
+        Ok(output.info(&format!(
             "{} has all {rows} notifications of {}.",
             self.target.display(),
             path.display()
@@ -91,22 +88,22 @@ impl RestoreArgs {
     fn run(self, path: &Path, output: &mut CommandOutput) -> Result<(), CommandError> {
         let restored = restore(&self.backup, path, self.keep_damaged)?;
         let path = path.display();
-        output.say(&format!(
+        output.info(&format!(
             "{path} has all {} notifications of {}.",
             restored.rows,
             self.backup.display()
         ))?;
         for key in &restored.damaged {
-            output.say(&format!("{} is damaged.", visible(key)))?;
+            output.info(&format!("{} is damaged.", visible(key)))?;
         }
         if let Some(aside) = &restored.aside {
-            output.say(&format!("The old inbox is now {}.", aside.display()))?;
+            output.info(&format!("The old inbox is now {}.", aside.display()))?;
         }
         Ok(())
     }
 }
 
-fn file(
+fn init_file(
     settings: &CommandSettings,
     path: &Path,
     output: &mut CommandOutput,
@@ -117,7 +114,7 @@ fn file(
         demo::make_folder(folder)?;
     }
     SqliteInbox::create(path)?;
-    Ok(output.say(&format!("The inbox {} is ready.", path.display()))?)
+    Ok(output.info(&format!("The inbox {} is ready.", path.display()))?)
 }
 
 async fn init_table(
@@ -126,27 +123,27 @@ async fn init_table(
     shards: u32,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let aws = crate::aws::from_environment(&outside()).await?;
+    let aws = crate::aws::from_environment(&secret_sources()).await?;
     let inbox = table_inbox(&aws, table, shards, &settings.config);
-    let was_there = inbox.init().await?;
+    let existed = inbox.init().await?;
     let faults = inbox.errors().await?;
     for fault in &faults {
         output.error(&ErrorCode::TableSetup.error(format!("table {table} {}", fault.0)))?;
     }
     if !faults.is_empty() {
-        return Err(CommandError::Wanting);
+        return Err(CommandError::Negative);
     }
-    let ready = if was_there {
-        "was there, and is as it must be"
+    let ready = if existed {
+        "already exists, and is set up correctly"
     } else {
         "is ready"
     };
-    output.say(&format!("The table {table} {ready}."))?;
+    output.info(&format!("The table {table} {ready}."))?;
     let hint = "For development only: it is neither protected from deletion nor backed up. The \
      template's table is.";
-    if was_there {
+    if existed {
         Ok(())
     } else {
-        Ok(output.say(hint)?)
+        Ok(output.info(hint)?)
     }
 }

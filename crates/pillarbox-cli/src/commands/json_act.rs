@@ -8,10 +8,10 @@ use pillarbox::{
     inbox::{AuditAction, InboxError},
 };
 
-/// What became of one notification. The names are stable.
+/// The result for one notification. The names are stable.
 #[derive(Serialize)]
 pub(super) struct JsonAct<'a> {
-    /// Of a file, where it is.
+    /// Its line in an imported file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<usize>,
     pub(super) key: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Which notification a person means: by its key, by its sender's id, or by how one of them begins.
+//! Finds the notification that an argument names: by its key, its sender's id, or a prefix of either.
 
 use super::{CommandError, error::ErrorCode, settings::CommandSettings};
 use crate::any_inbox::AnyInbox;
@@ -8,15 +8,15 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// A shorter text is only a whole id: it would begin too many.
+/// A shorter text is not a prefix, since it would match too many.
 const MIN_PREFIX_CHARS: usize = 4;
-/// How many keys an ambiguous beginning names.
+/// The number of keys that the error for an ambiguous prefix lists.
 const NAMED_KEYS: usize = 5;
 
-/// The key of the one notification that `text` means; `None` if there is none.
+/// The key of the notification that `text` names; `None` if there is none.
 ///
 /// # Errors
-/// If `text` cannot be a key or an identifier, or may mean several notifications.
+/// If `text` cannot be a key or an identifier, or is ambiguous.
 pub(super) async fn find_key(
     text: &str,
     inbox: &AnyInbox,
@@ -46,7 +46,7 @@ pub(super) async fn find_key(
 }
 
 /// The error for a key or an identifier without a notification.
-pub(super) fn no_such(text: &str) -> CommandError {
+pub(super) fn unknown_key(text: &str) -> CommandError {
     let kind = if Key::parse(text).is_some() {
         "key"
     } else {
@@ -58,7 +58,7 @@ pub(super) fn no_such(text: &str) -> CommandError {
     ))
 }
 
-/// The keys that `text` is, as a key, or as the id of any configured source.
+/// The keys that `text` may stand for: itself, or its id of each configured source.
 fn candidates(text: &str, settings: &CommandSettings) -> Vec<Key> {
     let sources = settings.config.sources.iter();
     let key = Key::parse(text);
@@ -74,7 +74,7 @@ fn candidates(text: &str, settings: &CommandSettings) -> Vec<Key> {
     key.into_iter().chain(by_id).collect()
 }
 
-/// Whether there is such a row, even one that cannot be read.
+/// Whether there is such a row, even if it cannot be read.
 async fn exists(inbox: &AnyInbox, key: &Key) -> Result<bool, CommandError> {
     match inbox.get(key).await {
         Ok(row) => Ok(row.is_some()),

@@ -16,14 +16,13 @@ use crate::{
     labels::{self, ListZone},
 };
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, Key, State, SystemClock},
     inbox::{InboxError, PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
 
 /// The number of rows without --limit.
-const FOR_PEOPLE: usize = 50;
+const DEFAULT_LIMIT: usize = 50;
 
 /// Lists notifications, newest first.
 #[derive(Args)]
@@ -49,7 +48,7 @@ impl ListArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let filter = self.filter.read()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let (inbox, progress) = ScanProgress::of(
             settings.open_inbox(InboxAccess::Read).await?,
             &filter,
@@ -58,34 +57,34 @@ impl ListArgs {
         .await?;
         let limit = self
             .limit
-            .unwrap_or(if self.json { usize::MAX } else { FOR_PEOPLE });
-        let (mut shown, mut page) = (0, PageRequest::first(inbox.page(limit)));
+            .unwrap_or(if self.json { usize::MAX } else { DEFAULT_LIMIT });
+        let (mut shown, mut page) = (0, PageRequest::first(inbox.page_rows(limit)));
         while shown < limit {
             let listed = inbox.list(&filter, page).await?;
             progress.end();
             print_rows(&listed.rows, shown == 0, self.json, output)?;
-            newer(&listed.newer, output)?;
-            damaged(&listed.damaged, output)?;
+            print_newer(&listed.newer, output)?;
+            print_damaged(&listed.damaged, output)?;
             shown += listed.rows.len();
             let Some(next) = listed.next else { break };
             page = PageRequest {
-                limit: inbox.page(limit - shown),
+                limit: inbox.page_rows(limit - shown),
                 after: Some(next),
             };
         }
-        // Rows outlive their source's configuration, so only a list without any can be a mistake.
+        // Rows outlive the configuration of their source, so an unknown source is an error only here.
         if let (0, Some(name)) = (shown, &filter.source) {
             settings.source(name)?;
         }
         if self.json {
             Ok(())
         } else {
-            self.close(shown, &filter, &settings, output)
+            self.print_note(shown, &filter, &settings, output)
         }
     }
 
     /// Prints a note after the list: it is empty, or there is more.
-    fn close(
+    fn print_note(
         &self,
         shown: usize,
         filter: &RowFilter,
@@ -96,14 +95,14 @@ impl ListArgs {
             let first = settings.config.sources.first();
             let first = first.map_or("pay", |source| source.name.as_str());
             let program = output.program();
-            output.say(&nothing_matches(filter).unwrap_or_else(|| {
+            output.info(&nothing_matches(filter).unwrap_or_else(|| {
                 format!(
-                    "Nothing here. `{program} send {first}` brings a notification to a running \
-                     serve."
+                    "The inbox is empty. `{program} send {first}` sends a test notification to a \
+                     running serve."
                 )
             }))?;
-        } else if shown == FOR_PEOPLE && self.limit.is_none() {
-            output.say(&format!(
+        } else if shown == DEFAULT_LIMIT && self.limit.is_none() {
+            output.info(&format!(
                 "These are the newest {shown}; --limit N shows more."
             ))?;
         }
@@ -129,28 +128,28 @@ pub(super) fn print_rows(
     Ok(())
 }
 
-/// Names rows that a newer version wrote, which this one cannot read.
-pub(super) fn newer(keys: &[Key], output: &mut CommandOutput) -> Result<(), CommandError> {
+/// Prints the keys of rows that a newer version wrote, which this version cannot read.
+pub(super) fn print_newer(keys: &[Key], output: &mut CommandOutput) -> Result<(), CommandError> {
     for key in keys {
-        output.say(&format!(
-            "{key} is left out: a newer Pillarbox wrote it, so use that one for it"
+        output.info(&format!(
+            "{key} is left out: a newer Pillarbox wrote it, so read it with that version"
         ))?;
     }
     Ok(())
 }
 
-/// Names what is there and damaged.
-pub(super) fn damaged(
+/// Prints the errors of damaged rows.
+pub(super) fn print_damaged(
     errors: &[InboxError],
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for error in errors {
-        output.say(&format!("{error}: it is left out"))?;
+        output.info(&format!("{error}: it is left out"))?;
     }
     Ok(())
 }
 
-/// Between two columns.
+/// The space between two columns.
 const GAP: usize = 2;
 /// The indent of a continued line: below the key, or at the edge of a narrow terminal.
 const INDENT: usize = 14;
@@ -179,7 +178,7 @@ fn table(rows: &[Row], with_head: bool, width: usize, zone: &ListZone) -> Vec<St
     lines
 }
 
-/// Aligns cells in columns, where there is room; the last is painted.
+/// Aligns cells in columns, if they fit; the last cell is coloured.
 fn lay_out(cells: &[String; 4], columns: [usize; 3], width: usize, style: Style) -> Vec<String> {
     let indent = if width < NARROW { GAP } else { INDENT }.min(width);
     let (mut lines, mut line, mut column) = (Vec::new(), String::new(), 0);
@@ -287,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_failed_says_how_often_and_what_comes_next() {
+    fn a_row_with_failed_attempts_shows_their_number_and_the_next_attempt() {
         let lines = listed(&one_of_each()[2..3], 80);
         assert_eq!(
             lines,

@@ -1,4 +1,4 @@
-//! Listens at an address.
+//! Listens on an address.
 
 use std::{io, net::SocketAddr};
 

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The answer to a GET of `path`, at most `max_bytes` of it. The caller limits the time.
+/// The response to a GET of `path`, at most `max_bytes` of it. The caller sets the timeout.
 pub(super) async fn get(listen: SocketAddr, path: &str, max_bytes: u64) -> io::Result<String> {
     let mut stream = TcpStream::connect(reachable(listen)).await?;
     let request = format!(
@@ -23,7 +23,7 @@ pub(super) async fn get(listen: SocketAddr, path: &str, max_bytes: u64) -> io::R
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// The address to connect to: where `serve` listens on every address, the one of this machine.
+/// The address to connect to: loopback if `serve` listens on every address.
 pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_is_reached_on_this_machine() {
+    fn an_unspecified_address_is_reached_through_loopback() {
         for (listen, expected) in [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             ("0.0.0.0:80", "127.0.0.1:80"),

@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 //!
 //! Data goes to standard output, everything else to standard error. Exit codes: 0 success,
-//! 1 failure or a negative finding, 2 usage or configuration.
+//! 1 failure or a negative result, 2 usage or configuration.
 
 mod audit;
 mod bulk;
@@ -81,7 +81,7 @@ struct GlobalArgs {
     /// The inbox, as sqlite:PATH or dynamodb:TABLE; overrides PILLARBOX_INBOX and the configuration
     #[arg(long, global = true, value_name = "INBOX")]
     inbox: Option<String>,
-    /// The document that PILLARBOX_CONFIG names in Secrets Manager, once it is fetched.
+    /// The document that PILLARBOX_CONFIG names in Secrets Manager, after it is fetched.
     #[arg(skip)]
     document: Option<ConfigDocument>,
 }
@@ -95,7 +95,7 @@ enum Command {
     /// Simulate a sender with its retry schedule and injected faults, and report what the receiver
     /// does wrong
     Simulate(Box<simulate::SimulateArgs>),
-    /// Say whether anything needs a person, and what
+    /// Report whether anything needs a person
     Status(status::StatusArgs),
     /// Find a payment, a reference, a notification or a box
     Find(find::FindArgs),
@@ -107,7 +107,7 @@ enum Command {
     Wait(wait::WaitArgs),
     /// Count notifications by source, event and state
     Stats(stats::StatsArgs),
-    /// Print notifications with their bytes and what they prove
+    /// Print notifications with their bytes and a verdict on each
     Export(export::ExportArgs),
     /// Store notifications that export has printed
     Import(import::ImportArgs),
@@ -140,7 +140,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    to_its_end(|cli, output| block_on(run(cli, output)))
+    run_to_exit(|cli, output| block_on(run(cli, output)))
 }
 
 /// The arguments of a program with a custom destination: those of `serve`.
@@ -158,7 +158,7 @@ struct ServeToArgs {
 /// A configuration that names destinations is refused, because none of them would be used. The
 /// other commands, such as `pillarbox list`, work on the same inbox at the same time.
 pub fn serve_to(destination: impl Destination) -> ExitCode {
-    to_its_end(|ServeToArgs { global, serve }, output| {
+    run_to_exit(|ServeToArgs { global, serve }, output| {
         block_on(async {
             let global = settings::with_document(global).await?;
             serve.run_to(destination, &global, output).await
@@ -167,7 +167,7 @@ pub fn serve_to(destination: impl Destination) -> ExitCode {
 }
 
 /// Parses the command line, runs the command, prints its error, and returns the exit code.
-fn to_its_end<A: Parser>(
+fn run_to_exit<A: Parser>(
     command: impl FnOnce(A, &mut CommandOutput) -> Result<(), CommandError>,
 ) -> ExitCode {
     let mut output = CommandOutput::new();
@@ -187,16 +187,16 @@ fn to_its_end<A: Parser>(
     }
 }
 
-/// How long work that blocks its thread, such as a slow name server, may hold up the end.
+/// How long blocking work, such as a slow DNS lookup, may delay the exit.
 const BLOCKING_WORK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs `command` to its end on a new runtime.
+/// Runs `command` on a new runtime.
 fn block_on(command: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let runtime =
-        runtime.map_err(|error| CommandError::Failed(format!("no threads to run on: {error}")))?;
+    let runtime = runtime
+        .map_err(|error| CommandError::Failed(format!("cannot start the runtime: {error}")))?;
     let ended = runtime.block_on(command);
     runtime.shutdown_timeout(BLOCKING_WORK_TIMEOUT);
     ended

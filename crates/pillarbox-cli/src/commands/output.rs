@@ -27,7 +27,7 @@ pub(super) const BOLD: Style = Style::new().bold();
 /// terminal.
 pub(super) struct CommandOutput {
     data: Box<dyn Write + Send>,
-    words: Box<dyn Write + Send>,
+    messages: Box<dyn Write + Send>,
     program: String,
     /// Whether errors are printed as JSON.
     is_json: bool,
@@ -38,7 +38,7 @@ impl CommandOutput {
         let is_from_cargo = variable("CARGO_PKG_NAME").is_some_and(|name| name == PACKAGE);
         Self {
             data: Box::new(AutoStream::auto(io::stdout())),
-            words: Box::new(AutoStream::auto(io::stderr())),
+            messages: Box::new(AutoStream::auto(io::stderr())),
             program: program(std::env::args_os().next().as_deref(), is_from_cargo),
             // A command line that cannot be parsed has an error, too.
             is_json: std::env::args_os().any(|argument| argument == "--json"),
@@ -50,17 +50,17 @@ impl CommandOutput {
         self.program.clone()
     }
 
-    /// From now on prints words through `printer`, which never waits for their reader.
-    pub(super) fn print_words_with(&mut self, printer: LinePrinter, colour: bool) {
-        self.words = Box::new(PrintedWords {
+    /// From now on, prints messages through `printer`, which does not block on a slow reader.
+    pub(super) fn print_messages_with(&mut self, printer: LinePrinter, colour: bool) {
+        self.messages = Box::new(PrintedWords {
             printer,
             colour,
             line: Vec::new(),
         });
     }
 
-    /// One line of data. Like all words, it is escaped here once more: whatever a command prints of
-    /// a stranger cannot steer the display.
+    /// Prints one line of data. It is escaped here, as every message is, so that text from outside
+    /// cannot control the terminal.
     pub(super) fn data(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.data, "{}", visible_styled(line))
     }
@@ -73,13 +73,13 @@ impl CommandOutput {
     }
 
     /// Prints one line for people.
-    pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.words, "{}", visible_styled(line))
+    pub(super) fn info(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.messages, "{}", visible_styled(line))
     }
 
     /// Prints a warning.
     pub(super) fn warning(&mut self, what: &str) -> io::Result<()> {
-        self.say(&format!("{} {what}", paint("warning:", YELLOW)))
+        self.info(&format!("{} {what}", paint("warning:", YELLOW)))
     }
 
     /// Prints an error with its code: a sentence, or with `--json` one JSON object.
@@ -91,13 +91,13 @@ impl CommandOutput {
             let object = serde_json::json!({
                 "code": code.to_string(), "error": why, "exit_code": code.exit_code(),
             });
-            return writeln!(self.words, "{}", visible_json(&object.to_string()));
+            return writeln!(self.messages, "{}", visible_json(&object.to_string()));
         }
-        self.say(&format!("{} {why}", paint(&format!("error[{code}]:"), RED)))
+        self.info(&format!("{} {why}", paint(&format!("error[{code}]:"), RED)))
     }
 
     /// Whether progress may be shown.
-    pub(super) fn may_move() -> bool {
+    pub(super) fn shows_progress() -> bool {
         io::stderr().is_terminal() && variable("TERM").is_none_or(|term| term != "dumb")
     }
 
@@ -108,7 +108,7 @@ impl CommandOutput {
     }
 }
 
-/// Gives each line that is written to a [`LinePrinter`].
+/// A writer that passes whole lines to a [`LinePrinter`].
 struct PrintedWords {
     printer: LinePrinter,
     colour: bool,
@@ -141,8 +141,8 @@ impl Write for PrintedWords {
 /// The package whose programs `cargo run` starts.
 const PACKAGE: &str = env!("CARGO_PKG_NAME");
 
-/// How a shell starts `pillarbox` as this process was started. A program with a custom destination
-/// has no other commands, so this returns the installed `pillarbox`.
+/// The command that started this process, for a shell. A program with a custom destination has no
+/// other commands, so for it this is the installed `pillarbox`.
 fn program(typed: Option<&OsStr>, is_from_cargo: bool) -> String {
     if is_from_cargo {
         return "cargo run -q --".to_owned();
@@ -216,7 +216,7 @@ pub(super) mod tests {
             let captured = CapturedOutput::default();
             let output = Self {
                 data: Box::new(captured.clone()),
-                words: Box::new(captured.clone()),
+                messages: Box::new(captured.clone()),
                 program: "pillarbox".to_owned(),
                 is_json: false,
             };
@@ -224,19 +224,19 @@ pub(super) mod tests {
         }
     }
 
-    /// Runs printed commands in a shell whose `pillarbox` only notes its arguments, and returns
-    /// those of each call, one in a line.
-    pub(in crate::commands) fn paste(commands: &str, folder: &Path) -> Vec<String> {
-        let (bin, notes) = (folder.join("bin"), folder.join("notes"));
+    /// Runs printed commands in a shell whose `pillarbox` only records its arguments. Returns those
+    /// of each call, one per line.
+    pub(in crate::commands) fn run_in_shell(commands: &str, folder: &Path) -> Vec<String> {
+        let (bin, record) = (folder.join("bin"), folder.join("record"));
         fs::create_dir_all(&bin).unwrap();
         let script = format!(
             "#!/bin/sh\nprintf '%s\\n' \"$@\" '' >> {}\n",
-            notes.display()
+            record.display()
         );
         let program = bin.join("pillarbox");
         fs::write(&program, script).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(&notes, "").unwrap();
+        fs::write(&record, "").unwrap();
         let path = format!("{}:{}", bin.display(), variable("PATH").unwrap_or_default());
         let mut shell = Command::new("sh")
             .env("PATH", path)
@@ -251,8 +251,8 @@ pub(super) mod tests {
             .write_all(commands.as_bytes())
             .unwrap();
         assert!(shell.wait().unwrap().success(), "{commands}");
-        let notes = fs::read_to_string(notes).unwrap();
-        let calls = notes.split("\n\n").filter(|call| !call.is_empty());
+        let record = fs::read_to_string(record).unwrap();
+        let calls = record.split("\n\n").filter(|call| !call.is_empty());
         calls.map(str::to_owned).collect()
     }
 
@@ -261,7 +261,7 @@ pub(super) mod tests {
         let (mut output, printed) = CommandOutput::captured();
         let hostile = "a\u{202e}b\u{9b}c\u{2028}";
         output.data(hostile).unwrap();
-        output.say(hostile).unwrap();
+        output.info(hostile).unwrap();
         output.warning(hostile).unwrap();
         output
             .error(&CommandError::Failed(hostile.to_owned()))
@@ -270,7 +270,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_printed_command_begins_as_the_program_was_typed() {
+    fn a_printed_command_begins_with_the_program_as_typed() {
         for (typed, is_from_cargo, expected) in [
             (Some("pillarbox"), false, "pillarbox"),
             (Some("./pillarbox"), false, "./pillarbox"),

@@ -6,14 +6,14 @@ use super::{
     CommandError, GlobalArgs, bulk::BulkArgs, output::CommandOutput, settings::CommandSettings,
 };
 use crate::acts::{ActScope, RowAct};
-use pillarbox::{config::ConfigOverrides, domain::State};
+use pillarbox::domain::State;
 
-/// Sets notifications back to recorded, so that they are handed on again under the same key; open
-/// ones, at once.
+/// Sets notifications back to recorded, so that they are delivered again under the same key; open
+/// ones are due immediately.
 #[derive(Args)]
 #[command(
-    after_help = "A filter without --state, --dead or --held means what is dead or held. Ctrl-C \
-                  stops between two notifications.\n\nExamples:\n  pillarbox replay \
+    after_help = "A filter without --state, --dead or --held selects dead and held notifications. \
+                  Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox replay \
                   pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox replay --dead --dry-run\n  \
                   pillarbox replay --source pay --state delivered --since 2h --rate 20 --yes"
 )]
@@ -46,25 +46,20 @@ impl ReplayArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         if self.keys.is_empty() {
             let scope = self.scope(&settings)?;
             let is_named = self.dead || self.held;
             let replayed = self.bulk.act_on_all(&scope, is_named, &settings, output);
-            let replayed = replayed.await?;
-            return self.close(replayed, output);
+            return self.print_count(replayed.await?, output);
         }
         let keys = &self.keys;
         let replayed = self
             .bulk
             .act_on_named(RowAct::Replay, keys, &settings, output)
             .await?;
-        self.close(replayed, output)?;
-        if replayed == keys.len() {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        self.print_count(replayed, output)?;
+        CommandError::negative_unless(replayed == keys.len())
     }
 
     fn scope(&self, settings: &CommandSettings) -> Result<ActScope, CommandError> {
@@ -79,12 +74,12 @@ impl ReplayArgs {
         })
     }
 
-    fn close(&self, replayed: usize, output: &mut CommandOutput) -> Result<(), CommandError> {
+    fn print_count(&self, replayed: usize, output: &mut CommandOutput) -> Result<(), CommandError> {
         let verb = if self.bulk.dry_run {
             "would be replayed"
         } else {
             "replayed; a running serve delivers them"
         };
-        Ok(output.say(&format!("{replayed} {verb}."))?)
+        Ok(output.info(&format!("{replayed} {verb}."))?)
     }
 }

@@ -123,11 +123,11 @@ impl From<HistoryEntry> for JsonHistoryEntry {
     }
 }
 
-/// One value as one line of JSON, in which nothing steers a display.
+/// A value as one line of JSON, escaped for display.
 pub(super) fn json(value: &impl Serialize) -> Result<String, CommandError> {
     serde_json::to_string(value)
         .map(|json| visible_json(&json).into_owned())
-        .map_err(|error| CommandError::Failed(format!("no JSON can be made: {error}")))
+        .map_err(|error| CommandError::Failed(format!("cannot write JSON: {error}")))
 }
 
 #[cfg(test)]
@@ -135,37 +135,19 @@ pub(super) mod example {
     //! A row of a GOV.UK Pay source.
 
     use pillarbox::{
-        domain::{Key, Origin, State, Timestamp},
-        inbox::{DeliveryHistory, Row},
-        senders::SenderKind,
+        destinations::example,
+        domain::{Key, State, Timestamp},
+        inbox::Row,
+        senders::example::{NOW, pay},
     };
 
     pub(in crate::commands) fn row(key: &str, event_type: &str, state: State) -> Row {
-        let at = |text| Timestamp::parse(text).unwrap();
         Row {
-            kind: SenderKind::GOVUK_PAY,
             key: Key::parse(key).unwrap(),
-            body: None,
-            digest: [0; 32],
-            content_digest: [0; 32],
-            signature: None,
-            key_label: None,
-            secret_fingerprint: None,
             event_type: event_type.to_owned(),
-            subject: None,
-            event_at: None,
-            received_at: at("2026-03-02T10:15:31Z"),
-            origin: Origin::Push,
+            received_at: Timestamp::parse("2026-03-02T10:15:31Z").unwrap(),
             state,
-            reason: None,
-            index_partition: None,
-            attempts: 1,
-            lease: None,
-            budget_from: at("2026-03-02T12:00:00Z"),
-            last_error: None,
-            due_at: None,
-            expires_at: None,
-            history: DeliveryHistory::default(),
+            ..example::row(&pay("m1", "p1", "card_payment_captured", NOW))
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct SendArgs {
     json: bool,
 }
 
-/// What became of one request.
+/// The result of one request.
 #[derive(Serialize)]
 struct SentRequest<'a> {
     key: &'a str,
@@ -82,8 +82,8 @@ struct SentRequest<'a> {
     took_us: u64,
 }
 
-/// Accepts any name, because the source decides which exist, and has the events of both senders for
-/// completions.
+/// Accepts any name, because the valid names depend on the source. Completions have the events of
+/// both senders.
 #[derive(Clone)]
 struct EventNameParser;
 
@@ -116,7 +116,7 @@ impl SendArgs {
         let sender = simulated_sender::sender(source.kind)?;
         let url = simulated_sender::url(self.to.as_deref(), &settings, source)?;
         let secret = simulated_sender::secret(self.secret.as_deref(), source).await?;
-        output.say(&format!("Posting to {url} as {}", sender.as_str()))?;
+        output.info(&format!("Posting to {url} as {}", sender.as_str()))?;
         let mut all_delivered = true;
         for _ in 0..self.count {
             let request = sender.request(&self.body(sender)?, secret.expose(), &url);
@@ -125,11 +125,7 @@ impl SendArgs {
                 all_delivered &= self.post(source, &request, &url, is_repeat, output).await?;
             }
         }
-        if all_delivered {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(all_delivered)
     }
 
     fn body(&self, sender: Sender) -> Result<MessageBody, CommandError> {
@@ -173,7 +169,7 @@ impl SendArgs {
         let took = began.elapsed();
         let outcome = match &answered {
             Ok(answer) => answer.outcome(sender, SystemClock.now()),
-            // A URL that the sender would never have tried is a mistake on the command line.
+            // A URL that the sender would not call is an error in the command line.
             Err(error) => error
                 .outcome()
                 .ok_or_else(|| CommandError::Usage(error.to_string()))?,

@@ -2,13 +2,13 @@
 
 use super::{
     CommandError, ErrorCode,
-    settings::{outside_with, vault},
+    settings::{fetch_vault, secret_sources_with},
 };
 use pillarbox::{config::SourceConfig, reconcile::SenderAccess, secrets::FetchedSecrets};
 
 /// The access to the API of `source`; `None` if it has no `pull`.
 pub(super) async fn access(source: &SourceConfig) -> Result<Option<SenderAccess>, CommandError> {
-    let vault = vault(source.pull_references()).await?;
+    let vault = fetch_vault(source.pull_references()).await?;
     access_with(source, &vault).map_err(|why| ErrorCode::Secret.error(why))
 }
 
@@ -16,7 +16,7 @@ fn access_with(
     source: &SourceConfig,
     vault: &FetchedSecrets,
 ) -> Result<Option<SenderAccess>, String> {
-    SenderAccess::of(source, &outside_with(vault)).map_err(|unusable| {
+    SenderAccess::of(source, &secret_sources_with(vault)).map_err(|unusable| {
         let problems: Vec<String> = unusable.iter().map(|one| one.problem.to_string()).collect();
         problems.join("\n")
     })

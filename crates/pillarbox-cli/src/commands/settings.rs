@@ -19,16 +19,15 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// The folder of the demo.
+/// The demo's folder.
 pub(super) const DEMO: &str = ".pillarbox";
-/// The configuration file if none is named.
+/// The default configuration file.
 const FILE: &str = "pillarbox.toml";
-/// The variable with the configuration document, or with its place.
+/// The variable that holds or names the configuration document.
 const VARIABLE: &str = "PILLARBOX_CONFIG";
 
 /// The configuration of one run.
 pub(super) struct CommandSettings {
-    /// The configuration.
     pub(super) config: Config,
     /// Its name in messages.
     pub(super) place: String,
@@ -36,18 +35,27 @@ pub(super) struct CommandSettings {
 }
 
 impl CommandSettings {
-    /// Reads the configuration; flags and variables override it.
-    pub(super) fn load(global: &GlobalArgs, flags: ConfigOverrides) -> Result<Self, CommandError> {
+    /// Reads the configuration; variables and the options of every command override it.
+    pub(super) fn load(global: &GlobalArgs) -> Result<Self, CommandError> {
+        Self::load_with(global, ConfigOverrides::default())
+    }
+
+    /// The same; `flags` override it, too.
+    pub(super) fn load_with(
+        global: &GlobalArgs,
+        flags: ConfigOverrides,
+    ) -> Result<Self, CommandError> {
         Self::read(global, flags, Config::read)
     }
 
-    /// The same, for a command that fetches secrets next: the problems of both come in one list.
-    pub(super) fn load_to_use(
+    /// The same, for a command that fetches secrets next. It also checks the secrets that are not in
+    /// Secrets Manager, so that all errors are in one list.
+    pub(super) fn load_checked(
         global: &GlobalArgs,
         flags: ConfigOverrides,
     ) -> Result<Self, CommandError> {
         Self::read(global, flags, |document, place| {
-            Config::read_to_use(document, place, &outside())
+            Config::read_to_use(document, place, &secret_sources())
         })
     }
 
@@ -56,30 +64,21 @@ impl CommandSettings {
         flags: ConfigOverrides,
         read: impl FnOnce(&str, &str) -> Result<Config, ConfigErrors>,
     ) -> Result<Self, CommandError> {
-        let (document, place) = find(global)?;
-        let config = match &document {
-            Some(document) => read(document, &place).map_err(wrong)?,
+        let (document, place) = find_document(global)?;
+        let mut config = match &document {
+            Some(document) => read(document, &place)?,
             None => Config::demo(Path::new(DEMO)),
         };
-        Self {
-            config,
-            place,
-            document,
-        }
-        .beaten_by(flags, global)
-    }
-
-    fn beaten_by(
-        mut self,
-        flags: ConfigOverrides,
-        global: &GlobalArgs,
-    ) -> Result<Self, CommandError> {
         let flags = ConfigOverrides {
             inbox: global.inbox.clone(),
             ..flags
         };
-        flags.apply(&mut self.config, &outside()).map_err(wrong)?;
-        Ok(self)
+        flags.apply(&mut config, &secret_sources())?;
+        Ok(Self {
+            config,
+            place,
+            document,
+        })
     }
 
     #[cfg(test)]
@@ -94,24 +93,20 @@ impl CommandSettings {
 
     /// Opens the inbox; a local one must exist.
     pub(super) async fn open_inbox(&self, access: InboxAccess) -> Result<AnyInbox, CommandError> {
-        any_inbox::open_inbox(&self.config, access, &outside())
-            .await
-            .map_err(CommandError::from)
+        Ok(any_inbox::open_inbox(&self.config, access, &secret_sources()).await?)
     }
 
-    /// Opens the inbox to change it, and names the person who runs this process. For a dry run, it
-    /// only opens the inbox to read.
+    /// Opens the inbox for changes, and names the person who runs this process. A dry run opens it
+    /// for reading.
     pub(super) async fn open_as_person(
         &self,
         dry_run: bool,
     ) -> Result<(AnyInbox, String), CommandError> {
         if dry_run {
-            // A dry run enters nothing in the audit trail, so it needs no name.
+            // A dry run writes no audit entry, so it needs no name.
             return Ok((self.open_inbox(InboxAccess::Read).await?, String::new()));
         }
-        acts::open_as_person(&self.config, &outside())
-            .await
-            .map_err(CommandError::from)
+        Ok(acts::open_as_person(&self.config, &secret_sources()).await?)
     }
 
     /// Whether nothing is configured.
@@ -121,18 +116,10 @@ impl CommandSettings {
 
     /// The configured source of this name.
     pub(super) fn source(&self, name: &str) -> Result<&SourceConfig, CommandError> {
-        let found = self
-            .config
-            .sources
-            .iter()
-            .find(|source| source.name.as_str() == name);
+        let sources = &self.config.sources;
+        let found = sources.iter().find(|source| source.name.as_str() == name);
         found.ok_or_else(|| {
-            let known: Vec<&str> = self
-                .config
-                .sources
-                .iter()
-                .map(|source| source.name.as_str())
-                .collect();
+            let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
             ErrorCode::UnknownSource.error(format!(
                 "there is no source `{name}` in {}; it has: {}",
                 self.place,
@@ -142,25 +129,20 @@ impl CommandSettings {
     }
 }
 
-/// All problems of the configuration, as the command's error.
-pub(super) fn wrong(problems: ConfigErrors) -> CommandError {
-    problems.into()
-}
-
-/// The document and its name in messages; `None` is the demo.
-fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
+/// The configuration document and its name in messages; no document means the demo.
+fn find_document(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
     if let Some(path) = &global.config {
-        return read(path);
+        return read_document(path);
     }
     if let Some(document) = &global.document {
         return Ok((Some(document.text.clone()), document.place.clone()));
     }
     if let Some(reference) = document_reference()? {
-        let document = reference.read(&outside()).map_err(wrong)?;
+        let document = reference.read(&secret_sources())?;
         return Ok((Some(document.text), document.place));
     }
     if Path::new(FILE).exists() {
-        return read(Path::new(FILE));
+        return read_document(Path::new(FILE));
     }
     Ok((
         None,
@@ -168,12 +150,12 @@ fn find(global: &GlobalArgs) -> Result<(Option<String>, String), CommandError> {
     ))
 }
 
-/// What `PILLARBOX_CONFIG` holds or names; `None` if it is not set.
+/// The value of `PILLARBOX_CONFIG`; `None` if it is not set.
 fn document_reference() -> Result<Option<DocumentReference>, CommandError> {
     let Some(value) = variable(VARIABLE).filter(|value| !value.is_empty()) else {
         return Ok(None);
     };
-    let reference = DocumentReference::parse(VARIABLE, &value).map_err(wrong)?;
+    let reference = DocumentReference::parse(VARIABLE, &value)?;
     if matches!(reference, DocumentReference::Inline { .. }) && is_path(&value) {
         return Err(ErrorCode::Config.error(format!(
             "{VARIABLE} takes the configuration document itself, or where it is: write file:{}, or \
@@ -184,7 +166,7 @@ fn document_reference() -> Result<Option<DocumentReference>, CommandError> {
     Ok(Some(reference))
 }
 
-/// Fetches the document, if `PILLARBOX_CONFIG` names one in Secrets Manager and no flag another.
+/// Fetches the document if `PILLARBOX_CONFIG` names one in Secrets Manager. `--config` overrides it.
 pub(super) async fn with_document(global: GlobalArgs) -> Result<GlobalArgs, CommandError> {
     if global.config.is_some() {
         return Ok(global);
@@ -198,22 +180,22 @@ pub(super) async fn with_document(global: GlobalArgs) -> Result<GlobalArgs, Comm
     let fetched = SecretsManager::new(&aws().await?)
         .read(&[arn].into(), SecretsCaller::Background)
         .await;
-    let document = reference.read(&outside_with(&fetched)).map_err(wrong)?;
+    let document = reference.read(&secret_sources_with(&fetched))?;
     Ok(GlobalArgs {
         document: Some(document),
         ..global
     })
 }
 
-/// Whether a text that should be a document is a path: it is one line, and neither sets a key nor
-/// opens a table nor is a comment.
+/// Whether a text that should be a document is a path: one line that is not a key, a table or a
+/// comment.
 fn is_path(document: &str) -> bool {
     let text = document.trim();
     !text.contains(['\n', '=']) && !text.starts_with(['[', '#'])
         || (!text.contains('\n') && Path::new(text).is_file())
 }
 
-fn read(path: &Path) -> Result<(Option<String>, String), CommandError> {
+fn read_document(path: &Path) -> Result<(Option<String>, String), CommandError> {
     let place = path.display().to_string();
     match fs::read_to_string(path) {
         Ok(document) => Ok((Some(document), place)),
@@ -224,13 +206,13 @@ fn read(path: &Path) -> Result<(Option<String>, String), CommandError> {
     }
 }
 
-/// The real environment and file system.
-pub(super) fn outside() -> SecretSources<'static> {
-    outside_with(FetchedSecrets::NOTHING)
+/// The environment and the file system of this process.
+pub(super) fn secret_sources() -> SecretSources<'static> {
+    secret_sources_with(FetchedSecrets::NOTHING)
 }
 
-/// The same with the values that Secrets Manager returned.
-pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
+/// The same, with the values that Secrets Manager returned.
+pub(super) fn secret_sources_with(vault: &FetchedSecrets) -> SecretSources<'_> {
     SecretSources {
         env: &variable,
         file: &|path: &Path| fs::read_to_string(path),
@@ -240,13 +222,11 @@ pub(super) fn outside_with(vault: &FetchedSecrets) -> SecretSources<'_> {
 
 /// AWS with the credentials of this machine's user.
 pub(super) async fn aws() -> Result<AwsConfig, CommandError> {
-    aws::from_environment(&outside())
-        .await
-        .map_err(CommandError::from)
+    Ok(aws::from_environment(&secret_sources()).await?)
 }
 
-/// The values of `references` in Secrets Manager, which is called only if one of them is there.
-pub(super) async fn vault<'a>(
+/// Fetches the values of those `references` that name a secret in Secrets Manager.
+pub(super) async fn fetch_vault<'a>(
     references: impl IntoIterator<Item = &'a SecretRef>,
 ) -> Result<FetchedSecrets, CommandError> {
     let arns = arns(references);
@@ -258,29 +238,41 @@ pub(super) async fn vault<'a>(
         .await)
 }
 
-/// Fetches a secret that the command line or a source names, and checks its format.
-pub(super) async fn fetch(reference: &SecretRef) -> Result<Secret, CommandError> {
-    fetch_if_there(reference)
-        .await?
-        .ok_or_else(|| unusable(reference, SecretError::NoneYet))
+/// Fetches the secret that the value of `flag` refers to, and checks its format.
+pub(super) async fn fetch_named_secret(
+    flag: &str,
+    reference: &str,
+) -> Result<Secret, CommandError> {
+    let reference = SecretRef::parse(reference)
+        .map_err(|error| ErrorCode::Secret.error(format!("{flag} {error}")))?;
+    fetch_secret(&reference).await
 }
 
-/// The same, or `None` while Secrets Manager has none yet.
-pub(super) async fn fetch_if_there(reference: &SecretRef) -> Result<Option<Secret>, CommandError> {
-    let vault = vault([reference]).await?;
+/// Fetches a secret, and checks its format.
+pub(super) async fn fetch_secret(reference: &SecretRef) -> Result<Secret, CommandError> {
+    fetch_secret_if_set(reference)
+        .await?
+        .ok_or_else(|| secret_error(reference, SecretError::NoneYet))
+}
+
+/// The same; `None` while the entry in Secrets Manager has no value.
+pub(super) async fn fetch_secret_if_set(
+    reference: &SecretRef,
+) -> Result<Option<Secret>, CommandError> {
+    let vault = fetch_vault([reference]).await?;
     let secret = reference
-        .fetch(&outside_with(&vault))
+        .fetch(&secret_sources_with(&vault))
         .and_then(|secret| secret.check_strength().map(|()| secret));
     match secret {
         Err(SecretError::NoneYet) => Ok(None),
         secret => secret
             .map(Some)
-            .map_err(|problem| unusable(reference, problem)),
+            .map_err(|error| secret_error(reference, error)),
     }
 }
 
-fn unusable(reference: &SecretRef, problem: SecretError) -> CommandError {
-    ErrorCode::Secret.error(format!("the secret {reference} {problem}"))
+fn secret_error(reference: &SecretRef, error: SecretError) -> CommandError {
+    ErrorCode::Secret.error(format!("the secret {reference} {error}"))
 }
 
 #[cfg(test)]

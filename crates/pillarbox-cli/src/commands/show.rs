@@ -6,14 +6,13 @@ use serde::Serialize;
 
 use super::{
     CommandError, GlobalArgs,
-    key::{find_key, no_such},
+    key::{find_key, unknown_key},
     output::{BOLD, CommandOutput, paint},
     row::{JsonHistoryEntry, JsonRow, json, json_history},
     settings::CommandSettings,
 };
 use crate::{any_inbox::InboxAccess, labels, timeline::timeline};
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, State, SystemClock},
     inbox::{ReadInbox, Row},
     telemetry::{visible, visible_lines},
@@ -54,13 +53,13 @@ impl ShowArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let row = match find_key(&self.key, &inbox, &settings).await? {
             Some(key) => inbox.get(&key).await?,
             None => None,
         };
-        let row = row.ok_or_else(|| no_such(&self.key))?;
+        let row = row.ok_or_else(|| unknown_key(&self.key))?;
         if self.raw {
             Ok(output.bytes(row.proven_body()?)?)
         } else if self.json {

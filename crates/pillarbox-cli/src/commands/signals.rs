@@ -5,7 +5,7 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Stops gracefully at the first SIGTERM or Ctrl-C, and at once at the second.
+/// Stops gracefully at the first SIGTERM or Ctrl-C, and immediately at the second.
 pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
@@ -17,7 +17,7 @@ pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
         for is_last in [false, true] {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             if is_last {
-                std::process::exit(1); // what was acknowledged is stored, so this loses nothing
+                std::process::exit(1); // loses nothing, since acknowledged notifications are stored
             }
             stopping.cancel();
         }

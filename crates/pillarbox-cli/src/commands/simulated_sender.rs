@@ -1,18 +1,14 @@
-//! A simulated sender on the command line: its source, its callback URL and its secret.
+//! The arguments of a simulated sender: its source, its callback URL and its secret.
 
 use url::Url;
 
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
+    local_request::reachable,
     output::CommandOutput,
-    settings::{CommandSettings, DEMO, fetch},
+    settings::{CommandSettings, DEMO, fetch_named_secret, fetch_secret},
 };
-use pillarbox::{
-    config::{ConfigOverrides, SourceConfig},
-    domain::SystemClock,
-    secrets::{Secret, SecretRef},
-    senders::SenderKind,
-};
+use pillarbox::{config::SourceConfig, domain::SystemClock, secrets::Secret, senders::SenderKind};
 use sender_simulator::Sender;
 
 /// The simulated sender of this kind.
@@ -28,7 +24,7 @@ pub(super) fn settings(
     global: &GlobalArgs,
     output: &mut CommandOutput,
 ) -> Result<CommandSettings, CommandError> {
-    let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+    let settings = CommandSettings::load(global)?;
     if settings.is_demo() && demo::prepare(&settings.config, &SystemClock)? {
         let folder = std::path::absolute(DEMO)?;
         output.warning(&format!(
@@ -46,10 +42,7 @@ pub(super) fn url(
     settings: &CommandSettings,
     source: &SourceConfig,
 ) -> Result<Url, CommandError> {
-    let mut listen = settings.config.listen;
-    if listen.ip().is_unspecified() {
-        listen.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
+    let listen = reachable(settings.config.listen);
     let text = given.map_or_else(|| format!("http://{listen}/{}", source.name), str::to_owned);
     Url::parse(&text)
         .map_err(|_| CommandError::Usage("--to is not a URL: write https://HOST/PATH".to_owned()))
@@ -61,27 +54,13 @@ pub(super) async fn secret(
     source: &SourceConfig,
 ) -> Result<Secret, CommandError> {
     if let Some(given) = given {
-        return named("--secret", given).await;
+        return fetch_named_secret("--secret", given).await;
     }
-    let none = || {
-        format!(
+    let Some(first) = source.secrets.first() else {
+        return Err(ErrorCode::Secret.error(format!(
             "source {} has no secret yet: sign with --secret env:NAME",
             source.name
-        )
+        )));
     };
-    fetch(
-        &source
-            .secrets
-            .first()
-            .ok_or_else(|| ErrorCode::Secret.error(none()))?
-            .value,
-    )
-    .await
-}
-
-/// The secret that a flag refers to.
-pub(super) async fn named(flag: &str, reference: &str) -> Result<Secret, CommandError> {
-    let reference = SecretRef::parse(reference)
-        .map_err(|problem| ErrorCode::Secret.error(format!("{flag} {problem}")))?;
-    fetch(&reference).await
+    fetch_secret(&first.value).await
 }

@@ -1,10 +1,10 @@
-//! Spans of time as arguments.
+//! Time spans as arguments.
 
 use std::time::Duration;
 
 use pillarbox::config::parse_span;
 
-/// Reads a span, for the parser of arguments.
+/// Parses a span, for clap.
 pub(super) fn argument(text: &str) -> Result<Duration, String> {
     parse_span(text).ok_or_else(|| "write a number and its unit: 30s, 30m, 2h, 7d".to_owned())
 }

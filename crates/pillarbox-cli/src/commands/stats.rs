@@ -8,19 +8,13 @@ use serde::Serialize;
 use super::{
     CommandError, GlobalArgs,
     filter::{FilterArgs, nothing_matches},
-    list::{damaged, newer},
     output::{BOLD, CommandOutput, paint},
     row::json,
-    scan::ScanProgress,
+    scan::{RowPages, ScanProgress},
     settings::CommandSettings,
 };
 use crate::any_inbox::InboxAccess;
-use pillarbox::{
-    config::ConfigOverrides,
-    domain::State,
-    inbox::{PageRequest, ReadInbox, Row},
-    telemetry::visible,
-};
+use pillarbox::{domain::State, inbox::Row, telemetry::visible};
 
 /// Counts notifications by source, event and state.
 #[derive(Args)]
@@ -49,21 +43,13 @@ impl StatsArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let filter = self.filter.read()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let mut counts = RowCounts::default();
-        let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
-        while let Some(this) = page.take() {
-            let listed = inbox.list(&filter, this).await?;
-            progress.end();
-            newer(&listed.newer, output)?;
-            damaged(&listed.damaged, output)?;
+        let mut pages = RowPages::new(&inbox, &filter, &progress);
+        while let Some(listed) = pages.next(output).await? {
             listed.rows.iter().for_each(|row| counts.add(row));
-            page = listed.next.map(|next| PageRequest {
-                limit: inbox.page(usize::MAX),
-                after: Some(next),
-            });
         }
         if let (true, Some(name)) = (counts.0.is_empty(), &filter.source) {
             settings.source(name)?;
@@ -74,8 +60,9 @@ impl StatsArgs {
                 .try_for_each(|line| Ok(output.data(&json(&line)?)?));
         }
         if counts.0.is_empty() {
-            let nothing = nothing_matches(&filter).unwrap_or_else(|| "Nothing here.".to_owned());
-            return Ok(output.say(&nothing)?);
+            let nothing =
+                nothing_matches(&filter).unwrap_or_else(|| "The inbox is empty.".to_owned());
+            return Ok(output.info(&nothing)?);
         }
         print(&counts, output)
     }

@@ -1,4 +1,4 @@
-//! `pillarbox status`: whether anything needs a person, and the state of each part.
+//! `pillarbox status`: reports whether anything needs a person, and the state of each part.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -19,22 +19,21 @@ use crate::{
     overview::{Overview, OverviewScope, ServeProcess, SourceOverview, count, sentence},
 };
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     inbox::StateSummary,
     telemetry::visible,
 };
 
-/// How long the running serve may take to answer.
+/// How long the running serve may take to respond.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// The bytes of its answer that are read.
+/// The largest number of bytes read of its response.
 const MAX_METRICS_BYTES: u64 = 1024 * 1024;
 
-/// Says whether anything needs a person, and how each part is.
+/// Reports whether anything needs a person, and the state of each part.
 #[derive(Args)]
 #[command(
-    after_help = "Reads no more with a million notifications than with ten; counts end at 10,000.\n\
-                  Exits with 1 if anything needs a person; `pillarbox doctor` looks further.\n\n\
+    after_help = "It takes as long with a million notifications as with ten; counts end at 10,000.\n\
+                  Exits with 1 if anything needs a person; `pillarbox doctor` checks more.\n\n\
                   Examples:\n  pillarbox status\n  pillarbox status --json"
 )]
 pub(super) struct StatusArgs {
@@ -49,7 +48,7 @@ impl StatusArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let inbox = settings.open_inbox(InboxAccess::Read).await?;
         let scope = OverviewScope::of(&settings.config);
         let overview = Overview::read(&inbox, &scope, SystemClock.now()).await?;
@@ -62,14 +61,12 @@ impl StatusArgs {
         } else {
             print(&overview, refused, output)?;
         }
-        if overview.needs_a_person().is_empty() {
-            return Ok(());
-        }
-        Err(CommandError::Wanting)
+        CommandError::negative_unless(overview.needs_a_person().is_empty())
     }
 }
 
-/// The requests that the running serve has refused since it started; `None` if it does not say.
+/// The number of requests that the running serve has refused since it started; `None` if it does not
+/// respond.
 async fn refused(console: SocketAddr) -> Option<u64> {
     let answer = local_request::get(console, "/metrics", MAX_METRICS_BYTES);
     let answer = timeout(ANSWER_TIMEOUT, answer).await.ok()?.ok()?;
@@ -95,7 +92,7 @@ fn print(
     Ok(())
 }
 
-/// A line for each part: its name, and how it is.
+/// A line for each part: its name and its state.
 fn lines(overview: &Overview, refused: Option<u64>) -> Vec<(String, String)> {
     let inbox = &overview.inbox;
     let ago = |at| format!("{} ago", overview.age(at));
@@ -193,7 +190,7 @@ struct JsonAction {
     command: String,
 }
 
-/// Rows that were counted: at least so many if `has_more`.
+/// Counted rows: at least this many if `has_more`.
 #[derive(Serialize)]
 struct JsonSummary {
     rows: usize,

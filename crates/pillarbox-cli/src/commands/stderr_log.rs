@@ -18,9 +18,9 @@ use pillarbox::{
     telemetry::{LogFormat, LogLayer, log_panics},
 };
 
-/// One line a request on standard error: readable on a terminal, JSON elsewhere. What `output` says
-/// to people joins these lines, so that a full disk or a reader that has stopped holds up neither
-/// the start nor the end.
+/// Logs to standard error, one line a request: readable on a terminal, JSON elsewhere. The messages
+/// of `output` use the same printer, so a full disk or a blocked reader delays neither the start nor
+/// the end.
 pub(super) fn log_to_stderr(
     metrics: &Arc<ServeMetrics>,
     output: &mut CommandOutput,
@@ -38,7 +38,7 @@ pub(super) fn log_to_stderr(
         LogFormat::Json
     };
     let (lines, printer) = LogLayer::new(io::stderr(), format, Arc::new(SystemClock))?;
-    // Libraries may say what they carry at their finer levels, so they are never asked for those.
+    // Libraries may log payloads at finer levels, so those are never enabled for them.
     let which = Targets::new()
         .with_target("pillarbox", level)
         .with_default(Level::WARN);
@@ -47,6 +47,6 @@ pub(super) fn log_to_stderr(
         .with(CountedFailures(Arc::clone(metrics)).with_filter(LevelFilter::ERROR))
         .init();
     log_panics();
-    output.print_words_with(printer, colour);
+    output.print_messages_with(printer, colour);
     Ok(())
 }

@@ -11,14 +11,13 @@ use super::{
 };
 use crate::any_inbox::AnyInbox;
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Key, State},
     inbox::{PageRequest, ReadInbox, Row, RowFilter, dynamodb::ListStrategy},
 };
 
-/// The rows that are followed: the newest of those that match.
+/// The number of rows that are followed: the newest that match.
 const FOLLOWED_ROWS: usize = 500;
-/// The rows that are printed first.
+/// The number of rows that are printed first.
 const FIRST_ROWS: usize = 10;
 
 /// Prints notifications as they arrive, and again when their state changes.
@@ -42,7 +41,7 @@ impl TailArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let interval = interval(&inbox, &filter).await?;
         let mut followed = FollowedRows::default();
@@ -61,10 +60,10 @@ impl TailArgs {
     }
 }
 
-/// The time between two looks.
+/// The polling interval.
 ///
 /// # Errors
-/// A usage error if each look would scan a table.
+/// A usage error if each poll would scan a table.
 async fn interval(inbox: &AnyInbox, filter: &RowFilter) -> Result<Duration, CommandError> {
     let AnyInbox::DynamoDb(table) = inbox else {
         return Ok(Duration::from_millis(500));
@@ -79,12 +78,12 @@ async fn interval(inbox: &AnyInbox, filter: &RowFilter) -> Result<Duration, Comm
     Ok(Duration::from_secs(2))
 }
 
-/// The rows of the last look, by what is printed of them.
+/// The rows of the last poll.
 #[derive(Default)]
 struct FollowedRows(HashMap<Key, (State, u32)>);
 
 impl FollowedRows {
-    /// The rows that are new or changed since the last look, oldest first.
+    /// The rows that are new or changed since the last poll, oldest first.
     fn changed(&mut self, mut rows: Vec<Row>) -> Vec<Row> {
         let printed = |row: &Row| (row.key.clone(), (row.state, row.attempts));
         let now = rows.iter().map(printed).collect();

@@ -1,5 +1,4 @@
-//! Checks where test data may be sent: to this machine, and to another only with the user's
-//! agreement.
+//! Checks where test data is sent: always to this machine, and to another only if the user agrees.
 
 use url::Url;
 
@@ -8,15 +7,14 @@ use sender_simulator::{check_target, is_loopback};
 
 /// Refuses a URL that must not receive test data, and a receiver on another machine without the
 /// user's agreement to store test data there.
-pub(super) fn agreed(url: &Url, yes: bool) -> Result<(), CommandError> {
+pub(super) fn check_agreement(url: &Url, yes: bool) -> Result<(), CommandError> {
     check_target(url).map_err(|error| ErrorCode::TestData.error(error))?;
     if yes || is_loopback(url) {
         return Ok(());
     }
     Err(ErrorCode::TestData.error(format!(
-        "this stores test data in whatever receives at {}: give it a source and a destination of \
-         its own there \
-         (docs/simulate.md), then add --yes-store-test-data",
+        "this stores test data in the receiver at {}: create a separate source and destination \
+         there (docs/simulate.md), then add --yes-store-test-data",
         url.host_str().unwrap_or("that URL"),
     )))
 }
@@ -26,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_data_leaves_this_machine_only_with_a_yes() {
+    fn test_data_is_sent_to_another_machine_only_with_agreement() {
         for (url, yes, expected) in [
             ("http://localhost:8080/pay", false, true),
             ("https://127.0.0.1/pay", false, true),
@@ -38,7 +36,7 @@ mod tests {
             ("https://a:b@localhost/pay", true, false),
         ] {
             assert_eq!(
-                agreed(&Url::parse(url).unwrap(), yes).is_ok(),
+                check_agreement(&Url::parse(url).unwrap(), yes).is_ok(),
                 expected,
                 "{url}"
             );

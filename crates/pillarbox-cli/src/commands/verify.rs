@@ -1,4 +1,4 @@
-//! `pillarbox verify`: verifies a signature, or every stored row, offline.
+//! `pillarbox verify`: verifies one signature, or every stored row, offline.
 
 mod stored;
 
@@ -14,13 +14,12 @@ use super::{
     CommandError, ErrorCode, GlobalArgs,
     output::CommandOutput,
     row::json,
-    settings::{CommandSettings, fetch_if_there},
+    settings::{CommandSettings, fetch_secret_if_set},
 };
 use crate::diagnose::{Diagnosis, NamedSecret, diagnose};
 use pillarbox::{
-    config::{ConfigOverrides, SourceConfig},
+    config::SourceConfig,
     domain::{Clock, SystemClock},
-    secrets::Secret,
 };
 
 /// Verifies a body and its signature header, or every stored row.
@@ -43,7 +42,7 @@ pub(super) struct VerifyArgs {
     /// The signature header's value
     #[arg(long, value_name = "HEX", requires = "source")]
     signature: Option<String>,
-    /// Every stored row: what it says, derived again from its bytes, and its signature
+    /// Verify every stored row: its fields against its bytes, and its signature
     #[arg(long, conflicts_with = "source")]
     stored: bool,
     /// Print a JSON object; with --stored, one for each finding and one with the counts
@@ -68,7 +67,7 @@ impl VerifyArgs {
     ) -> Result<(), CommandError> {
         match (self.source, self.body, self.signature) {
             (Some(source), Some(body), Some(signature)) => {
-                one(global, &source, &body, &signature, self.json, output).await
+                verify_one(global, &source, &body, &signature, self.json, output).await
             }
             _ => stored::run(global, self.json, output).await,
         }
@@ -76,7 +75,7 @@ impl VerifyArgs {
 }
 
 /// Verifies one body and header, and explains the likely cause of a failure.
-async fn one(
+async fn verify_one(
     global: &GlobalArgs,
     source: &str,
     body: &PathBuf,
@@ -84,7 +83,7 @@ async fn one(
     as_json: bool,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+    let settings = CommandSettings::load(global)?;
     let source = settings.source(source)?;
     let body = fs::read(body).map_err(|error| {
         ErrorCode::InputFile.error(format!(
@@ -92,22 +91,17 @@ async fn one(
             body.display()
         ))
     })?;
-    let own = secrets(source).await?;
+    let own = named_secrets(source).await?;
     // Other sources' secrets only help to explain, so one that cannot be read is skipped.
     let mut others = Vec::new();
-    for other in settings
-        .config
-        .sources
-        .iter()
-        .filter(|other| other.name != source.name)
-    {
-        others.extend(secrets(other).await.unwrap_or_default());
+    let sources = settings.config.sources.iter();
+    for other in sources.filter(|other| other.name != source.name) {
+        others.extend(named_secrets(other).await.unwrap_or_default());
     }
-    let (own, others) = (named(&own), named(&others));
     let diagnosis = diagnose(
         source.kind,
-        &own,
-        &others,
+        &own.iter().collect::<Vec<_>>(),
+        &others.iter().collect::<Vec<_>>(),
         signature.as_bytes(),
         &body,
         SystemClock.now(),
@@ -121,11 +115,7 @@ async fn one(
             output.data(&sentence)?;
         }
     }
-    if is_genuine {
-        Ok(())
-    } else {
-        Err(CommandError::Wanting)
-    }
+    CommandError::negative_unless(is_genuine)
 }
 
 impl JsonDiagnosis {
@@ -144,34 +134,19 @@ impl JsonDiagnosis {
     }
 }
 
-/// A secret and its label.
-struct LabelledSecret {
-    kind: pillarbox::senders::SenderKind,
-    label: String,
-    secret: Secret,
-}
-
-async fn secrets(source: &SourceConfig) -> Result<Vec<LabelledSecret>, CommandError> {
-    let mut labelled = Vec::new();
+/// The secrets of a source. One that Secrets Manager does not have yet is skipped.
+async fn named_secrets(source: &SourceConfig) -> Result<Vec<NamedSecret>, CommandError> {
+    let mut named = Vec::new();
     for reference in source.secrets.iter().map(|secret| &secret.value) {
-        let label = format!("{reference} of source {}", source.name);
-        let secret = fetch_if_there(reference).await?;
-        labelled.extend(secret.map(|secret| LabelledSecret {
-            kind: source.kind,
-            label,
-            secret,
-        }));
+        named.extend(
+            fetch_secret_if_set(reference)
+                .await?
+                .map(|secret| NamedSecret {
+                    kind: source.kind,
+                    label: format!("{reference} of source {}", source.name),
+                    secret,
+                }),
+        );
     }
-    Ok(labelled)
-}
-
-fn named(secrets: &[LabelledSecret]) -> Vec<NamedSecret<'_>> {
-    secrets
-        .iter()
-        .map(|one| NamedSecret {
-            kind: one.kind,
-            label: &one.label,
-            secret: &one.secret,
-        })
-        .collect()
+    Ok(named)
 }

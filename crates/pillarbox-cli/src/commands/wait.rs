@@ -10,10 +10,7 @@ use super::{
     output::CommandOutput, scan::ScanProgress, settings::CommandSettings, span,
 };
 use crate::any_inbox::AnyInbox;
-use pillarbox::{
-    config::ConfigOverrides,
-    inbox::{PageRequest, ReadInbox},
-};
+use pillarbox::inbox::{PageRequest, ReadInbox};
 
 /// Waits until notifications match, and prints them.
 #[derive(Args)]
@@ -42,7 +39,7 @@ impl WaitArgs {
         global: &GlobalArgs,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let (filter, inbox) = self.filter.open(&settings).await?;
         let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
         let count = self.count.get();
@@ -66,7 +63,7 @@ impl WaitArgs {
     }
 }
 
-/// The time between two looks. Each look at a table costs money.
+/// The polling interval. Each poll of a table costs money.
 fn interval(inbox: &AnyInbox) -> Duration {
     match inbox {
         AnyInbox::Sqlite(_) => Duration::from_millis(200),

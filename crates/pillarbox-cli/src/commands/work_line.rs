@@ -1,4 +1,4 @@
-//! How far long work is, on one line of a terminal that appears after a second.
+//! The progress of long work, on one line of a terminal that appears after a second.
 
 use std::{
     fs,
@@ -37,6 +37,11 @@ impl WorkLine {
         line
     }
 
+    /// A bar for work of `total` pieces.
+    pub(super) fn bar(total: usize) -> Self {
+        Self::new(Some(total as u64), "{wide_bar} {pos} of {len}, {eta} left")
+    }
+
     fn new(total: Option<u64>, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         let style = ProgressStyle::with_template(template);
@@ -47,25 +52,30 @@ impl WorkLine {
         }
     }
 
-    /// One more piece is done.
+    /// Counts one more finished piece.
     pub(super) fn add_one(&self) {
         self.bar.inc(1);
-        self.appear();
+        self.show_if_due();
     }
 
-    fn appear(&self) {
+    pub(super) fn set_position(&self, position: u64) {
+        self.bar.set_position(position);
+        self.show_if_due();
+    }
+
+    fn show_if_due(&self) {
         let is_due = self.bar.is_hidden() && self.began.elapsed() >= LINE_DELAY;
-        if is_due && !self.bar.is_finished() && CommandOutput::may_move() {
+        if is_due && !self.bar.is_finished() && CommandOutput::shows_progress() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }
 
-    /// Prints something without the line in its way.
+    /// Prints above the line.
     pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 
-    /// Waits for `work`, which writes `target`, until it is as long as `source`.
+    /// Waits for `work`, which copies `source` to `target`. The line shows the length of `target`.
     pub(super) async fn while_copying<T>(
         source: &Path,
         target: PathBuf,
@@ -78,8 +88,7 @@ impl WorkLine {
             tokio::select! {
                 ended = &mut work => return ended,
                 () = tokio::time::sleep(TICK) => {
-                    line.bar.set_position(length(&target));
-                    line.appear();
+                    line.set_position(length(&target));
                 }
             }
         }

@@ -3,7 +3,7 @@
 /// Decodes capital letters and digits 2 to 7, with or without padding.
 pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    let (mut bits, mut held) = (0u16, 0);
+    let (mut bits, mut bit_count) = (0u16, 0);
     for digit in text.trim_end_matches('=').bytes() {
         let value = match digit {
             b'A'..=b'Z' => digit - b'A',
@@ -11,10 +11,10 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
             _ => return None,
         };
         bits = (bits << 5) | u16::from(value);
-        held += 5;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from((bits >> held) & 0xff).ok()?);
+        bit_count += 5;
+        if bit_count >= 8 {
+            bit_count -= 8;
+            bytes.push(u8::try_from((bits >> bit_count) & 0xff).ok()?);
         }
     }
     Some(bytes)
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_examples_of_the_standard_are_read() {
+    fn examples_of_rfc_4648_are_decoded() {
         for (text, bytes) in [
             ("", Some("")),
             ("MY======", Some("f")),

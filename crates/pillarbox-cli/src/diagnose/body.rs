@@ -1,4 +1,4 @@
-//! The forms in which a body may have been signed before it was altered.
+//! The forms that a body may have had when it was signed, before it was altered.
 
 use std::{borrow::Cow, iter};
 
@@ -77,7 +77,7 @@ pub(super) fn forms(
         .chain(written)
 }
 
-/// What looks wrong with a body that no form of matches.
+/// The likely cause in a body of which no form matches.
 pub(super) fn suspicion(body: &[u8]) -> Option<FailureCause> {
     match std::str::from_utf8(body) {
         Ok("") => Some(FailureCause::BodyEmpty),
@@ -102,7 +102,7 @@ fn with_crlf(body: &[u8]) -> Option<Vec<u8>> {
     (text.contains('\n') && !text.contains('\r')).then(|| text.replace('\n', "\r\n").into_bytes())
 }
 
-/// Every byte becomes the character of its number.
+/// Decodes Latin-1: every byte is the code point of a character.
 fn latin1_to_utf8(body: &[u8]) -> Option<Vec<u8>> {
     (!body.is_ascii()).then(|| {
         body.iter()
@@ -112,7 +112,7 @@ fn latin1_to_utf8(body: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Every character becomes the byte of its number, if all have one.
+/// Encodes as Latin-1, if every character has a code point of one byte.
 fn utf8_to_latin1(body: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     if text.is_ascii() {

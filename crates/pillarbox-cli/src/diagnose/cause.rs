@@ -1,15 +1,15 @@
-//! The causes of a failed signature, each with a sentence that says what to do.
+//! The causes of a failed signature, each with a sentence about what is wrong and what to do.
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 use pillarbox::senders::SenderKind;
 
-/// One thing that makes a signature fail.
+/// A cause of a failed signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureCause {
     /// The header is empty.
     HeaderEmpty,
-    /// White space, quotation marks or characters of no width in or around the header.
+    /// White space, quotation marks or zero-width characters in or around the header.
     HeaderPadded,
     /// `sha1=`, `sha256=`, `v1,`, `0x` or the header's name before the digits.
     HeaderPrefixed,
@@ -19,48 +19,48 @@ pub enum FailureCause {
     HeaderUpperCase,
     /// Base64 in place of hex.
     HeaderBase64,
-    /// Characters that no signature has.
+    /// Characters that are not hex digits.
     HeaderNotHex,
-    /// Hex, and too much or too little of it.
+    /// Hex with too many or too few digits.
     HeaderLength {
         /// How many digits there are.
         found: usize,
         /// How many there should be.
         expected: usize,
     },
-    /// Exactly as long as the other sender's signatures are.
+    /// As long as the other sender's signatures.
     OtherSender {
         /// The sender whose signatures have this form.
         sender: SenderKind,
     },
     /// The source has no secret yet.
     NoSecret,
-    /// The configured secret has white space or quotation marks around it, which were not signed
-    /// with.
+    /// The configured secret has white space or quotation marks around it, but the signing secret
+    /// has not.
     SecretPadded,
-    /// Signing was done with white space after the secret.
+    /// The signing secret has white space at its end.
     SignedWithPaddedSecret,
-    /// Signing was done with quotation marks around the secret.
+    /// The signing secret has quotation marks around it.
     SignedWithQuotedSecret,
-    /// The configured secret has a character of no width, which was not signed with.
+    /// The configured secret has a zero-width character, but the signing secret has not.
     SecretInvisible,
-    /// Signing was done with a character of no width before or after the secret.
+    /// The signing secret has a zero-width character at one of its ends.
     SignedWithInvisible,
-    /// Signing was done with what the secret decodes to.
+    /// The secret was decoded before signing.
     SignedWithDecodedSecret(SecretEncoding),
     /// The configured secret lacks Pay's prefix.
     SecretWithoutPrefix,
-    /// Signing was done with the secret without its prefix.
+    /// The signing secret lacks Pay's prefix.
     SignedWithoutPrefix,
     /// The secret belongs to another source.
     SecretOfOtherSource,
-    /// The secret is a test account's, and the source has a live one.
+    /// The signing secret is a test account's, and the source has a live one.
     TestSecretOnLive,
-    /// The secret is a live account's, and the source has a test one.
+    /// The signing secret is a live account's, and the source has a test one.
     LiveSecretOnTest,
     /// A newline was added after the body.
     BodyNewlineAdded,
-    /// The newline at the end of the body went missing.
+    /// The newline at the end of the body was removed.
     BodyNewlineRemoved,
     /// LF became CRLF.
     BodyCrlfAdded,
@@ -68,17 +68,17 @@ pub enum FailureCause {
     BodyCrlfRemoved,
     /// A byte order mark was added before the body.
     BodyBomAdded,
-    /// The byte order mark before the body went missing.
+    /// The byte order mark before the body was removed.
     BodyBomRemoved,
     /// UTF-8 became Latin-1.
     BodyToLatin1,
-    /// UTF-8 was taken for Latin-1 and became UTF-8 once more, or Latin-1 became UTF-8.
+    /// UTF-8 was read as Latin-1 and encoded as UTF-8 again, or Latin-1 became UTF-8.
     BodyFromLatin1,
     /// The text became UTF-16.
     BodyToUtf16,
     /// The body is still in Base64.
     BodyStillBase64,
-    /// The body was decoded from Base64 once too often.
+    /// The body was decoded from Base64 one time too many.
     BodyDecodedTwice,
     /// The body is still a quoted JSON string.
     BodyStillQuoted,
@@ -91,7 +91,7 @@ pub enum FailureCause {
     BodyEmpty,
     /// The body is not UTF-8, or has replacement characters: likely the cause, but not proven.
     BodyNotText,
-    /// Nothing that was tried.
+    /// No cause that is known here.
     NoneOfThese,
 }
 
@@ -116,77 +116,71 @@ impl fmt::Display for SecretEncoding {
     }
 }
 
+/// What is wrong and what to do about it. A sentence contains lengths, names and kinds, and never a
+/// secret or a signature.
 impl fmt::Display for FailureCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence())
-    }
-}
-
-impl FailureCause {
-    /// What is wrong and what to do about it. Only lengths, names and kinds are filled in, never a
-    /// value.
-    fn sentence(&self) -> Cow<'static, str> {
         let sentence = match self {
             Self::HeaderLength { found, expected } if found < expected => {
-                return format!(
+                return write!(
+                    f,
                     "The signature has {found} digits of {expected}: it was cut, so copy the \
                      whole value."
-                )
-                .into();
+                );
             }
             Self::HeaderLength { found, expected } => {
-                return format!(
-                    "The signature has {found} digits, {expected} are right: something was added \
-                     or it was pasted twice, so copy the value alone."
-                )
-                .into();
+                return write!(
+                    f,
+                    "The signature has {found} digits instead of {expected}: text was added, or it \
+                     was pasted twice, so copy only the value."
+                );
             }
             Self::OtherSender { sender } => {
-                return format!(
+                return write!(
+                    f,
                     "The signature is as long as those in {}: post it to the source of kind {}, \
                      or correct this source's kind.",
                     sender.signature.header,
                     sender.as_str()
-                )
-                .into();
+                );
             }
             Self::SignedWithDecodedSecret(encoding) => {
-                return format!(
+                return write!(
+                    f,
                     "It was signed with the secret decoded as {encoding}: neither sender decodes \
-                     it, so sign with its text as it stands."
-                )
-                .into();
+                     it, so sign with its text."
+                );
             }
             Self::BodyRewritten { signed } => {
-                return format!(
-                    "The body was parsed and written again on its way; it was signed {signed}: \
+                return write!(
+                    f,
+                    "The body was parsed and written again in transit; it was signed {signed}: \
                      forward the received bytes unchanged."
-                )
-                .into();
+                );
             }
             Self::HeaderEmpty => {
-                "The signature is empty: give the header's value, and see that nothing on the way \
-                 drops that header."
+                "The signature is empty: give the header's value, and check that no proxy removes \
+                 the header."
             }
             Self::HeaderPadded => {
-                "The signature has white space or quotation marks in or around it: give the hex \
-                 digits alone."
+                "The signature has white space or quotation marks in or around it: give only the \
+                 hex digits."
             }
             Self::HeaderPrefixed => {
-                "Something stands before the hex digits (sha1=, sha256=, v1, or a name): neither \
-                 sender writes a prefix, so leave it out."
+                "The hex digits have a prefix (sha1=, sha256=, v1, or a name): neither sender \
+                 writes one, so remove it."
             }
             Self::HeaderSeveral => {
                 "The header has more than one value: neither sender sends two, so find what joins \
-                 or adds them and give one."
+                 or adds values, and give one."
             }
             Self::HeaderUpperCase => {
-                "The signature is in upper-case hex: both senders write lower case, so have the \
-                 signing side do the same."
+                "The signature is in upper-case hex: both senders write lower case, so do the \
+                 same on the signing side."
             }
             Self::HeaderBase64 => {
-                "The signature is in Base64: both senders write hex, so have the signing side do \
-                 the same."
+                "The signature is in Base64: both senders write hex, so do the same on the \
+                 signing side."
             }
             Self::HeaderNotHex => {
                 "The signature has characters other than hex digits: give the header's value \
@@ -198,7 +192,7 @@ impl FailureCause {
             }
             Self::SecretPadded => {
                 "The configured secret has white space or quotation marks around it: store it \
-                 without (printf, not echo)."
+                 without them (printf, not echo)."
             }
             Self::SignedWithPaddedSecret => {
                 "It was signed with a newline or space after the secret: strip the secret on the \
@@ -209,24 +203,25 @@ impl FailureCause {
                  them."
             }
             Self::SecretInvisible => {
-                "The configured secret has a character that cannot be seen (a byte order mark, or \
-                 a space of no width): type its ends again."
+                "The configured secret has an invisible character (a byte order mark, or a \
+                 zero-width space): type its first and last characters again."
             }
             Self::SignedWithInvisible => {
-                "It was signed with a character that cannot be seen beside the secret (a byte \
-                 order mark, or a space of no width): type the secret's ends again there."
+                "It was signed with an invisible character beside the secret (a byte order mark, \
+                 or a zero-width space): type the secret's first and last characters again on the \
+                 signing side."
             }
             Self::SecretWithoutPrefix => {
                 "The configured secret lacks webhook_test_ or webhook_live_: the prefix is part \
-                 of it, so copy the whole of it."
+                 of it, so copy all of it."
             }
             Self::SignedWithoutPrefix => {
                 "It was signed without webhook_test_ or webhook_live_: the prefix is part of the \
-                 secret, so sign with the whole of it."
+                 secret, so sign with all of it."
             }
             Self::SecretOfOtherSource => {
-                "That secret belongs to another source: correct the sender's callback URL, or \
-                 which secret stands at which source."
+                "That secret belongs to another source: correct the sender's callback URL, or the \
+                 secrets of the sources."
             }
             Self::TestSecretOnLive => {
                 "It was signed with a test webhook's secret, and this source has a live one: give \
@@ -237,7 +232,7 @@ impl FailureCause {
                  the live webhook the callback URL of the live source."
             }
             Self::BodyNewlineAdded => {
-                "The body has a newline at its end that was not signed: save it without (curl -o, \
+                "The body has a newline at its end that was not signed: save it without one (curl -o, \
                  printf, --data-binary)."
             }
             Self::BodyNewlineRemoved => {
@@ -260,12 +255,12 @@ impl FailureCause {
                  without the mark."
             }
             Self::BodyToLatin1 => {
-                "The body arrived as Latin-1 and was signed as UTF-8: find what encodes it anew \
-                 on the way, and have it keep UTF-8."
+                "The body arrived as Latin-1 and was signed as UTF-8: find what encodes it in \
+                 transit, and make it keep UTF-8."
             }
             Self::BodyFromLatin1 => {
-                "The body was taken for Latin-1 and encoded as UTF-8 on the way: find what does \
-                 so, and have it keep the bytes."
+                "The body was read as Latin-1 and encoded as UTF-8 in transit: find what does \
+                 this, and make it keep the bytes."
             }
             Self::BodyToUtf16 => {
                 "The body is UTF-16, as some shells write files: save the received bytes \
@@ -273,29 +268,29 @@ impl FailureCause {
             }
             Self::BodyStillBase64 => {
                 "The body is still in Base64: decode it once first (an event with isBase64Encoded \
-                 holds it so)."
+                 has it in this form)."
             }
             Self::BodyDecodedTwice => {
                 "The body was decoded from Base64 although it was signed in that form: keep it as \
                  it was sent."
             }
             Self::BodyStillQuoted => {
-                "The body is still a quoted JSON string, as logs and events hold it: take the \
-                 text inside, its escapes undone."
+                "The body is still a quoted JSON string, as in logs and events: decode the string \
+                 first."
             }
             Self::BodyEmpty => {
-                "The body is empty: something read it before (a redirect, a parser), so take the \
-                 bytes before anything else does."
+                "The body is empty: a redirect or a parser consumed it, so capture the bytes \
+                 before that."
             }
             Self::BodyNotText => {
-                "The body is not clean UTF-8, which is all either sender sends: something decoded \
-                 or damaged it on the way."
+                "The body is not valid UTF-8, which is all that either sender sends: it was \
+                 decoded or damaged in transit."
             }
             Self::NoneOfThese => {
                 "None of the usual causes: another secret made this, or other bytes were signed; \
                  compare the secret with the sender's page and capture the raw request."
             }
         };
-        sentence.into()
+        f.write_str(sentence)
     }
 }

@@ -1,4 +1,4 @@
-//! Reads the bytes of a signature from a header value, and the errors in its form.
+//! Reads the bytes of a signature from a header value, and finds the errors in its form.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -11,17 +11,17 @@ use pillarbox::senders::SenderKind;
 /// Longer than any prefix, shorter than any signature.
 const LONGEST_PREFIX: usize = 32;
 
-/// A header that holds a signature, whatever else is wrong with it.
+/// The signature in a header, and the errors in its form.
 pub(super) struct SignatureHeader {
     /// The sender whose signatures have this length.
     pub(super) made_as: SenderKind,
     /// The signature in bytes.
     pub(super) signature: Vec<u8>,
-    /// What the receiver would not have accepted.
+    /// The errors, for which the receiver refuses the header.
     pub(super) causes: Vec<FailureCause>,
 }
 
-/// Finds the signature in `header`, or says why there is none.
+/// Finds the signature in `header`, or the reasons why it has none.
 pub(super) fn read(kind: SenderKind, header: &[u8]) -> Result<SignatureHeader, Vec<FailureCause>> {
     let text = String::from_utf8_lossy(header);
     let trimmed = text.trim_matches(is_padding);
@@ -38,7 +38,7 @@ pub(super) fn read(kind: SenderKind, header: &[u8]) -> Result<SignatureHeader, V
         return Err(causes);
     }
     let Some((made_as, signature)) = decode(&digits, &mut causes) else {
-        causes.push(unlike_any(kind, &digits));
+        causes.push(form_error(kind, &digits));
         return Err(causes);
     };
     causes.extend((made_as != kind).then_some(FailureCause::OtherSender { sender: made_as }));
@@ -53,7 +53,7 @@ fn is_padding(c: char) -> bool {
     c.is_whitespace() || QUOTES.contains(&c) || INVISIBLE.contains(&c)
 }
 
-/// `text` after its last separator, if what stands before it is too short to be a signature.
+/// `text` after its last separator, if the text before it is too short for a signature.
 fn without_prefix(text: &str) -> &str {
     if let Some(rest) = text.strip_prefix("0x") {
         return rest;
@@ -81,7 +81,7 @@ fn decode(digits: &str, causes: &mut Vec<FailureCause>) -> Option<(SenderKind, V
     Some((made_as, bytes))
 }
 
-/// The sender whose signatures have the length of this one.
+/// The sender whose signatures are as long as this one.
 fn sender_of(signature: &[u8]) -> Option<SenderKind> {
     SenderKind::ALL
         .iter()
@@ -89,7 +89,7 @@ fn sender_of(signature: &[u8]) -> Option<SenderKind> {
         .find(|kind| kind.signature.algorithm.digits() == 2 * signature.len())
 }
 
-fn unlike_any(kind: SenderKind, digits: &str) -> FailureCause {
+fn form_error(kind: SenderKind, digits: &str) -> FailureCause {
     if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         FailureCause::HeaderLength {
             found: digits.len(),

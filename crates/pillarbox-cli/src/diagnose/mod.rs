@@ -1,9 +1,9 @@
 //! Explains why a signature did not verify.
 //!
-//! From a header, a body and the secrets it finds the likely causes, most likely first. It tries
-//! forms that a receiver must not accept, so it decides no answer: `pillarbox verify` uses it, and
-//! the log of refused requests, after they were refused. It does no I/O, and never shows a secret
-//! or the correct signature.
+//! It finds the likely causes from a header, a body and the secrets, most likely first. It tries
+//! forms that a receiver must not accept, so receiving does not use it: only `pillarbox verify` and
+//! the log of refused requests do. It does no I/O, and never shows a secret or the correct
+//! signature.
 
 mod base32;
 mod body;
@@ -23,14 +23,14 @@ use self::{header::SignatureHeader, secrets::CandidateKey};
 pub use cause::{FailureCause, SecretEncoding};
 
 /// A secret and its label for messages.
-#[derive(Clone, Copy, Debug)]
-pub struct NamedSecret<'a> {
+#[derive(Clone, Debug)]
+pub struct NamedSecret {
     /// The sender whose signatures are checked with it.
     pub kind: SenderKind,
     /// Which secret it is, such as its source, position and reference; never the value.
-    pub label: &'a str,
+    pub label: String,
     /// The value.
-    pub secret: &'a Secret,
+    pub secret: Secret,
 }
 
 /// The diagnosis of one header and one body.
@@ -43,14 +43,14 @@ pub enum Diagnosis {
         /// Whether only the form that HMRC signs matches, and not the bytes that it sends.
         canonical: bool,
     },
-    /// It is refused, and with these put right it would be accepted: tried and found so.
+    /// It is refused, and would be accepted without these errors. This was tried.
     Explained {
         /// The secret that made it.
         key_label: String,
-        /// Everything to put right.
+        /// All errors to correct.
         causes: Vec<FailureCause>,
     },
-    /// It is refused, and nothing that was tried makes it match.
+    /// It is refused, and no form that was tried matches.
     Unexplained(Vec<FailureCause>),
 }
 
@@ -80,15 +80,16 @@ impl Diagnosis {
     }
 }
 
-/// Says whether `header` is a genuine signature of `body`, and if not, why it probably is not.
+/// Checks whether `header` is a genuine signature of `body`, and finds the likely causes if it is
+/// not.
 ///
-/// `own` are the source's secrets in their order, `others` those of every other source. One fault
-/// each of header, secret and body is found, and any of them together. `now` is for a scheme that
-/// signs its time.
+/// `own` are the source's secrets in their order, `others` those of every other source. It finds one
+/// error each in the header, the secret and the body, also if they occur together. `now` is for a
+/// scheme that signs its time.
 pub fn diagnose(
     kind: SenderKind,
-    own: &[NamedSecret<'_>],
-    others: &[NamedSecret<'_>],
+    own: &[&NamedSecret],
+    others: &[&NamedSecret],
     header: &[u8],
     body: &[u8],
     now: Timestamp,
@@ -115,16 +116,16 @@ pub fn diagnose(
     Diagnosis::Unexplained(causes)
 }
 
-/// What the receiver itself says, if it says yes.
+/// The diagnosis of a signature that the receiver accepts.
 fn accepted(
     kind: SenderKind,
-    own: &[NamedSecret<'_>],
+    own: &[&NamedSecret],
     header: &[u8],
     body: &[u8],
     now: Timestamp,
 ) -> Option<Diagnosis> {
-    let verifies = |body: &[u8], named: &NamedSecret<'_>| {
-        let key = SigningKey::new(kind, named.label, named.secret);
+    let verifies = |body: &[u8], named: &NamedSecret| {
+        let key = SigningKey::new(kind, &named.label, &named.secret);
         verify(kind, &[key], &[header], Bytes::copy_from_slice(body), now).is_ok()
     };
     let named = own.iter().find(|named| verifies(body, named))?;
@@ -135,13 +136,13 @@ fn accepted(
         &hex::decode(header).ok()?,
     );
     Some(Diagnosis::Genuine {
-        key_label: named.label.to_owned(),
+        key_label: named.label.clone(),
         canonical: !raw,
     })
 }
 
-/// Tries every secret, as it is and with a fault, over every form of the body. One form at a time
-/// is in memory.
+/// Tries every secret, unchanged and with each known error, over every form of the body. Only one
+/// form is in memory at a time.
 fn search(
     kind: SenderKind,
     candidates: &[CandidateKey<'_>],
@@ -162,7 +163,7 @@ fn search(
     })
 }
 
-/// Whether `signature` is the one of `kind` that `key` makes over `body`.
+/// Whether `key` makes this `signature` of `kind` over `body`.
 fn matches(kind: SenderKind, key: &[u8], body: &[u8], signature: &[u8]) -> bool {
     KeyedMac::new(kind.signature.algorithm, key).matches("", body, signature)
 }

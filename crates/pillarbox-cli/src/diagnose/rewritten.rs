@@ -1,6 +1,6 @@
 //! The forms that a body may have had before it was parsed and serialised again.
 //!
-//! Numbers keep their digits. Members keep their order unless another is asked for.
+//! Numbers keep their digits. Members keep their order, except in the forms with another order.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ enum JsonTree<'a> {
     Object(Vec<(String, JsonTree<'a>)>),
     Array(Vec<JsonTree<'a>>),
     Text(String),
-    /// A number, a name, or a string that no text can hold: as it was written.
+    /// A number, a literal, or a string that is not valid Unicode: unchanged.
     Other(&'a str),
 }
 
-/// The white space of a serialiser.
+/// The white space that a serialiser writes.
 struct JsonLayout {
     name: &'static str,
     comma: &'static str,
     colon: &'static str,
-    /// One level of indentation, for writers that begin lines.
+    /// One level of indentation; `None` if everything is on one line.
     indent: Option<&'static str>,
 }
 
@@ -58,21 +58,21 @@ const LAYOUTS: [JsonLayout; 4] = [
     },
 ];
 
-/// How a text ends: most writers add no line end, files have one.
+/// The ends of a text: most serialisers add no newline, and files have one.
 const ENDS: [&str; 2] = ["", "\n"];
 
-/// In which order members are written.
+/// The order in which members are written.
 #[derive(Clone, Copy)]
 enum MemberOrder {
     AsTheyAre,
     Sorted,
-    /// As the sender writes the top.
+    /// The sender's order at the top level.
     Sender(SenderKind),
-    /// As Pay's database writes what is below it.
+    /// The order of Pay's database below the top level.
     ShorterFirst,
 }
 
-/// Every form worth trying, with its name; none if `body` is not a JSON object.
+/// Every form to try, with its name; none if `body` is not a JSON object.
 pub(super) fn forms(kind: SenderKind, body: &[u8]) -> impl Iterator<Item = (String, &'static str)> {
     let mut tree = parse(body);
     [
@@ -96,7 +96,7 @@ pub(super) fn forms(kind: SenderKind, body: &[u8]) -> impl Iterator<Item = (Stri
 }
 
 impl MemberOrder {
-    /// What to call a form: by its order if that is not the body's, else by its layout.
+    /// The name of a form: its order if that differs from the body's, otherwise its layout.
     fn name(self, layout: &JsonLayout) -> &'static str {
         match self {
             Self::AsTheyAre => layout.name,
@@ -117,14 +117,14 @@ impl MemberOrder {
 
 fn parse(body: &[u8]) -> Option<JsonTree<'_>> {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    let raw: &RawValue = json::object(body).ok()?; // refuses what nests too deep for what follows
+    let raw: &RawValue = json::object(body).ok()?; // limits the nesting, and so the recursion below
     Some(JsonTree::from_text(raw.get()))
 }
 
 impl<'a> JsonTree<'a> {
-    /// Takes one valid JSON text apart.
+    /// Parses one level of a valid JSON text, and recurses.
     fn from_text(text: &'a str) -> Self {
-        let taken = match text.as_bytes().first() {
+        let parsed = match text.as_bytes().first() {
             Some(b'{') => serde_json::from_str(text).map(|JsonMembers(members)| {
                 Self::Object(
                     members
@@ -144,7 +144,7 @@ impl<'a> JsonTree<'a> {
             Some(b'"') => serde_json::from_str(text).map(Self::Text),
             _ => Ok(Self::Other(text)),
         };
-        taken.unwrap_or(Self::Other(text))
+        parsed.unwrap_or(Self::Other(text))
     }
 
     fn reorder(&mut self, order: MemberOrder) {
@@ -153,7 +153,9 @@ impl<'a> JsonTree<'a> {
                 match order {
                     MemberOrder::AsTheyAre => {}
                     MemberOrder::Sorted => members.sort_by(|(a, _), (b, _)| a.cmp(b)),
-                    MemberOrder::Sender(kind) => members.sort_by_key(|(name, _)| place(kind, name)),
+                    MemberOrder::Sender(kind) => {
+                        members.sort_by_key(|(name, _)| position(kind, name))
+                    }
                     MemberOrder::ShorterFirst => {
                         members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)))
                     }
@@ -168,8 +170,8 @@ impl<'a> JsonTree<'a> {
     }
 }
 
-/// Where a sender writes the member `name`; what it has added since comes last.
-fn place(kind: SenderKind, name: &str) -> usize {
+/// The position at which a sender writes the member `name`; unknown members come last.
+fn position(kind: SenderKind, name: &str) -> usize {
     let order = kind.envelope.members;
     order
         .iter()
@@ -180,30 +182,30 @@ fn place(kind: SenderKind, name: &str) -> usize {
 impl JsonLayout {
     fn write(&self, tree: &JsonTree<'_>) -> String {
         let mut out = String::new();
-        self.value(&mut out, tree, 0);
+        self.write_value(&mut out, tree, 0);
         out
     }
 
-    fn value(&self, out: &mut String, tree: &JsonTree<'_>, depth: usize) {
+    fn write_value(&self, out: &mut String, tree: &JsonTree<'_>, depth: usize) {
         match tree {
             JsonTree::Object(members) => {
-                self.list(out, ['{', '}'], members, depth, |out, (name, value)| {
-                    quote(out, name);
+                self.write_list(out, ['{', '}'], members, depth, |out, (name, value)| {
+                    write_string(out, name);
                     out.push_str(self.colon);
-                    self.value(out, value, depth + 1);
+                    self.write_value(out, value, depth + 1);
                 })
             }
             JsonTree::Array(items) => {
-                self.list(out, ['[', ']'], items, depth, |out, item| {
-                    self.value(out, item, depth + 1)
+                self.write_list(out, ['[', ']'], items, depth, |out, item| {
+                    self.write_value(out, item, depth + 1)
                 });
             }
-            JsonTree::Text(text) => quote(out, text),
+            JsonTree::Text(text) => write_string(out, text),
             JsonTree::Other(text) => out.push_str(text),
         }
     }
 
-    fn list<T>(
+    fn write_list<T>(
         &self,
         out: &mut String,
         ends: [char; 2],
@@ -214,17 +216,17 @@ impl JsonLayout {
         out.push(ends[0]);
         for (index, one) in items.iter().enumerate() {
             out.push_str(if index == 0 { "" } else { self.comma });
-            self.line(out, depth + 1);
+            self.begin_line(out, depth + 1);
             item(out, one);
         }
         if !items.is_empty() {
-            self.line(out, depth);
+            self.begin_line(out, depth);
         }
         out.push(ends[1]);
     }
 
-    /// Begins a line, for layouts that have any.
-    fn line(&self, out: &mut String, depth: usize) {
+    /// Begins a line, if the layout has more than one.
+    fn begin_line(&self, out: &mut String, depth: usize) {
         if let Some(indent) = self.indent {
             out.push('\n');
             out.push_str(&indent.repeat(depth));
@@ -232,12 +234,12 @@ impl JsonLayout {
     }
 }
 
-/// Writes a JSON string as both senders do: nothing is escaped that need not be.
-fn quote(out: &mut String, text: &str) {
+/// Writes a JSON string as both senders do: with no unnecessary escape.
+fn write_string(out: &mut String, text: &str) {
     out.push_str(&serde_json::Value::from(text).to_string());
 }
 
-/// An object's members in their order, repeated names and all.
+/// An object's members in their order, including repeated names.
 struct JsonMembers<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonMembers<'a> {

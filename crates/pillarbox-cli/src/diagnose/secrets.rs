@@ -1,4 +1,4 @@
-//! The configured secrets, and the faulty forms that may have been used to sign.
+//! The configured secrets, and the faulty forms of them that may have been used to sign.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -10,17 +10,17 @@ const PREFIXES: [&str; 2] = ["webhook_test_", "webhook_live_"];
 const PADDING: [&str; 4] = ["\n", "\r\n", " ", "\t"];
 /// The quotation marks that a configuration may leave around a secret.
 pub(super) const QUOTES: [char; 2] = ['"', '\''];
-/// What a copy from a web page or an editor may bring along, and nothing shows: the byte order
-/// mark, the spaces and joiners of no width, and the soft hyphen.
+/// Invisible characters that a copy from a web page or an editor may add: the byte order mark, the
+/// zero-width spaces and joiners, and the soft hyphen.
 pub(super) const INVISIBLE: [char; 6] = [
     '\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{ad}',
 ];
 
-/// A key to try, and what was wrong if it is the one.
+/// A key to try, and the cause of the failure if this key made the signature.
 pub(super) struct CandidateKey<'a> {
     /// The label of the secret it comes from.
     pub(super) label: &'a str,
-    /// The key's bytes. No `Debug` here: they are a secret.
+    /// The key's bytes: secret, so this type has no `Debug`.
     pub(super) key: Vec<u8>,
     /// The cause, if this key is not the secret itself.
     pub(super) cause: Option<FailureCause>,
@@ -28,23 +28,23 @@ pub(super) struct CandidateKey<'a> {
 
 /// Everything worth trying: the source's own secrets, their faulty forms, then other sources'.
 pub(super) fn candidates<'a>(
-    own: &[NamedSecret<'a>],
-    others: &[NamedSecret<'a>],
+    own: &[&'a NamedSecret],
+    others: &[&'a NamedSecret],
 ) -> Vec<CandidateKey<'a>> {
-    let itself = |named: &NamedSecret<'a>, cause| candidate(named, named.secret.expose(), cause);
-    let own_as_they_are = own.iter().map(|named| itself(named, None));
+    let unchanged = |named: &'a NamedSecret, cause| candidate(named, named.secret.expose(), cause);
+    let of_own = own.iter().map(|named| unchanged(named, None));
     let of_others = others
         .iter()
-        .map(|named| itself(named, Some(of_other_source(own, named))));
-    own_as_they_are
-        .chain(own.iter().flat_map(faulty))
+        .map(|named| unchanged(named, Some(of_other_source(own, named))));
+    of_own
+        .chain(own.iter().flat_map(|named| faulty_forms(named)))
         .chain(of_others)
         .collect()
 }
 
 /// What is wrong when the secret of another source made a signature.
-fn of_other_source(own: &[NamedSecret<'_>], other: &NamedSecret<'_>) -> FailureCause {
-    let is_test = |named: &NamedSecret<'_>| named.kind.config.secret.is_test(named.secret.expose());
+fn of_other_source(own: &[&NamedSecret], other: &NamedSecret) -> FailureCause {
+    let is_test = |named: &NamedSecret| named.kind.config.secret.is_test(named.secret.expose());
     let of_kind = own.iter().filter(|named| named.kind == other.kind);
     let mut differs = of_kind.filter(|named| is_test(named) != is_test(other));
     match (differs.next(), is_test(other)) {
@@ -54,67 +54,52 @@ fn of_other_source(own: &[NamedSecret<'_>], other: &NamedSecret<'_>) -> FailureC
     }
 }
 
-fn faulty<'a>(named: &NamedSecret<'a>) -> Vec<CandidateKey<'a>> {
+/// The keys that may have made a signature because of an error in this secret.
+fn faulty_forms(named: &NamedSecret) -> impl Iterator<Item = CandidateKey<'_>> {
     let text = named.secret.expose();
-    let bare = text.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c));
-    let mut found = Vec::new();
-    if bare != text {
-        found.push(candidate(named, bare, Some(FailureCause::SecretPadded)));
+    let mut forms: Vec<(String, FailureCause)> = Vec::new();
+    let trimmed = text.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c));
+    if trimmed != text {
+        forms.push((trimmed.to_owned(), FailureCause::SecretPadded));
     }
     if text.contains(INVISIBLE) {
-        let seen = text.replace(INVISIBLE, "");
-        found.push(candidate(named, seen, Some(FailureCause::SecretInvisible)));
+        let visible = text.replace(INVISIBLE, "");
+        forms.push((visible, FailureCause::SecretInvisible));
     }
-    for quote in QUOTES {
-        let quoted = format!("{quote}{text}{quote}");
-        let cause = FailureCause::SignedWithQuotedSecret;
-        found.push(candidate(named, quoted, Some(cause)));
+    let quoted = QUOTES.map(|quote| format!("{quote}{text}{quote}"));
+    forms.extend(quoted.map(|form| (form, FailureCause::SignedWithQuotedSecret)));
+    for character in INVISIBLE {
+        let longer = [format!("{character}{text}"), format!("{text}{character}")];
+        forms.extend(longer.map(|form| (form, FailureCause::SignedWithInvisible)));
     }
-    for invisible in INVISIBLE {
-        for signed_with in [format!("{invisible}{text}"), format!("{text}{invisible}")] {
-            let cause = FailureCause::SignedWithInvisible;
-            found.push(candidate(named, signed_with, Some(cause)));
-        }
-    }
-    for padding in PADDING {
-        found.push(candidate(
-            named,
-            format!("{text}{padding}"),
-            Some(FailureCause::SignedWithPaddedSecret),
-        ));
-    }
-    for prefix in PREFIXES {
-        found.push(match text.strip_prefix(prefix) {
-            Some(rest) => candidate(named, rest, Some(FailureCause::SignedWithoutPrefix)),
-            None => candidate(
-                named,
-                format!("{prefix}{text}"),
-                Some(FailureCause::SecretWithoutPrefix),
-            ),
-        });
-    }
+    let padded = PADDING.map(|padding| format!("{text}{padding}"));
+    forms.extend(padded.map(|form| (form, FailureCause::SignedWithPaddedSecret)));
+    forms.extend(PREFIXES.map(|prefix| match text.strip_prefix(prefix) {
+        Some(rest) => (rest.to_owned(), FailureCause::SignedWithoutPrefix),
+        None => (format!("{prefix}{text}"), FailureCause::SecretWithoutPrefix),
+    }));
     let decoded = [
         (SecretEncoding::Base32, base32::decode(text)),
         (SecretEncoding::Base64, BASE64_STANDARD.decode(text).ok()),
         (SecretEncoding::Hex, hex::decode(text).ok()),
     ];
-    found.extend(decoded.into_iter().filter_map(|(encoding, key)| {
-        Some(candidate(
-            named,
-            key?,
-            Some(FailureCause::SignedWithDecodedSecret(encoding)),
-        ))
-    }));
-    found
+    let decoded = decoded.into_iter().filter_map(|(encoding, key)| {
+        Some((key?, FailureCause::SignedWithDecodedSecret(encoding)))
+    });
+    let forms = forms.into_iter();
+    forms
+        .map(|(form, cause)| (form.into_bytes(), cause))
+        .chain(decoded)
+        .map(|(key, cause)| candidate(named, key, Some(cause)))
 }
 
 fn candidate<'a>(
-    named: &NamedSecret<'a>,
+    named: &'a NamedSecret,
     key: impl Into<Vec<u8>>,
     cause: Option<FailureCause>,
 ) -> CandidateKey<'a> {
     CandidateKey {
-        label: named.label,
+        label: &named.label,
         key: key.into(),
         cause,
     }

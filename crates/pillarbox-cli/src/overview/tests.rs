@@ -46,7 +46,7 @@ async fn claim(inbox: &MemoryInbox, key: &Key, now: Timestamp) -> Fence {
 }
 
 #[tokio::test]
-async fn an_overview_names_each_thing_that_needs_a_person_with_its_list() {
+async fn an_overview_has_every_action_that_needs_a_person_and_its_list() {
     let inbox = MemoryInbox::default();
     assert_eq!(needed(&inbox, false, NOW).await, []);
     let unreadable = entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into());
@@ -91,7 +91,7 @@ async fn an_overview_names_each_thing_that_needs_a_person_with_its_list() {
 
 /// The stored error is that of the last attempt; the attempts of several rows count together.
 #[tokio::test]
-async fn deliveries_that_fail_again_and_again_need_a_person_before_they_are_overdue() {
+async fn deliveries_that_fail_repeatedly_need_a_person_before_they_are_overdue() {
     for (attempts, expected) in [(3, None), (4, Some("the deliveries of pay fail"))] {
         let inbox = MemoryInbox::default();
         for id in ["m1", "m2"] {
@@ -132,7 +132,7 @@ async fn an_open_circuit_of_another_process_is_shown_for_five_minutes() {
 }
 
 #[tokio::test]
-async fn a_failed_reconcile_run_and_what_it_leaves_need_a_person() {
+async fn a_failed_reconcile_run_and_old_unacknowledged_notifications_need_a_person() {
     let at = NOW.as_millis();
     let hours_ago = |hours: i64| at - hours * 60 * 60 * 1000;
     let run = |failed: bool, oldest: Option<i64>| {
@@ -158,26 +158,19 @@ async fn a_failed_reconcile_run_and_what_it_leaves_need_a_person() {
 }
 
 #[test]
-fn the_first_sentence_names_everything_that_needs_a_person() {
-    let clauses = |words: &[&str]| {
-        sentence(
-            &words
-                .iter()
-                .map(|word| (*word).to_owned())
-                .collect::<Vec<_>>(),
-        )
-    };
+fn the_first_sentence_has_a_clause_for_each_action() {
     for (words, expected) in [
         (&[][..], "Nothing needs you."),
         (&["a is dead"], "Something needs you: a is dead."),
         (&["a", "b", "c"], "Something needs you: a, b and c."),
     ] {
-        assert_eq!(clauses(words), expected);
+        let clauses: Vec<String> = words.iter().map(ToString::to_string).collect();
+        assert_eq!(sentence(&clauses), expected);
     }
 }
 
 #[test]
-fn a_capped_count_says_so() {
+fn a_capped_count_is_shown_as_more_than_the_cap() {
     for (rows, has_more, expected) in [
         (1, false, "1 notification is"),
         (2, false, "2 notifications are"),

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-/// The bytes that are shown; the download has all of them.
+/// The number of bytes that are shown; the download has all of them.
 pub(crate) const HEX_BYTES: usize = 8 * 1024;
 
-/// The beginning of `bytes`: the offset, the digits, and the characters of ASCII.
+/// The beginning of `bytes` in lines: the offset, the digits, and the ASCII characters.
 pub(crate) fn hex_dump(bytes: &[u8]) -> String {
     let mut text = String::new();
     let shown = &bytes[..bytes.len().min(HEX_BYTES)];

@@ -10,20 +10,20 @@ use super::{
 };
 use pillarbox::telemetry::visible;
 
-/// The lines that are shown.
+/// The largest number of lines that are shown.
 const MAX_LINES: usize = 2_000;
-/// The characters of one value that are shown.
+/// The largest number of characters shown of one value.
 const MAX_VALUE_CHARS: usize = 2_000;
-/// The characters that are shown of everything.
+/// The number of characters after which the output is cut.
 const MAX_CHARS: usize = 128 * 1024;
-/// The deepest indentation.
+/// The largest indentation, in levels.
 const MAX_INDENT: usize = 40;
 
 /// A JSON text in lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PrettyPayload {
     pub(crate) lines: Vec<PayloadLine>,
-    /// Whether there is more than is shown.
+    /// Whether the end is cut off.
     pub(crate) is_cut: bool,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct PayloadLine {
     pub(crate) pieces: Vec<PayloadPiece>,
 }
 
-/// A part of a line, safe to show.
+/// A part of a line, escaped for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum PayloadPiece {
     /// Text.
@@ -45,16 +45,16 @@ pub(crate) enum PayloadPiece {
         path: String,
         chars: usize,
     },
-    /// A personal field that a person asked for.
+    /// A personal field that a person revealed.
     Shown(String),
 }
 
-/// Where a text stops being JSON.
+/// The first syntax error of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct JsonError {
     pub(crate) line: usize,
     pub(crate) column: usize,
-    /// What is wrong there; no part of the text.
+    /// The error, without any part of the text.
     pub(crate) what: String,
 }
 
@@ -70,8 +70,8 @@ pub(crate) fn json_error(text: &str) -> Option<JsonError> {
     })
 }
 
-/// The text in lines, up to its first error; of `personal` fields only those whose numbers are
-/// `shown`.
+/// Formats the text in lines, up to its first error. The `personal` fields are masked, except those
+/// whose numbers are in `shown`.
 pub(crate) fn pretty(
     text: &str,
     personal: &[PersonalField],
@@ -190,7 +190,7 @@ impl PrettyWriter {
     }
 }
 
-/// The beginning of a token, safe to show.
+/// The beginning of a token, escaped for display.
 fn shortened(token: &str) -> String {
     match token.char_indices().nth(MAX_VALUE_CHARS) {
         None => visible(token).into_owned(),
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_display_is_an_escape() {
+    fn control_characters_are_escaped() {
         let shown = lines("{\"a\u{202e}\":\"\u{1b}[2J\",\"name\":\"\u{200f}\"}", &[0]).join("\n");
         assert!(
             shown.contains(r"a\u{202e}") && shown.contains(r"\u{1b}[2J"),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_text_is_shown_up_to_its_first_error_and_the_error_has_a_place() {
+    fn a_damaged_text_is_shown_up_to_its_first_error_and_the_error_has_a_position() {
         for (text, shown, line, column) in [
             ("{\"a\":1,}", "{ \"a\": 1, }", 1, 8),
             ("{\n\"a\":\u{1}}", "{ \"a\": ", 2, 5),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_long_text_is_bounded() {
+    fn the_lines_of_a_long_text_are_bounded() {
         let many = format!("[{}0]", "0,".repeat(1_000_000));
         let long = format!(
             "{{\"a\":\"{}\",\"name\":\"{}\"}}",

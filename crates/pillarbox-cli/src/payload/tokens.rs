@@ -1,7 +1,7 @@
-//! The tokens of a JSON text, as far as it is one.
+//! The tokens of a JSON text, up to its first error.
 //!
-//! The text may be damaged, and the tokens before the damage are shown all the same. So this reads
-//! more than JSON allows: whether a text is JSON is decided elsewhere.
+//! The tokens before the error are shown. This accepts more than JSON: `json_error` decides whether
+//! a text is valid.
 
 use std::ops::Range;
 
@@ -20,17 +20,24 @@ pub(super) enum TokenKind {
     Scalar,
 }
 
-/// A token and its place in the text.
+impl TokenKind {
+    /// Whether it is a string, a number or a literal.
+    pub(super) fn is_value(self) -> bool {
+        matches!(self, Self::Text | Self::Scalar)
+    }
+}
+
+/// A token and its position in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JsonToken {
     pub(super) kind: TokenKind,
     pub(super) range: Range<usize>,
 }
 
-/// Reads the tokens of a text, up to the first character that begins none.
+/// An iterator over the tokens of a text, up to the first character that begins none.
 pub(super) struct JsonTokens<'a> {
     text: &'a str,
-    /// Where the next token is looked for.
+    /// The position after the last token.
     pub(super) position: usize,
 }
 

@@ -1,43 +1,27 @@
-//! The configured secrets, with which a signature that failed may have been made all the same.
+//! The configured secrets, one of which may have made a signature that failed.
 
-use pillarbox::{
-    config::SourceConfig,
-    domain::SourceName,
-    secrets::{Secret, SecretSources},
-    senders::SenderKind,
-};
+use pillarbox::{config::SourceConfig, domain::SourceName, secrets::SecretSources};
 
 use crate::diagnose::NamedSecret;
 
-/// The secrets of every source, as they were when the process started. What may not be used, such
-/// as a test secret on a live source, is one of them.
+/// The secrets of every source, as they were when the process started. Secrets that must not be
+/// used, such as a test secret on a live source, are included.
 #[derive(Default)]
-pub struct CandidateSecrets(Vec<CandidateSecret>);
-
-struct CandidateSecret {
-    source: SourceName,
-    kind: SenderKind,
-    label: String,
-    secret: Secret,
-}
+pub struct CandidateSecrets(Vec<(SourceName, NamedSecret)>);
 
 impl CandidateSecrets {
-    /// The secrets of `sources` that can be read from `outside`.
-    pub fn read(sources: &[SourceConfig], outside: &SecretSources<'_>) -> Self {
+    /// Reads the secrets of `sources`. A secret that cannot be read is skipped.
+    pub fn read(sources: &[SourceConfig], secret_sources: &SecretSources<'_>) -> Self {
         let of_source = |source: &SourceConfig| {
             let references = source.secrets.iter().enumerate();
             let read = references.filter_map(|(index, reference)| {
-                Some(CandidateSecret {
-                    source: source.name.clone(),
+                let label = reference.value.label();
+                let named = NamedSecret {
                     kind: source.kind,
-                    label: format!(
-                        "{}:{} of source {}",
-                        index + 1,
-                        reference.value.label(),
-                        source.name
-                    ),
-                    secret: reference.value.fetch(outside).ok()?,
-                })
+                    label: format!("{}:{label} of source {}", index + 1, source.name),
+                    secret: reference.value.fetch(secret_sources).ok()?,
+                };
+                Some((source.name.clone(), named))
             });
             read.collect::<Vec<_>>()
         };
@@ -45,17 +29,12 @@ impl CandidateSecrets {
     }
 
     /// The secrets of `source`, and those of all others.
-    pub(super) fn of(&self, source: &SourceName) -> (Vec<NamedSecret<'_>>, Vec<NamedSecret<'_>>) {
-        let (own, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|one| one.source == *source);
-        (named(own), named(others))
+    pub(super) fn of(&self, source: &SourceName) -> (Vec<&NamedSecret>, Vec<&NamedSecret>) {
+        let secrets = |of_source: bool| {
+            let matching = self.0.iter();
+            let matching = matching.filter(|(name, _)| (name == source) == of_source);
+            matching.map(|(_, named)| named).collect()
+        };
+        (secrets(true), secrets(false))
     }
-}
-
-fn named(secrets: Vec<&CandidateSecret>) -> Vec<NamedSecret<'_>> {
-    let named = secrets.into_iter().map(|one| NamedSecret {
-        kind: one.kind,
-        label: &one.label,
-        secret: &one.secret,
-    });
-    named.collect()
 }

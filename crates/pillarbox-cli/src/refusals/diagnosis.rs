@@ -1,8 +1,8 @@
-//! Finds the likely causes of refusals, on one thread beside those that receive.
+//! Finds the likely causes of refusals, on a separate thread.
 //!
 //! A diagnosis tries many forms of a body with many secrets, and anyone can cause one. So the queue
-//! is short, the bodies are, too, and after each diagnosis the thread sleeps for long enough to use
-//! at most [`CPU_PERCENT`] of one core.
+//! and the bodies are short, and after each diagnosis the thread sleeps long enough to use at most
+//! [`CPU_PERCENT`] of one core.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -20,16 +20,16 @@ use pillarbox::{
 
 /// The longest body that is diagnosed; Pay's have about 2 KB.
 pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
-/// The requests that may wait.
+/// The capacity of the queue.
 const MAX_WAITING: usize = 8;
-/// The part of one core that diagnoses use at most.
+/// The share of one core that diagnoses may use.
 const CPU_PERCENT: u32 = 5;
-/// The pause after a diagnosis that took no time.
+/// The shortest pause after a diagnosis.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause, so that one slow diagnosis does not end all others.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// A refused request whose causes are looked for.
+/// A refused request to diagnose.
 pub(super) struct UndiagnosedRequest {
     /// The id of its entry.
     pub(super) id: u64,
@@ -40,18 +40,18 @@ pub(super) struct UndiagnosedRequest {
     pub(super) body: Option<Vec<u8>>,
 }
 
-/// The requests that wait for a diagnosis. Once it is dropped, the thread ends.
+/// The requests that wait for a diagnosis. The thread ends when this is dropped.
 pub(super) struct DiagnosisQueue(Sender<UndiagnosedRequest>);
 
 impl DiagnosisQueue {
-    /// A place in the queue, if there is one. It is asked for first, so that a flood of forgeries
-    /// copies nothing.
+    /// A slot in the queue, if one is free. It is reserved before the body is copied, so a flood of
+    /// forgeries copies nothing.
     pub(super) fn reserve(&self) -> Option<Permit<'_, UndiagnosedRequest>> {
         self.0.try_reserve().ok()
     }
 }
 
-/// Starts the thread; `None` if the system gives none, and then causes are not looked for.
+/// Starts the thread; `None` if that fails, and then requests are not diagnosed.
 pub(super) fn start(
     secrets: CandidateSecrets,
     entries: Arc<RefusalEntries>,
@@ -63,7 +63,7 @@ pub(super) fn start(
         .name("diagnosis".to_owned())
         .spawn(work);
     if let Err(error) = started {
-        tracing::warn!(reason = %error, "the causes of refusals are not looked for");
+        tracing::warn!(reason = %error, "cannot start the diagnosis thread: refused requests have no likely causes");
         return None;
     }
     Some(DiagnosisQueue(queue))
@@ -77,13 +77,13 @@ fn run(
 ) {
     while let Some(request) = waiting.blocking_recv() {
         let began = Instant::now();
-        entries.enter_causes(request.id, causes(&request, secrets, clock));
+        entries.set_causes(request.id, causes(&request, secrets, clock));
         drop(request);
         thread::sleep(pause(began.elapsed()));
     }
 }
 
-/// The pause after work that took so long.
+/// The pause after work of this duration.
 fn pause(worked: Duration) -> Duration {
     (worked * (100 / CPU_PERCENT - 1)).clamp(MIN_PAUSE, MAX_PAUSE)
 }
@@ -99,8 +99,8 @@ fn causes(
     let body = request.body.as_deref().unwrap_or_default();
     match diagnose(kind, &own, &others, header, body, now) {
         Diagnosis::Genuine { key_label, .. } => vec![format!(
-            "Made with {key_label}, which is not in use: it was withdrawn, or it may not be used \
-             for this source; the log of the start says why."
+            "Made with {key_label}, which is not in use: it was removed, or it must not be used \
+             for this source; the reason is in the log of the start."
         )],
         Diagnosis::Unexplained(mut found) if request.body.is_none() => {
             found.retain(|cause| !is_about_body(cause));
@@ -111,7 +111,7 @@ fn causes(
     }
 }
 
-/// Whether a cause was found by looking at the body.
+/// Whether a cause is in the body.
 fn is_about_body(cause: &FailureCause) -> bool {
     matches!(
         cause,
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_diagnosis_uses_a_twentieth_of_a_core_at_most() {
+    fn diagnoses_use_at_most_a_twentieth_of_a_core() {
         for (worked, paused) in [(0, 100), (1, 100), (10, 190), (400, 7_600), (9_000, 30_000)] {
             let pause = pause(Duration::from_millis(worked));
             assert_eq!(pause, Duration::from_millis(paused), "{worked} ms");

@@ -1,13 +1,14 @@
 //! The last refused requests of this process, and the likely cause of each.
 //!
-//! A sender whose signature fails gets 401 and nothing more, so the cause has to be found on this
-//! side. The log is bounded, in memory, and ends with the process. An entry has a reason, lengths
-//! and the first digits of a hash: no body, no signature, no secret and no personal data.
+//! The response to a failed signature is 401 without a reason, so the sender cannot see the cause,
+//! and the operator must find it here. The log is bounded, in memory, and ends with the process. An
+//! entry has a reason, lengths and the first digits of a hash: no body, no signature, no secret and
+//! no personal data.
 //!
-//! Anyone can cause an entry, so none may cost much. To add one takes a lock and some bytes of
-//! memory. Causes are found on a thread of their own (`diagnosis`), which uses a small part of
-//! one core at most, and from a copy of a short body that is dropped once they are found. While
-//! its queue is full, entries are added without causes.
+//! Anyone can cause an entry, so an entry must be cheap. Adding one takes a lock and some bytes of
+//! memory. A separate thread (`diagnosis`), which uses at most a small part of one core, finds the
+//! causes. It works on a copy of a short body, and drops the copy afterwards. While its queue is
+//! full, entries are added without causes.
 
 mod candidates;
 mod diagnosis;
@@ -32,10 +33,10 @@ use pillarbox::{
 pub use candidates::CandidateSecrets;
 use diagnosis::{DiagnosisQueue, UndiagnosedRequest};
 
-/// The entries that are kept.
+/// The number of entries that are kept.
 pub const MAX_REFUSALS: usize = 200;
 
-/// The longest signature header that is looked at.
+/// The length to which a signature header is cut for a diagnosis.
 const MAX_HEADER_BYTES: usize = 512;
 
 /// The refused requests of one process.
@@ -45,11 +46,11 @@ pub struct RefusalLog {
     clock: Arc<dyn Clock>,
 }
 
-/// A refused POST to a source, as `serve` saw it.
+/// A refused POST to a source.
 pub struct RefusedPost<'a> {
     /// Why it was refused.
     pub refusal: &'a Refusal,
-    /// Its record.
+    /// The record of the request.
     pub record: &'a RequestRecord,
     /// Every value of the source's signature header.
     pub signatures: &'a [&'a [u8]],
@@ -73,41 +74,41 @@ pub struct RefusedRequest {
     pub body_bytes: Option<usize>,
     /// The first 8 hex digits of the body's SHA-256, as in the log.
     pub digest_prefix: Option<String>,
-    /// The likely causes, each a sentence, most likely first; none if there was no diagnosis.
+    /// The likely causes, one sentence each, most likely first; empty without a diagnosis.
     pub causes: Vec<String>,
     /// The state of the diagnosis.
     pub diagnosis: DiagnosisState,
 }
 
-/// How far the diagnosis of a refused request is.
+/// The state of the diagnosis of a refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosisState {
-    /// The reason says everything.
+    /// The reason is the cause.
     NotNeeded,
-    /// It waits, or is under way.
+    /// It is queued or in progress.
     Pending,
     /// It is complete.
     Done,
-    /// There were too many at once.
+    /// The queue was full.
     Skipped,
 }
 
-/// How many requests to a source were refused for a reason since the start.
+/// The number of requests to a source that were refused for one reason since the start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusalCount {
-    /// The source.
+    /// The source they were posted to.
     pub source: String,
-    /// The reason in one word.
+    /// In one word.
     pub reason: &'static str,
-    /// How many.
+    /// The number of requests.
     pub count: u64,
 }
 
-/// Everything that the log has.
+/// The content of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusalReport {
-    /// When the process started to count.
+    /// When counting started.
     #[serde(serialize_with = "as_text")]
     pub since: Timestamp,
     /// All refusals since then, by source and reason.
@@ -117,7 +118,7 @@ pub struct RefusalReport {
 }
 
 impl RefusalLog {
-    /// A log that looks for causes with `secrets`.
+    /// An empty log, which finds causes with `secrets`.
     pub fn new(secrets: CandidateSecrets, clock: Arc<dyn Clock>) -> Arc<Self> {
         let entries = RefusalEntries::new(clock.now());
         let queue = diagnosis::start(secrets, Arc::clone(&entries), Arc::clone(&clock));
@@ -133,8 +134,8 @@ impl RefusalLog {
         self.queue.is_some() && length <= diagnosis::MAX_BODY_BYTES
     }
 
-    /// Adds a refused request. Requests that name no source are not added: strangers scan for
-    /// paths, and the log has room for [`MAX_REFUSALS`].
+    /// Adds a refused request. A request without a source is ignored: scans of random paths would
+    /// fill the log.
     pub fn note(&self, refused: &RefusedPost<'_>) {
         let Some(source) = &refused.record.source else {
             return;
@@ -162,8 +163,8 @@ impl RefusalLog {
             causes: Vec::new(),
             diagnosis,
         });
-        if let Some((Some(place), kind, header)) = wanted {
-            place.send(UndiagnosedRequest {
+        if let Some((Some(permit), kind, header)) = wanted {
+            permit.send(UndiagnosedRequest {
                 id,
                 source: source.clone(),
                 kind,
@@ -174,13 +175,13 @@ impl RefusalLog {
         }
     }
 
-    /// What the log has now.
+    /// A snapshot of the log.
     pub fn report(&self) -> RefusalReport {
         self.entries.report()
     }
 }
 
-/// The reasons whose cause is not the reason itself.
+/// The reasons that do not explain their cause.
 const NEED_DIAGNOSIS: [&str; 5] = [
     "wrong_length",
     "wrong_case",
@@ -189,10 +190,13 @@ const NEED_DIAGNOSIS: [&str; 5] = [
     "no_secret",
 ];
 
-/// Why a request was refused, in one word; of a signature's form, more than its sender learns.
+/// Why a request was refused, in one word. For the form of a signature, it is more exact than the
+/// response.
 fn reason(refused: &RefusedPost<'_>, kind: Option<SenderKind>) -> &'static str {
     match (refused.refusal, refused.signatures, kind) {
-        (Refusal::Signature(SignatureError::Malformed), [header], Some(kind)) => form(kind, header),
+        (Refusal::Signature(SignatureError::Malformed), [header], Some(kind)) => {
+            form_error(kind, header)
+        }
         (Refusal::Signature(error), ..) => error.as_str(),
         (Refusal::NoSecret, [], _) => SignatureError::Missing.as_str(),
         (Refusal::Malformed(_), ..) => "broken_off",
@@ -200,8 +204,8 @@ fn reason(refused: &RefusedPost<'_>, kind: Option<SenderKind>) -> &'static str {
     }
 }
 
-/// What is wrong with the form of a signature.
-fn form(kind: SenderKind, header: &[u8]) -> &'static str {
+/// The error in the form of a signature.
+fn form_error(kind: SenderKind, header: &[u8]) -> &'static str {
     let is_hex = header.iter().all(u8::is_ascii_hexdigit);
     match header.len() == kind.signature.algorithm.digits() {
         true if is_hex => "wrong_case",
@@ -221,7 +225,7 @@ struct RefusalState {
     /// The id of the oldest entry that is kept.
     first_id: u64,
     kept: VecDeque<RefusedRequest>,
-    /// Sources are configured and reasons are ours, so there are few of them.
+    /// Bounded, because sources are configured and reasons are constants.
     counts: BTreeMap<(String, &'static str), u64>,
 }
 
@@ -246,12 +250,12 @@ impl RefusalEntries {
         state.first_id + state.kept.len() as u64 - 1
     }
 
-    /// Enters the causes of an entry, if it is still kept.
-    fn enter_causes(&self, id: u64, causes: Vec<String>) {
+    /// Sets the causes of an entry, if it is still kept.
+    fn set_causes(&self, id: u64, causes: Vec<String>) {
         let mut state = self.lock();
-        let place = id.checked_sub(state.first_id);
-        let place = place.and_then(|place| usize::try_from(place).ok());
-        if let Some(entry) = place.and_then(|place| state.kept.get_mut(place)) {
+        let index = id.checked_sub(state.first_id);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        if let Some(entry) = index.and_then(|index| state.kept.get_mut(index)) {
             entry.causes = causes;
             entry.diagnosis = DiagnosisState::Done;
         }

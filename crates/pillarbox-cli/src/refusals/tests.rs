@@ -31,12 +31,12 @@ fn log() -> Arc<RefusalLog> {
     "#;
     let config = Config::read(document, "a test").unwrap();
     let values = HashMap::from([("PAY", PAY), ("LIVE", LIVE), ("HMRC", HMRC)]);
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|name| values.get(name).map(ToString::to_string),
         file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
         vault: FetchedSecrets::NOTHING,
     };
-    let candidates = CandidateSecrets::read(&config.sources, &outside);
+    let candidates = CandidateSecrets::read(&config.sources, &secret_sources);
     RefusalLog::new(candidates, Arc::new(SystemClock))
 }
 
@@ -88,113 +88,45 @@ fn diagnosed(log: &RefusalLog) -> RefusedRequest {
 }
 
 #[test]
-fn a_refusal_says_its_reason_and_its_likely_cause() {
+fn a_refusal_has_its_reason_and_its_likely_cause() {
     use SignatureError::{Malformed, Missing, Several, Wrong};
     let log = log();
-    let right = sign(PAY, BODY);
-    let pretty = "{\n  \"webhook_message_id\": \"m1\",\n  \"email\": \"jo@example.org\"\n}";
-    for (error, headers, body, reason, cause) in [
-        (Missing, vec![], BODY, "missing", ""),
-        (
-            Several,
-            vec![right.clone(), right.clone()],
-            BODY,
-            "several",
-            "",
-        ),
-        (
-            Malformed,
-            vec![right[1..].to_owned()],
-            BODY,
-            "wrong_length",
-            "it was cut",
-        ),
-        (
-            Malformed,
-            vec![String::new()],
-            BODY,
-            "malformed",
-            "is empty",
-        ),
-        (
-            Malformed,
-            vec![right.to_uppercase()],
-            BODY,
-            "wrong_case",
-            "upper-case hex",
-        ),
-        (
-            Malformed,
-            vec![format!("\"{right}\"")],
-            BODY,
-            "malformed",
-            "quotation marks",
-        ),
-        (
-            Wrong,
-            vec![sign(&format!("{PAY}\n"), BODY)],
-            BODY,
-            "wrong",
-            "a newline or space",
-        ),
-        (
-            Wrong,
-            vec![sign(&format!("\"{PAY}\""), BODY)],
-            BODY,
-            "wrong",
-            "quotation marks around",
-        ),
-        (
-            Wrong,
-            vec![sign(&format!("{PAY}\u{200b}"), BODY)],
-            BODY,
-            "wrong",
-            "cannot be seen",
-        ),
-        (
-            Wrong,
-            vec![sign(&PAY[13..], BODY)],
-            BODY,
-            "wrong",
-            "without webhook_test_",
-        ),
-        (
-            Wrong,
-            vec![sign(LIVE, BODY)],
-            BODY,
-            "wrong",
-            "a live webhook's secret",
-        ),
-        (
-            Wrong,
-            vec![right.clone()],
-            pretty,
-            "wrong",
-            "parsed and written again",
-        ),
-        (
-            Wrong,
-            vec![right.clone()],
-            "{}",
-            "wrong",
-            "None of the usual causes",
-        ),
-        (
-            Wrong,
-            vec![right.clone()],
-            BODY,
-            "wrong",
-            "which is not in use",
-        ),
-    ] {
-        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-        note(&log, "pay", error, &headers, body.as_bytes());
+    let check = |error, headers: &[&str], body: &str, reason: &str, cause: &str| {
+        note(&log, "pay", error, headers, body.as_bytes());
         let newest = diagnosed(&log);
         assert_eq!((newest.source.as_str(), newest.reason), ("pay", reason));
         assert_eq!((newest.status, newest.body_bytes), (401, Some(body.len())));
         let all = newest.causes.join(" ");
         assert!(all.contains(cause), "{reason} {cause}: {all}");
         assert_eq!(newest.causes.is_empty(), cause.is_empty(), "{all}");
+    };
+    let right = sign(PAY, BODY);
+    check(Missing, &[], BODY, "missing", "");
+    check(Several, &[&right, &right], BODY, "several", "");
+    for (header, reason, cause) in [
+        (&right[1..], "wrong_length", "it was cut"),
+        ("", "malformed", "is empty"),
+        (&right.to_uppercase(), "wrong_case", "upper-case hex"),
+        (&format!("\"{right}\""), "malformed", "quotation marks"),
+    ] {
+        check(Malformed, &[header], BODY, reason, cause);
+    }
+    for (signed_with, cause) in [
+        (PAY, "which is not in use"),
+        (&format!("{PAY}\n"), "a newline or space"),
+        (&format!("\"{PAY}\""), "quotation marks around"),
+        (&format!("{PAY}\u{200b}"), "an invisible character"),
+        (&PAY[13..], "without webhook_test_"),
+        (LIVE, "a live webhook's secret"),
+    ] {
+        check(Wrong, &[&sign(signed_with, BODY)], BODY, "wrong", cause);
+    }
+    let pretty = "{\n  \"webhook_message_id\": \"m1\",\n  \"email\": \"jo@example.org\"\n}";
+    for (body, cause) in [
+        (pretty, "parsed and written again"),
+        ("{}", "None of the usual causes"),
+    ] {
+        check(Wrong, &[&right], body, "wrong", cause);
     }
 }
 
@@ -209,19 +141,13 @@ fn a_test_secret_on_a_live_source_is_named() {
         &[&header],
         BODY.as_bytes(),
     );
-    let newest = diagnosed(&log);
-    assert!(
-        newest.causes[0].contains("1:env:PAY of source pay"),
-        "{newest:?}"
-    );
-    assert!(
-        newest.causes[1].contains("a test webhook's secret"),
-        "{newest:?}"
-    );
+    let causes = diagnosed(&log).causes;
+    assert!(causes[0].contains("1:env:PAY of source pay"), "{causes:?}");
+    assert!(causes[1].contains("a test webhook's secret"), "{causes:?}");
 }
 
 #[test]
-fn other_refusals_of_a_source_are_kept_and_requests_of_strangers_are_not() {
+fn other_refusals_of_a_source_are_kept_and_requests_without_a_source_are_not() {
     let log = log();
     let body = Bytes::from_static(b"{}");
     for (refusal, reason) in [
@@ -313,8 +239,8 @@ fn a_flood_of_forgeries_is_counted_and_costs_neither_memory_nor_time() {
     let is_skipped = |one: &&RefusedRequest| one.diagnosis == DiagnosisState::Skipped;
     let skipped = report.latest.iter().filter(is_skipped).count();
     assert!(skipped > MAX_REFUSALS / 2, "{skipped}");
-    // A diagnosis whose entry is no longer kept enters nothing.
-    log.entries.enter_causes(0, vec!["too late".to_owned()]);
+    // A diagnosis whose entry is no longer kept changes nothing.
+    log.entries.set_causes(0, vec!["too late".to_owned()]);
     assert!(
         log.report()
             .latest

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{CheckHealth, DoctorFinding, finding, fine, reconcile};
 use crate::{
     any_inbox::{AnyInbox, InboxAccess, open_inbox},
-    commands::settings::outside,
+    commands::settings::secret_sources,
     overview::{HumanDuration, Overview, OverviewScope, ServeProcess, SourceOverview, count},
     sqlite::SqliteInbox,
 };
@@ -15,19 +15,19 @@ use pillarbox::{
     inbox::{InboxError, PageRequest, ReadInbox, ReconcileInbox, RowFilter, StateSummary},
 };
 
-/// What is wrong if the inbox cannot be opened or read, as a clause of the first sentence.
+/// The clause of the first sentence if the inbox cannot be opened or read.
 const UNREADABLE: &str = "the inbox cannot be read";
 
 /// How far the clocks of two machines may differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(5 * 60);
 
-/// So many notifications outside the acceptance window, all on one side, make the clock suspicious.
-const SUSPICIOUS: usize = 3;
+/// This many notifications outside the acceptance window, all on one side, suggest a wrong clock.
+const MIN_SUSPECTS: usize = 3;
 
-/// So many held notifications are looked at.
+/// The largest number of held notifications that are examined.
 const MAX_SUSPECTS: usize = 500;
 
-/// Opens the inbox to read it; a finding if it cannot be.
+/// Opens the inbox for reading; the error is a finding.
 pub(super) async fn open(config: &Config) -> Result<AnyInbox, DoctorFinding> {
     let name = name(config);
     if config.inbox.file().is_some_and(|path| !path.exists()) {
@@ -37,7 +37,7 @@ pub(super) async fn open(config: &Config) -> Result<AnyInbox, DoctorFinding> {
             "does not exist yet: serve creates it, or `pillarbox inbox init`",
         ));
     }
-    let opened = open_inbox(config, InboxAccess::Read, &outside()).await;
+    let opened = open_inbox(config, InboxAccess::Read, &secret_sources()).await;
     opened.map_err(|error| unreadable(name, error.to_string()))
 }
 
@@ -49,10 +49,10 @@ fn name(config: &Config) -> String {
 }
 
 fn unreadable(name: String, why: String) -> DoctorFinding {
-    finding(CheckHealth::Wrong, name, why).stuck(UNREADABLE)
+    finding(CheckHealth::Wrong, name, why).with_clause(UNREADABLE)
 }
 
-/// The storage and integrity of a local file, which takes as long as the file is large.
+/// The storage and integrity of a local file. Reads the whole file.
 pub(super) async fn storage(opened: &Result<AnyInbox, DoctorFinding>) -> Vec<DoctorFinding> {
     let Ok(AnyInbox::Sqlite(inbox)) = opened else {
         return Vec::new();
@@ -63,14 +63,14 @@ pub(super) async fn storage(opened: &Result<AnyInbox, DoctorFinding>) -> Vec<Doc
         .unwrap_or_else(|error| vec![unreadable(name, error.to_string())])
 }
 
-/// The rows that wait, and what is known of each source; and what of it needs a person, as clauses
-/// of the first sentence. Nothing is scanned.
+/// The findings about pending rows and about each source, and the clauses of the first sentence.
+/// Scans nothing.
 pub(super) async fn rows(
     opened: &Result<AnyInbox, DoctorFinding>,
     config: &Config,
 ) -> (Vec<DoctorFinding>, Vec<String>) {
     let unreadable = |finding: DoctorFinding| {
-        let clauses = finding.stuck.iter().cloned().collect();
+        let clauses = finding.clause.iter().cloned().collect();
         (vec![finding], clauses)
     };
     match opened {
@@ -142,7 +142,7 @@ async fn row_findings(
     Ok((findings, needed.map(|one| one.clause).collect()))
 }
 
-/// The deliveries of a source that fail.
+/// The failing deliveries of a source.
 fn failing(source: &SourceOverview) -> Option<DoctorFinding> {
     let found = match &source.failing {
         Some(failing) => format!(
@@ -199,8 +199,8 @@ fn last_received(source: &SourceOverview) -> Option<DoctorFinding> {
     let name = format!("source {}", source.name);
     if at > now.plus(CLOCK_DIFFERENCE) {
         let why = format!(
-            "last heard at {at}, which is in the future: a clock was wrong. Until then, this does \
-             not show whether it is heard"
+            "last notification at {at}, which is in the future: a clock was wrong. Until then, this \
+             does not show when the last one was received"
         );
         return Some(finding(CheckHealth::Look, name, why));
     }
@@ -208,8 +208,8 @@ fn last_received(source: &SourceOverview) -> Option<DoctorFinding> {
     Some(fine(name, format!("last notification {age} ago")))
 }
 
-/// The sources of which everything that was pushed of late is dated outside the acceptance window,
-/// on one side. Delivery notes when it processes a push within the window.
+/// Sources whose recent pushes are all dated outside the acceptance window, on one side. Delivery
+/// stores the time of the last push within the window.
 async fn clock_findings(
     inbox: &(impl ReconcileInbox + ReadInbox),
     config: &Config,
@@ -227,15 +227,15 @@ async fn clock_findings(
         let last_within = inbox.last_received(&source.name).await?;
         let are_ahead = held.rows.iter().filter_map(|row| {
             let is_stale = row.reason.as_deref() == Some(HeldReason::Stale.as_str());
-            let is_news = last_within.is_none_or(|at| row.received_at > at);
+            let is_recent = last_within.is_none_or(|at| row.received_at > at);
             let ahead = row.event_at? > row.received_at;
-            (is_stale && is_news && row.origin == Origin::Push).then_some(ahead)
+            (is_stale && is_recent && row.origin == Origin::Push).then_some(ahead)
         });
         let are_ahead: Vec<bool> = are_ahead.collect();
         let count = are_ahead.len();
         let ahead = are_ahead.into_iter().filter(|ahead| *ahead).count();
         let side = match ahead {
-            _ if count < SUSPICIOUS => continue,
+            _ if count < MIN_SUSPECTS => continue,
             0 => "far behind",
             ahead if ahead == count => "ahead of",
             _ => continue,
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn doctor_suspects_our_clock_when_everything_since_the_last_good_push_is_on_one_side() {
+    async fn doctor_suspects_the_clock_if_all_pushes_since_the_last_valid_one_are_on_one_side() {
         let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n";
         let config = Config::read(document, "test").unwrap();
         for (days, words) in [

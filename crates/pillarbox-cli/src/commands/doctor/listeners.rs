@@ -11,18 +11,18 @@ use super::{CheckHealth, DoctorFinding, finding, fine};
 use crate::{commands::local_request, sqlite::ServeLock};
 use pillarbox::config::Config;
 
-/// How long an answer may take on this machine.
+/// How long a response may take on this machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// The bytes of an answer that are read.
+/// The largest number of bytes read of a response.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
-/// A path of `serve`, and what is in its answer.
+/// A path of `serve`, and a part of its response.
 type KnownAnswer = (&'static str, &'static str);
 
 const HEALTH: KnownAnswer = ("/-/healthz", "\r\n\r\nok");
 const FIRST_PAGE: KnownAnswer = ("/", "Pillarbox");
 
-/// The addresses of serve, and serve itself if its inbox is there.
+/// The findings about the addresses of serve, and about serve if its inbox exists.
 pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     let serve_runs = config.inbox.file().is_some_and(ServeLock::is_held);
     let mut findings = vec![
@@ -40,17 +40,17 @@ pub(super) async fn findings(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
-/// Whether serve has `address`, or can have it.
+/// Checks that serve listens on `address`, or can.
 async fn address(
     name: &str,
     address: SocketAddr,
     known: KnownAnswer,
     serve_runs: bool,
 ) -> DoctorFinding {
-    let look = |found| finding(CheckHealth::Look, name, found);
+    let warning = |found| finding(CheckHealth::Look, name, found);
     match (TcpListener::bind(address), serve_runs) {
         (Ok(_), false) => fine(name, format!("{address} is free")),
-        (Ok(_), true) => look(format!(
+        (Ok(_), true) => warning(format!(
             "{address} is free, and serve runs: it was started with another --{name}"
         )),
         (Err(_), true) if answers(address, known).await => {
@@ -64,15 +64,15 @@ async fn address(
                  serve hangs"
             ),
         )
-        .stuck(format!("serve does not answer at {address}")),
-        (Err(error), false) => look(format!(
+        .with_clause(format!("serve does not answer at {address}")),
+        (Err(error), false) => warning(format!(
             "cannot listen on {address} ({error}): stop the program that uses it, or choose \
              another with --{name}"
         )),
     }
 }
 
-/// Whether `address` answers as serve does.
+/// Whether `address` responds as serve does.
 async fn answers(address: SocketAddr, (path, mark): KnownAnswer) -> bool {
     let asked = local_request::get(address, path, MAX_ANSWER_BYTES);
     let answer = timeout(ANSWER_TIMEOUT, asked).await;

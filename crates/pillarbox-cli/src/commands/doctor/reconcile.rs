@@ -13,10 +13,10 @@ use pillarbox::{
     reconcile::LastRun,
 };
 
-/// Runs start every five minutes. After this time without one, reconciling does not run.
-const SILENT: Duration = Duration::from_secs(60 * 60);
+/// Runs start every five minutes. After this time without one, reconciling has stopped.
+const OVERDUE_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Whether the credentials of each source's API can be used. The API is not called.
+/// Checks the credentials of each source's API, without calling the API.
 pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for source in config.sources.iter().filter(|source| source.pull.is_some()) {
@@ -32,7 +32,7 @@ pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
     findings
 }
 
-/// How the last run of each source ended.
+/// The result of the last run of each source.
 pub(super) fn last_runs(overview: &Overview) -> Vec<DoctorFinding> {
     let sources = overview
         .sources
@@ -41,12 +41,11 @@ pub(super) fn last_runs(overview: &Overview) -> Vec<DoctorFinding> {
     let of_source = sources.map(|source| {
         let name = name(&source.name);
         match &source.last_run {
-            Some(last) => about(&name, last),
+            Some(last) => run_findings(&name, last),
             None => vec![finding(
                 CheckHealth::Look,
                 name,
-                "its sender was never asked: serve does that, the reconcile function, or \
-                 `pillarbox reconcile`",
+                "never reconciled: serve, the reconcile function or `pillarbox reconcile` does that",
             )],
         }
     });
@@ -57,13 +56,13 @@ fn name(source: &SourceName) -> String {
     format!("pull {source}")
 }
 
-fn about(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
+fn run_findings(name: &str, last: &LastRun) -> Vec<DoctorFinding> {
     let now = SystemClock.now();
     let ago = now.since(last.at());
     let ended = format!("last run {} ago: {}", HumanDuration(ago), last.ended);
     let mut findings = vec![if last.failed {
         finding(CheckHealth::Wrong, name, ended)
-    } else if ago > SILENT {
+    } else if ago > OVERDUE_AFTER {
         finding(
             CheckHealth::Look,
             name,

@@ -29,7 +29,7 @@ async fn inbox_with(entries: &[Entry]) -> (TempDir, Arc<SqliteInbox>) {
     (folder, Arc::new(inbox))
 }
 
-/// What doctor says, and whether nothing needs a person.
+/// The output of doctor, and whether nothing needs a person.
 async fn doctor(folder: &Path, listen: SocketAddr, console: SocketAddr) -> (String, bool) {
     let config = folder.join("pillarbox.toml");
     let document = format!(
@@ -45,19 +45,19 @@ async fn doctor(folder: &Path, listen: SocketAddr, console: SocketAddr) -> (Stri
     let (mut output, printed) = CommandOutput::captured();
     let ended = DoctorArgs { json: false }.run(&global, &mut output).await;
     assert!(
-        matches!(ended, Ok(()) | Err(CommandError::Wanting)),
+        matches!(ended, Ok(()) | Err(CommandError::Negative)),
         "{ended:?}"
     );
     (printed.text(), ended.is_ok())
 }
 
-/// An address that nothing uses.
+/// A free address.
 async fn free() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
-/// A server that gives one answer, or none.
+/// A server that always sends the same response, which may be empty.
 async fn server(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -73,7 +73,7 @@ async fn server(answer: &'static str) -> SocketAddr {
 const CALLBACK: &str = "HTTP/1.1 200 OK\r\n\r\nok";
 
 #[tokio::test]
-async fn what_waits_for_a_person_ends_with_1() {
+async fn doctor_exits_with_1_if_a_row_needs_a_person() {
     let unreadable = example::entry(SenderKind::GOVUK_PAY, "pay", "no JSON".into());
     let mut overdue = example::hmrc("n1", "{}");
     overdue.received_at = SystemClock.now().minus(Duration::from_secs(60 * 60));
@@ -113,9 +113,9 @@ async fn what_waits_for_a_person_ends_with_1() {
     }
 }
 
-/// A backup has no lock file: nothing serves it, and that is no fault.
+/// A backup has no lock file: no process serves it, and that is not an error.
 #[tokio::test]
-async fn what_waits_while_serve_does_not_run_needs_a_person_at_once() {
+async fn an_open_row_needs_a_person_immediately_if_serve_has_stopped() {
     let mut entry = example::hmrc("n1", "{}");
     entry.received_at = SystemClock.now();
     let (folder, _inbox) = inbox_with(&[entry]).await;
@@ -133,7 +133,7 @@ async fn what_waits_while_serve_does_not_run_needs_a_person_at_once() {
 }
 
 #[tokio::test]
-async fn doctor_knows_the_serve_that_runs_on_its_inbox() {
+async fn doctor_recognises_the_serve_that_runs_on_its_inbox() {
     let (folder, inbox) = inbox_with(&[]).await;
     let _lock = ServeLock::take(&folder.path().join("inbox.db")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -207,7 +207,7 @@ async fn one_value_behind_two_references_is_wrong_and_one_reference_of_two_sourc
 }
 
 #[tokio::test]
-async fn an_address_in_use_without_serve_is_another_program_s() {
+async fn an_address_in_use_without_serve_belongs_to_another_program() {
     let (folder, _inbox) = inbox_with(&[]).await;
     let (printed, _) = doctor(folder.path(), server(CALLBACK).await, free().await).await;
     assert!(
@@ -218,7 +218,7 @@ async fn an_address_in_use_without_serve_is_another_program_s() {
 }
 
 #[tokio::test]
-async fn an_endpoint_is_asked_on_the_way_that_a_delivery_takes() {
+async fn an_endpoint_is_probed_as_a_delivery_reaches_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let https = |url: &str| HttpsSettings {
@@ -228,8 +228,8 @@ async fn an_endpoint_is_asked_on_the_way_that_a_delivery_takes() {
         ca: None,
         in_flight: None,
     };
-    // It accepts connections, and deliveries open none.
-    let found = reach("destination", &https("https://localhost"), false).await;
+    // It accepts connections, but a delivery would not open one.
+    let found = probe_https("destination", &https("https://localhost"), false).await;
     assert!(found.health == CheckHealth::Wrong, "{}", found.found);
     let words = "its URL is https to a private, link-local or loopback address";
     assert!(found.found.contains(words), "{}", found.found);
@@ -240,7 +240,7 @@ async fn an_endpoint_is_asked_on_the_way_that_a_delivery_takes() {
         ca: Some("no such file".into()),
         ..https("https://127.0.0.1")
     };
-    let found = reach("destination", &missing, false).await;
+    let found = probe_https("destination", &missing, false).await;
     let words = "its ca file cannot be read (entity not found)";
     assert!(found.found.contains(words), "{}", found.found);
 }

@@ -16,7 +16,7 @@ pub(super) enum ImportError {
     /// The line is not one that `export` prints.
     #[error("it is not a line of `export`: {0}")]
     Line(String),
-    /// The row cannot be what was stored.
+    /// The row is not what was received.
     #[error("{0} is broken: {1}")]
     Broken(Key, String),
     /// Another notification has its key.
@@ -34,7 +34,7 @@ impl ImportError {
     }
 }
 
-/// The fields that make a row. What else the line has is derived from them.
+/// The fields of a line that make a row. The others are derived from them.
 #[derive(Deserialize)]
 struct ExportedFields {
     key: String,
@@ -63,7 +63,7 @@ struct ExportedFields {
 /// The row of a line, before it is proven.
 pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
     let fields: ExportedFields =
-        serde_json::from_str(line).map_err(|error| ImportError::Line(what_is_wrong(&error)))?;
+        serde_json::from_str(line).map_err(|error| ImportError::Line(describe(&error)))?;
     let received_at = time("received_at", &fields.received_at)?;
     let budget_from = fields.budget_from.as_deref();
     let state = State::parse(&fields.state).ok_or_else(|| invalid("state"))?;
@@ -92,26 +92,26 @@ pub(super) fn row_of(line: &str) -> Result<Row, ImportError> {
         kind: SenderKind::parse(&fields.kind).ok_or_else(|| invalid("kind"))?,
         event_type: fields.event_type,
         subject: fields.subject,
-        event_at: some_time("event_at", fields.event_at.as_deref())?,
+        event_at: optional_time("event_at", fields.event_at.as_deref())?,
         received_at,
         origin: Origin::parse(&fields.origin).ok_or_else(|| invalid("origin"))?,
         state,
         reason: fields.reason,
-        // Of the one shard that every inbox has; the inbox chooses another when it stores the row.
+        // Every inbox has shard 0; the inbox chooses the shard again when it stores the row.
         index_partition: state.index_partition().map(|name| format!("{name}:0")),
         attempts: fields.attempts,
         lease: None,
-        budget_from: some_time("budget_from", budget_from)?.unwrap_or(received_at),
+        budget_from: optional_time("budget_from", budget_from)?.unwrap_or(received_at),
         last_error: fields.last_error,
-        due_at: some_time("due_at", fields.due_at.as_deref())?,
-        expires_at: some_time("expires_at", fields.expires_at.as_deref())?,
+        due_at: optional_time("due_at", fields.due_at.as_deref())?,
+        expires_at: optional_time("expires_at", fields.expires_at.as_deref())?,
         history: history.transpose()?.unwrap_or_default(),
     })
 }
 
-/// What is wrong with a line. The library's text about a value of another type quotes the value,
-/// which may be personal.
-fn what_is_wrong(error: &serde_json::Error) -> String {
+/// The error of a line. The library's message about a value of another type quotes the value, which
+/// may be personal.
+fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match error.is_data() && text.starts_with("invalid ") {
         true => format!("a value of another type ends at column {}", error.column()),
@@ -127,7 +127,10 @@ fn time(field: &'static str, text: &str) -> Result<Timestamp, ImportError> {
     Timestamp::parse(text).ok_or_else(|| invalid(field))
 }
 
-fn some_time(field: &'static str, text: Option<&str>) -> Result<Option<Timestamp>, ImportError> {
+fn optional_time(
+    field: &'static str,
+    text: Option<&str>,
+) -> Result<Option<Timestamp>, ImportError> {
     text.map(|text| time(field, text)).transpose()
 }
 
@@ -143,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_export_does_not_print_is_refused_with_the_field_that_is_wrong() {
+    fn a_line_that_export_does_not_print_is_refused_with_the_wrong_field() {
         let zeros = "0".repeat(64);
         let line = format!(
             r#"{{"key":"pay:m1","kind":"govuk-pay","event_type":"card_payment_captured",
@@ -151,7 +154,7 @@ mod tests {
             "origin":"push","digest":"{zeros}","content_digest":"{zeros}","other":1}}"#
         );
         assert_eq!(row_of(&line).unwrap().key.as_str(), "pay:m1");
-        for (wrong, instead, expected) in [
+        for (right, wrong, expected) in [
             ("pay:m1", "m1", "invalid key"),
             ("govuk-pay", "stripe", "invalid kind"),
             ("held", "lost", "invalid state"),
@@ -166,7 +169,7 @@ mod tests {
             ),
             ("{", "", "not a line of `export`"),
         ] {
-            let error = row_of(&line.replacen(wrong, instead, 1)).unwrap_err();
+            let error = row_of(&line.replacen(right, wrong, 1)).unwrap_err();
             assert!(error.to_string().contains(expected), "{expected}: {error}");
         }
     }

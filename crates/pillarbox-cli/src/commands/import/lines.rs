@@ -1,8 +1,8 @@
 //! The lines of an export, oldest notification first.
 //!
-//! `export` prints the newest first, and a local inbox lists its rows in the order in which they
-//! were stored. So a first pass finds where each line is and how old its notification is, and the
-//! second reads the lines in the order of their age. A file is not kept in memory.
+//! `export` prints the newest first, but a local inbox lists its rows in the order in which they were
+//! stored. So a first pass finds the position of each line and the age of its notification, and the
+//! second reads the lines, oldest first. A file is not kept in memory.
 
 use std::{
     fs::File,
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::commands::{CommandError, ErrorCode};
 
-/// Where a line is.
+/// The position of a line.
 struct LinePosition {
     received_at: String,
     number: usize,
@@ -23,7 +23,7 @@ struct LinePosition {
     bytes: usize,
 }
 
-/// What the first pass reads of a line. Every export has this date in one form.
+/// The field that the first pass reads. Every export has it in the same format.
 #[derive(Deserialize)]
 struct LineAge {
     received_at: String,
@@ -68,7 +68,7 @@ impl ExportedLines {
                 break;
             }
             if !line.trim_ascii().is_empty() {
-                // What has no date comes first, and is refused.
+                // A line without a date comes first, and is refused.
                 let age = serde_json::from_slice::<LineAge>(&line);
                 positions.push(LinePosition {
                     received_at: age.map_or(String::new(), |age| age.received_at),
@@ -79,7 +79,7 @@ impl ExportedLines {
             }
             offset += bytes as u64;
         }
-        // Of two that were received at once, the later line is the older one.
+        // Of two that were received at the same time, the later line is the older one.
         positions.reverse();
         positions.sort_by(|one, other| one.received_at.cmp(&other.received_at));
         Ok(Self {
@@ -94,7 +94,7 @@ impl ExportedLines {
         self.name.clone()
     }
 
-    /// How many lines are still to be read.
+    /// The number of lines that remain.
     pub(super) fn len(&self) -> usize {
         self.positions.len()
     }

@@ -12,27 +12,26 @@ use super::{
 };
 use crate::{any_inbox::InboxAccess, lock_holder::LocalProcess};
 use pillarbox::{
-    config::ConfigOverrides,
     domain::{Clock, SystemClock},
     reconcile::{self, NetworkTransport, RunContext, RunEnd, RunOptions, RunOutcome, TokioSleeper},
 };
 use progress_line::ProgressLine;
 
 /// Fetches from a sender what it did not push. Notifications in HMRC's boxes are recorded and
-/// acknowledged; Pay's payments with missing events are listed and recorded as they are.
+/// acknowledged; payments with missing events are listed, and their current state is recorded.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     pillarbox reconcile hmrc\n  \
     pillarbox reconcile pay --since 7d --dry-run --json\n\n\
-    HMRC allows one list of a box in 10 seconds, so a full box takes its time; Ctrl-C ends it, \
-     and the next run goes on.\n\
+    HMRC allows one list of a box in 10 seconds, so a full box takes a while; Ctrl-C ends the \
+     run, and the next run continues.\n\
     A sender that does not answer is tried 8 times, which takes about two minutes.\n\
     Exits with 1 if an event is missing, or if a box could not be emptied.")]
 pub(super) struct ReconcileArgs {
     /// The source to reconcile; it needs a [sources.NAME.pull]
     source: String,
-    /// Only notifications created since: a date as 2026-03-02T10:15:00Z, or a span as 30m, 2h, 7d
-    /// [default: 30 days]
+    /// Only notifications created since a date, such as 2026-03-02T10:15:00Z, or within a span, such
+    /// as 30m, 2h or 7d [default: 30 days]
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Only report: record and acknowledge nothing
@@ -54,7 +53,7 @@ impl ReconcileArgs {
             .as_deref()
             .map(|when| since(when, SystemClock.now()))
             .transpose()?;
-        let settings = CommandSettings::load(global, ConfigOverrides::default())?;
+        let settings = CommandSettings::load(global)?;
         let source = settings.source(&self.source)?;
         let access = sender_access::access(source)
             .await?
@@ -98,7 +97,7 @@ fn exit_result(outcome: RunOutcome) -> Result<(), CommandError> {
     let stats = outcome.stats();
     match outcome.ended {
         RunEnd::Completed if stats.missing == 0 && stats.errors == 0 => Ok(()),
-        RunEnd::Completed | RunEnd::Incomplete => Err(CommandError::Wanting),
+        RunEnd::Completed | RunEnd::Incomplete => Err(CommandError::Negative),
         other => Err(other.into()),
     }
 }

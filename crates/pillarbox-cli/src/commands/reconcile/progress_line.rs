@@ -17,7 +17,7 @@ use pillarbox::reconcile::{ProgressEvent, RunReporter};
 /// The interval at which the line is redrawn during a wait.
 const TICK: Duration = Duration::from_millis(200);
 
-/// One line: what was done so far, and what the run waits for.
+/// One line with the results so far, and what the run waits for.
 pub(super) struct ProgressLine {
     bar: ProgressBar,
     recorded: AtomicUsize,
@@ -29,7 +29,7 @@ pub(super) struct ProgressLine {
 
 impl ProgressLine {
     pub(super) fn new() -> Self {
-        let target = if CommandOutput::may_move() {
+        let target = if CommandOutput::shows_progress() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
@@ -75,7 +75,7 @@ impl ProgressLine {
         self.show(&text);
         let mut last = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none() && self.bar.is_hidden() {
-            // Where standard error is closed, nothing is left to report that to.
+            // If standard error is closed, the failure cannot be reported.
             let _ = writeln!(io::stderr(), "{text}.");
         }
         *last = Some(failure);

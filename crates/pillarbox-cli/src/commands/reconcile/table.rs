@@ -43,7 +43,7 @@ pub(super) fn print(
             stats.seen, stats.missing, stats.recorded, stats.duplicates, stats.errors
         ),
     };
-    Ok(output.say(&line)?)
+    Ok(output.info(&line)?)
 }
 
 fn boxes_table(boxes: &[BoxReport], output: &mut CommandOutput) -> Result<(), CommandError> {
@@ -76,10 +76,8 @@ fn boxes_table(boxes: &[BoxReport], output: &mut CommandOutput) -> Result<(), Co
 
 /// Why a box could not be emptied, and what to do.
 fn failures(report: &BoxReport) -> Vec<String> {
-    let trouble = report
-        .error
-        .as_ref()
-        .map(|fault| format!("could not be emptied: {fault}"));
+    let failure = report.error.as_ref();
+    let failure = failure.map(|error| format!("could not be emptied: {error}"));
     let refused = report
         .refused
         .as_ref()
@@ -91,7 +89,7 @@ fn failures(report: &BoxReport) -> Vec<String> {
             report.stuck
         )
     });
-    [trouble, refused, stuck].into_iter().flatten().collect()
+    [failure, refused, stuck].into_iter().flatten().collect()
 }
 
 fn missing_table(missing: &[MissingEvent], output: &mut CommandOutput) -> Result<(), CommandError> {

@@ -1,4 +1,4 @@
-//! What `serve` prints once it is ready.
+//! The banner of `serve`, printed when it is ready.
 
 use std::{io, net::SocketAddr};
 
@@ -16,37 +16,37 @@ use pillarbox::{
 };
 
 /// Prints the addresses, and commands to try first.
-pub(super) fn welcome(
+pub(super) fn print_banner(
     settings: &CommandSettings,
     keyring: &Keyring,
     (bound, console): (SocketAddr, SocketAddr),
-    (goes_to, inbox): (&[String], &str),
+    (destinations, inbox): (&[String], &str),
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    output.say(&format!(
+    output.info(&format!(
         "{} {}",
         paint("Pillarbox", BOLD),
         env!("CARGO_PKG_VERSION")
     ))?;
-    output.say(&format!("  configuration  {}", settings.place))?;
+    output.info(&format!("  configuration  {}", settings.place))?;
     for source in &settings.config.sources {
         for line in source_lines(source, keyring, bound) {
-            output.say(&line)?;
+            output.info(&line)?;
         }
     }
-    for line in goes_to {
-        output.say(&format!("  destination    {line}"))?;
+    for line in destinations {
+        output.info(&format!("  destination    {line}"))?;
     }
-    output.say(&format!("  console        http://{console}/"))?;
-    output.say(&format!("  inbox          {inbox}"))?;
+    output.info(&format!("  console        http://{console}/"))?;
+    output.info(&format!("  inbox          {inbox}"))?;
     if settings.is_demo() {
-        invite(bound, output)?;
+        print_examples(bound, output)?;
     }
-    output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
+    output.info("Ready. Ctrl-C finishes what is in flight and stops.")?;
     Ok(())
 }
 
-/// Where the sender of a source reaches it, and how often it is asked.
+/// The callback URL of a source, and how often it is reconciled.
 fn source_lines(source: &SourceConfig, keyring: &Keyring, bound: SocketAddr) -> Vec<String> {
     let (name, kind) = (&source.name, source.kind.as_str());
     if !source.webhook {
@@ -57,10 +57,10 @@ fn source_lines(source: &SourceConfig, keyring: &Keyring, bound: SocketAddr) -> 
         .sources()
         .get(name)
         .is_some_and(|source| !source.keys.is_empty());
-    let pending = if !has_keys {
-        "; no secret yet, so POSTs are answered 503"
-    } else {
+    let pending = if has_keys {
         ""
+    } else {
+        "; no secret yet, so POSTs are answered 503"
     };
     let callback = format!("  callback       http://{bound}/{name} ({kind}{pending})");
     let mut lines = vec![callback];
@@ -73,8 +73,7 @@ fn source_lines(source: &SourceConfig, keyring: &Keyring, bound: SocketAddr) -> 
     lines
 }
 
-/// Where events go: the default destination if a source uses it, and each named one with what
-/// goes there.
+/// The destinations: the default one if a source uses it, and each named one with its users.
 pub(super) fn destination_lines(config: &Config) -> Vec<String> {
     let users = |name: Option<&str>| {
         let sources = config
@@ -119,10 +118,10 @@ pub(super) fn destination_lines(config: &Config) -> Vec<String> {
     lines
 }
 
-/// Commands to try next, ready to paste into a shell.
-fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
+/// Prints commands to try next, ready to paste into a shell.
+fn print_examples(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
     let program = output.program();
-    output.say("Try, in another terminal in this folder:")?;
+    output.info("Try, in another terminal in this folder:")?;
     for (source, rest) in [
         ("hmrc", ""),
         ("hmrc", " --xml"),
@@ -135,12 +134,12 @@ fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
         } else {
             format!(" --to http://{bound}/{source}")
         };
-        output.say(&format!(
+        output.info(&format!(
             "  {}",
             paint(&format!("{program} send {source}{rest}{to}"), BOLD)
         ))?;
     }
-    output.say(&format!("  {}", paint(&format!("{program} list"), BOLD)))
+    output.info(&format!("  {}", paint(&format!("{program} list"), BOLD)))
 }
 
 #[cfg(test)]
@@ -148,20 +147,20 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::commands::output::tests::paste;
+    use crate::commands::output::tests::run_in_shell;
 
     #[test]
-    fn the_lines_to_try_run_in_a_shell_as_they_are() {
+    fn the_printed_examples_run_in_a_shell() {
         let folder = tempfile::tempdir().unwrap();
         for (bound, to) in [
             ("127.0.0.1:8080", ""),
             ("[::1]:9000", "--to\nhttp://[::1]:9000/pay"),
         ] {
             let (mut output, printed) = CommandOutput::captured();
-            invite(bound.parse().unwrap(), &mut output).unwrap();
+            print_examples(bound.parse().unwrap(), &mut output).unwrap();
             let text = printed.text();
             let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
-            let ran = paste(&commands.join("\n"), folder.path());
+            let ran = run_in_shell(&commands.join("\n"), folder.path());
             assert_eq!(ran.len(), 5, "{ran:?}");
             assert_eq!(ran[0].lines().take(2).collect::<Vec<_>>(), ["send", "hmrc"]);
             assert!(ran[2].ends_with(to), "{ran:?}");
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_banner_says_where_the_events_of_each_source_go() {
+    fn the_banner_has_the_destination_of_each_source() {
         let document = r#"
             [sources.hmrc]
             kind = "hmrc"

@@ -1,4 +1,4 @@
-//! The console of `serve`: what it may do, and what it knows of this process.
+//! The settings of the console of `serve`.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -8,13 +8,13 @@ use url::Url;
 use super::start::ServeStart;
 use crate::{
     acts::{aws_actor, local_actor},
-    commands::settings::{CommandSettings, outside},
+    commands::settings::{CommandSettings, secret_sources},
     console::{ConsoleAccess, ConsoleSettings, SampleSource, SenderLookup},
 };
 use pillarbox::{config::SourceConfig, secrets::Keyring};
 
 impl<D> ServeStart<'_, D> {
-    /// The settings of the console beside senders' listener at `bound`.
+    /// The settings of the console; `bound` is the address for senders.
     pub(super) async fn console_settings(
         &self,
         inbox_name: &str,
@@ -32,7 +32,7 @@ impl<D> ServeStart<'_, D> {
             refusals: Some(Arc::clone(&self.refusals)),
             senders: sender_lookup(&self.keyring),
             actor: match &self.aws {
-                // Only who may change something has to be asked for, which takes a request.
+                // Only changes need the identity, which costs a request.
                 Some(aws)
                     if settings.config.inbox.is_on_aws()
                         && self.access == ConsoleAccess::Changes =>
@@ -47,7 +47,7 @@ impl<D> ServeStart<'_, D> {
     }
 }
 
-/// The demo's own sources, to which the console may send samples.
+/// The demo's sources, to which the console can send samples.
 fn samples(settings: &CommandSettings, bound: SocketAddr) -> Vec<SampleSource> {
     let sources = settings.config.sources.iter();
     let sources = sources.filter(|_| settings.is_demo() && bound.ip().is_loopback());
@@ -56,13 +56,18 @@ fn samples(settings: &CommandSettings, bound: SocketAddr) -> Vec<SampleSource> {
             source: source.name.to_string(),
             sender: Sender::parse(source.kind.as_str())?,
             url: Url::parse(&format!("http://{bound}/{}", source.name)).ok()?,
-            secret: source.secrets.first()?.value.fetch(&outside()).ok()?,
+            secret: source
+                .secrets
+                .first()?
+                .value
+                .fetch(&secret_sources())
+                .ok()?,
         })
     };
     sources.filter_map(sample).collect()
 }
 
-/// The senders with the keys that `keyring` has at that moment.
+/// Looks up the senders with the current keys of `keyring`.
 pub(in crate::commands) fn sender_lookup(keyring: &Arc<Keyring>) -> SenderLookup {
     let keyring = Arc::clone(keyring);
     Arc::new(move || {

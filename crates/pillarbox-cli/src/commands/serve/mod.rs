@@ -13,7 +13,7 @@ use clap::Args;
 use super::{
     CommandError, ErrorCode, GlobalArgs, demo,
     output::CommandOutput,
-    settings::{CommandSettings, aws, outside, outside_with, wrong},
+    settings::{CommandSettings, aws, secret_sources, secret_sources_with},
     stderr_log::log_to_stderr,
 };
 use crate::{
@@ -33,7 +33,7 @@ use start::ServeStart;
 
 pub(super) use console::sender_lookup;
 
-/// Receives notifications, stores them, and hands them on.
+/// Receives notifications, stores them, and delivers them.
 #[derive(Args, Default)]
 pub(super) struct ServeArgs {
     /// The address for senders [default: 127.0.0.1:8080]; overrides PILLARBOX_LISTEN and the
@@ -44,12 +44,12 @@ pub(super) struct ServeArgs {
     /// configuration
     #[arg(long, value_name = "ADDR")]
     console: Option<String>,
-    /// Let the console replay, discard and erase; the demo's always may
+    /// Let the console replay, discard and erase; the demo's always can
     #[arg(long)]
     allow_changes: bool,
 }
 
-/// What `serve` needs, before anything is opened.
+/// Everything that `serve` needs to open its inbox.
 struct LoadedServe {
     settings: CommandSettings,
     keyring: Arc<Keyring>,
@@ -76,14 +76,14 @@ impl ServeArgs {
         let (destination, errors) = routes.build(&DestinationDeps {
             aws: loaded.aws.as_ref(),
             clock: loaded.clock.clone(),
-            secret_sources: &outside(),
+            secret_sources: &secret_sources(),
             log: &|| Ok(log.clone()),
         });
         if let Some(error) = errors.first() {
             return Err(ErrorCode::Config.error(error));
         }
-        let goes_to = destination_lines(config);
-        loaded.deliver_to(destination, &goes_to).run(output).await
+        let lines = destination_lines(config);
+        loaded.deliver_to(destination, &lines).run(output).await
     }
 
     /// The same with a custom destination, which no configuration names.
@@ -97,12 +97,27 @@ impl ServeArgs {
         let (config, place) = (&loaded.settings.config, &loaded.settings.place);
         let checked = config.check_own_destination();
         checked.map_err(|error| ErrorCode::Config.error(format!("{place} {error}")))?;
-        let goes_to = ["of this program".to_owned()];
-        loaded.deliver_to(destination, &goes_to).run(output).await
+        let lines = ["of this program".to_owned()];
+        loaded.deliver_to(destination, &lines).run(output).await
     }
 
-    /// Opens the log, and reads the configuration and the secrets; creates the demo's secrets
-    /// first.
+    /// Reads the configuration; creates the demo's secrets first.
+    fn load_settings(&self, global: &GlobalArgs) -> Result<CommandSettings, CommandError> {
+        let flags = ConfigOverrides {
+            listen: self.listen.clone(),
+            console: self.console.clone(),
+            inbox: None,
+        };
+        let settings = CommandSettings::load_with(global, flags.clone());
+        if let Ok(settings) = &settings
+            && settings.is_demo()
+        {
+            demo::prepare(&settings.config, &SystemClock)?;
+        }
+        CommandSettings::load_checked(global, flags)
+    }
+
+    /// Opens the log, and reads the configuration and the secrets.
     async fn load(
         self,
         global: &GlobalArgs,
@@ -110,20 +125,8 @@ impl ServeArgs {
     ) -> Result<LoadedServe, CommandError> {
         let metrics = ServeMetrics::new();
         log_to_stderr(&metrics, output)?;
-        let allow_changes = self.allow_changes;
-        let flags = ConfigOverrides {
-            listen: self.listen,
-            console: self.console,
-            inbox: None,
-        };
-        let settings = CommandSettings::load(global, flags.clone());
-        if let Ok(settings) = &settings
-            && settings.is_demo()
-        {
-            demo::prepare(&settings.config, &SystemClock)?;
-        }
-        let settings = CommandSettings::load_to_use(global, flags)?;
-        let access = if allow_changes || settings.is_demo() {
+        let settings = self.load_settings(global)?;
+        let access = if self.allow_changes || settings.is_demo() {
             ConsoleAccess::Changes
         } else {
             ConsoleAccess::ReadOnly
@@ -143,12 +146,12 @@ impl ServeArgs {
             }
             None => FetchedSecrets::default(),
         };
-        let outside = outside_with(&vault);
-        let secrets = config.secrets(&outside).map_err(wrong)?;
-        let candidates = CandidateSecrets::read(&config.sources, &outside);
+        let secret_sources = secret_sources_with(&vault);
+        let secrets = config.secrets(&secret_sources)?;
+        let candidates = CandidateSecrets::read(&config.sources, &secret_sources);
         let keyring = Keyring::new(
             config.source_secrets(),
-            &outside,
+            &secret_sources,
             manager,
             Arc::new(SystemClock),
         );
@@ -166,15 +169,15 @@ impl ServeArgs {
 }
 
 impl LoadedServe {
-    /// `goes_to` describes the destination for a person.
-    fn deliver_to<D>(self, destination: D, goes_to: &[String]) -> ServeStart<'_, D> {
+    /// `destination_lines` describe the destination in the banner.
+    fn deliver_to<D>(self, destination: D, destination_lines: &[String]) -> ServeStart<'_, D> {
         ServeStart {
             settings: self.settings,
             keyring: self.keyring,
             aws: self.aws,
             access: self.access,
             destination,
-            goes_to,
+            destination_lines,
             metrics: self.metrics,
             refusals: self.refusals,
             clock: self.clock,

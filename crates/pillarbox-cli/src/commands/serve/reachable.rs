@@ -1,16 +1,16 @@
-//! Whether the destinations can be reached, when `serve` starts.
+//! Checks at the start of `serve` that its destinations can be reached.
 
 use std::sync::Arc;
 
-use crate::commands::settings::outside;
+use crate::commands::settings::secret_sources;
 use pillarbox::{destinations::RouteSettings, domain::SystemClock};
 
-/// Logs the https destinations without an address that deliveries may use. Name servers may be
-/// slow, so nothing waits for this.
+/// Logs the https destinations without an address that deliveries may use. DNS can be slow, so
+/// nothing waits for this.
 pub(super) async fn log_unreachable(routes: RouteSettings) {
     for (destination, https) in routes.https() {
         let clock = Arc::new(SystemClock);
-        let endpoint = https.endpoint(routes.outbound_proxy, &outside(), clock);
+        let endpoint = https.endpoint(routes.outbound_proxy, &secret_sources(), clock);
         let resolved = match endpoint {
             Ok(endpoint) => endpoint.resolve().await.map_err(|why| why.to_string()),
             Err(why) => Err(why.to_string()),
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_start_names_each_destination_that_nothing_will_be_delivered_to() {
+    async fn each_destination_that_cannot_be_reached_is_logged_at_the_start() {
         let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n\
             [destination]\nkind = \"https\"\nurl = \"https://localhost./\"\nsecret = \"env:A\"\n\
             [destinations.near]\nkind = \"https\"\nurl = \"http://localhost:1/\"\n\

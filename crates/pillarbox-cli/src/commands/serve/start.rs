@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{banner::welcome, reachable::log_unreachable};
+use super::{banner::print_banner, reachable::log_unreachable};
 use crate::{
     commands::{
         CommandError, ErrorCode,
@@ -38,11 +38,11 @@ use pillarbox::{
 };
 
 /// How long reconcile runs may take to end when the process stops. They are stopped together with
-/// the requests and the attempts, and are waited for once those have ended.
+/// the requests and the attempts, but the wait begins when those have ended.
 const RECONCILE_DRAIN: Duration = Duration::from_secs(2);
 
-/// When a row falls due that the replica which recorded it has not attempted, because it was killed
-/// or has too many: soon, since no stream delivers it.
+/// When a new row falls due for all replicas, if the replica that recorded it was killed or has too
+/// many rows. Short, since no stream delivers the row.
 const FIRST_DUE_ON_A_TABLE: Duration = Duration::from_secs(30);
 
 /// A `serve` that is about to open its inbox.
@@ -52,15 +52,15 @@ pub(super) struct ServeStart<'a, D> {
     pub(super) aws: Option<AwsConfig>,
     pub(super) access: ConsoleAccess,
     pub(super) destination: D,
-    /// Where events go, for a person.
-    pub(super) goes_to: &'a [String],
+    /// The lines of the banner about the destination.
+    pub(super) destination_lines: &'a [String],
     pub(super) metrics: Arc<ServeMetrics>,
     pub(super) refusals: Arc<RefusalLog>,
     pub(super) clock: Arc<SystemClock>,
 }
 
 impl<D: Destination> ServeStart<'_, D> {
-    /// Opens everything, prints the addresses, and serves until a signal.
+    /// Opens the inbox, and serves until a signal.
     pub(super) async fn run(self, output: &mut CommandOutput) -> Result<(), CommandError> {
         raise_descriptor_limit();
         match self.settings.config.inbox.clone() {
@@ -95,8 +95,8 @@ impl<D: Destination> ServeStart<'_, D> {
             .collect()
     }
 
-    /// Opens the table, and checks that a server can use it. A table that cannot be reached now may
-    /// be reached later: until then `/-/readyz` and senders get 503.
+    /// Opens the table, and checks that a server can use it. If it cannot be reached, `/-/readyz` and
+    /// senders get 503 until it can.
     async fn open_table(&self, table: &str, shards: u32) -> Result<DynamoInbox, CommandError> {
         let Some(aws) = &self.aws else {
             unreachable!("AWS is loaded for an inbox on AWS");
@@ -118,8 +118,8 @@ impl<D: Destination> ServeStart<'_, D> {
         Ok(inbox)
     }
 
-    /// Serves until a signal. `take_duty` decides whether this process reads what is due, and
-    /// returns what ends with that.
+    /// Serves until a signal. `take_duty` decides whether this process sweeps; its future ends when
+    /// that is over.
     async fn serve<I: ServeInbox + ConsoleInbox, F: Future<Output = ()>>(
         self,
         inbox: Arc<I>,
@@ -142,8 +142,8 @@ impl<D: Destination> ServeStart<'_, D> {
         let stopped = stop.clone();
         tokio::spawn(console.serve(console_listener, stopped.cancelled_owned()));
         let addresses = (bound, console_bound);
-        let shown = (self.goes_to, inbox_name.as_str());
-        welcome(&self.settings, &self.keyring, addresses, shown, output)?;
+        let shown = (self.destination_lines, inbox_name.as_str());
+        print_banner(&self.settings, &self.keyring, addresses, shown, output)?;
         let secrets = DestinationSecrets::default();
         tokio::spawn(log_unreachable(config.route_settings(&secrets)));
         let (duty, duty_ended) = take_duty(&stop);
@@ -167,7 +167,7 @@ impl<D: Destination> ServeStart<'_, D> {
         };
         server.run(listener, stop).await?;
         end_runs(duty_ended, reconciling).await;
-        output.say("Stopped. What was stored and not handed on goes out at the next start.")?;
+        output.info("Stopped. Stored notifications that are not delivered yet are delivered after the next start.")?;
         Ok(())
     }
 }
@@ -178,8 +178,8 @@ fn pushed_sources(config: &Config) -> Vec<SourceName> {
     pushed.map(|source| source.name.clone()).collect()
 }
 
-/// Waits for the reconcile runs. Each ends between two steps; one that does not is continued by the
-/// next run.
+/// Waits for the reconcile runs. Each ends between two steps; the next run continues one that does
+/// not.
 async fn end_runs(duty_ended: impl Future<Output = ()>, mut runs: JoinSet<()>) {
     let ended = async {
         duty_ended.await;
@@ -190,7 +190,7 @@ async fn end_runs(duty_ended: impl Future<Output = ()>, mut runs: JoinSet<()>) {
     }
 }
 
-/// Reconciles every source that has a `pull`; `None` if there is none.
+/// The reconciler of the sources that have a `pull`; `None` if there are none.
 fn reconciler<I: ServeInbox>(
     config: &Config,
     aws: Option<&AwsConfig>,

@@ -1,12 +1,11 @@
-//! Compares the results of a run with the inbox when the run is over.
+//! Compares the results of a finished run with the inbox.
 
 use std::{collections::HashSet, time::Duration};
 
 use super::super::{
     CommandError,
-    list::{damaged, newer},
     output::CommandOutput,
-    scan::ScanProgress,
+    scan::{RowPages, ScanProgress},
     settings::CommandSettings,
 };
 use crate::any_inbox::{AnyInbox, InboxAccess};
@@ -39,13 +38,11 @@ pub(super) async fn compare(
         ..RowFilter::default()
     };
     let (inbox, progress) = ScanProgress::of(inbox, &filter, output).await?;
-    let mut stored: Vec<StoredMessage> = read(&inbox, &filter, output)
-        .await?
-        .into_iter()
-        .map(stored_message)
-        .collect();
-    progress.end();
-    // With the same seed again, or with captures of another day, the rows are older than the run.
+    let (mut stored, mut pages) = (Vec::new(), RowPages::new(&inbox, &filter, &progress));
+    while let Some(page) = pages.next(output).await? {
+        stored.extend(page.rows.into_iter().map(stored_message));
+    }
+    // If the seed is reused, or captures of another day are replayed, the rows are older than the run.
     let known: HashSet<String> = stored.iter().map(|stored| stored.id.clone()).collect();
     let missing: HashSet<&String> = sent
         .iter()
@@ -80,7 +77,7 @@ async fn settle(
         .is_empty()
     {
         if tokio::time::Instant::now() > deadline {
-            output.say(
+            output.info(
                 "Some notifications are stored and not delivered yet; for those, delivery under \
                  two keys cannot be checked.",
             )?;
@@ -89,25 +86,6 @@ async fn settle(
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
-}
-
-async fn read(
-    inbox: &AnyInbox,
-    filter: &RowFilter,
-    output: &mut CommandOutput,
-) -> Result<Vec<Row>, CommandError> {
-    let (mut rows, mut page) = (Vec::new(), Some(PageRequest::first(inbox.page(usize::MAX))));
-    while let Some(this) = page.take() {
-        let listed = inbox.list(filter, this).await?;
-        newer(&listed.newer, output)?;
-        damaged(&listed.damaged, output)?;
-        rows.extend(listed.rows);
-        page = listed.next.map(|next| PageRequest {
-            limit: inbox.page(usize::MAX),
-            after: Some(next),
-        });
-    }
-    Ok(rows)
 }
 
 /// A row under the sender's id, without the mark of a conflict.

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    CommandError, ErrorCode, GlobalArgs, output::CommandOutput, settings::CommandSettings,
+    CommandError, ErrorCode, GlobalArgs,
+    output::CommandOutput,
+    settings::{CommandSettings, fetch_named_secret},
     simulated_sender, span, test_data,
 };
 use crate::any_inbox::InboxAccess;
@@ -152,11 +154,7 @@ impl SimulateArgs {
         if let Some(served_box) = served_box {
             served_box.serve(&settings, output).await?;
         }
-        if is_well {
-            Ok(())
-        } else {
-            Err(CommandError::Wanting)
-        }
+        CommandError::negative_unless(is_well)
     }
 
     /// HMRC's box, if the command serves it.
@@ -195,13 +193,13 @@ impl SimulateArgs {
             let sender = simulated_sender::sender(source.kind)?;
             let url =
                 simulated_sender::url(self.to.get(nth).map(String::as_str), settings, source)?;
-            test_data::agreed(&url, self.yes_store_test_data)?;
+            test_data::check_agreement(&url, self.yes_store_test_data)?;
             self.require_list_of_sent(&url)?;
             let secret =
                 simulated_sender::secret(self.secret.get(nth).map(String::as_str), source).await?;
             check_reachable(&url, sender).await?;
             let mut plan = RunPlan::new(sender, url, secret.expose().to_owned(), seed, now);
-            self.fill(&mut plan, now).await?;
+            self.fill_plan(&mut plan, now).await?;
             plan.keep_sent = global.inbox.is_some();
             parts.push(SimulatedSource {
                 source: source.name.clone(),
@@ -221,8 +219,8 @@ impl SimulateArgs {
         Err(CommandError::Usage(why.to_owned()))
     }
 
-    /// The rest of a plan, which is the same for every source.
-    async fn fill(&self, plan: &mut RunPlan, now: Timestamp) -> Result<(), CommandError> {
+    /// Sets the fields of a plan that are the same for every source.
+    async fn fill_plan(&self, plan: &mut RunPlan, now: Timestamp) -> Result<(), CommandError> {
         let start = match &self.start {
             None => default_start(now),
             Some(text) => Timestamp::parse(text).ok_or_else(|| {
@@ -239,7 +237,7 @@ impl SimulateArgs {
         self.faults.apply(plan)?;
         if let Some(reference) = self.faults.rotate_to() {
             plan.rotate_to = Some(
-                simulated_sender::named("--rotate-to", reference)
+                fetch_named_secret("--rotate-to", reference)
                     .await?
                     .expose()
                     .to_owned(),
@@ -275,10 +273,10 @@ impl SimulateArgs {
             sender.as_str(),
             summary::size(&part.plan)
         );
-        Ok(output.say(&line)?)
+        Ok(output.info(&line)?)
     }
 
-    /// Runs all parts at once, until they end or Ctrl-C.
+    /// Runs all parts concurrently, until they end or Ctrl-C.
     async fn run_parts(
         &self,
         parts: &[SimulatedSource],
@@ -352,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_posts_nothing_new_unless_a_count_is_given() {
+    fn a_replay_sends_no_new_notification_unless_a_count_is_given() {
         for (args, count) in [
             (&["simulate", "pay"][..], 100),
             (&["simulate", "pay", "--count", "7"], 7),

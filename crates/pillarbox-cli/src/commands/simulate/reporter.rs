@@ -103,7 +103,7 @@ impl<'a> SimulationReporter<'a> {
     /// Shows the bar once the run takes longer than [`BAR_DELAY`], where there is a terminal.
     pub(super) async fn show_bar(&self) -> Infallible {
         tokio::time::sleep(BAR_DELAY).await;
-        if CommandOutput::may_move() {
+        if CommandOutput::shows_progress() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(TICK);
         }

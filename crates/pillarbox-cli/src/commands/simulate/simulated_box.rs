@@ -21,9 +21,9 @@ use sender_simulator::{
     run::{DeliveryOutcome, SettledMessage, box_id, notifications},
 };
 
-/// The largest number of notifications, which are all in memory.
-const MOST: u64 = 100_000;
-/// The application that owns the box. Its secret is only valid on this machine.
+/// The largest number of notifications, since all are in memory.
+const MAX_NOTIFICATIONS: u64 = 100_000;
+/// The application that owns the box. Its secret is valid only for this simulated API.
 const CLIENT_ID: &str = "pillarbox-simulated-application";
 const CLIENT_SECRET: &str = "simulated-client-secret-of-no-use";
 
@@ -35,11 +35,11 @@ pub(super) struct SimulatedBox {
 }
 
 impl SimulatedBox {
-    /// Serves all notifications of the run, all of them pending.
+    /// Serves all notifications of the run, with the status PENDING.
     pub(super) async fn open(part: &SimulatedSource, port: u16) -> Result<Self, CommandError> {
-        if part.plan.count > MOST {
+        if part.plan.count > MAX_NOTIFICATIONS {
             return Err(CommandError::Usage(format!(
-                "--serve-pull keeps at most {MOST} notifications: choose a smaller --count"
+                "--serve-pull keeps at most {MAX_NOTIFICATIONS} notifications: choose a smaller --count"
             )));
         }
         let server = PpnsApi::start(port, Arc::new(SystemClock))
@@ -85,7 +85,7 @@ impl SimulatedBox {
     ) -> Result<(), CommandError> {
         self.print_instructions(settings, output)?;
         tokio::signal::ctrl_c().await?;
-        Ok(output.say(&format!("HMRC's box has {}.", self.status_counts()))?)
+        Ok(output.info(&format!("HMRC's box has {}.", self.status_counts()))?)
     }
 
     /// Prints how to pull from the box. The lines begin in the first column, because a shell ends a
@@ -101,13 +101,13 @@ impl SimulatedBox {
             .as_str()
             .trim_end_matches('/')
             .to_owned();
-        output.say(&format!(
+        output.info(&format!(
             "HMRC's box has {}, at {base_url} until Ctrl-C. To pull what was not pushed, in \
              another terminal in this folder:",
             self.status_counts()
         ))?;
         for line in self.configuration(&base_url, settings, &output.program())? {
-            output.say(&paint(&line, BOLD))?;
+            output.info(&paint(&line, BOLD))?;
         }
         Ok(())
     }
@@ -172,12 +172,12 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::commands::output::tests::paste;
+    use crate::commands::output::tests::run_in_shell;
     use pillarbox::config::Config;
     use sender_simulator::{Clock, run::RunPlan};
 
     #[tokio::test]
-    async fn what_serve_pull_prints_runs_in_a_shell_as_it_is() {
+    async fn the_instructions_of_serve_pull_run_in_a_shell() {
         let folder = tempfile::tempdir().unwrap();
         for place in ["demo", "it's a \"folder\""] {
             let settings = CommandSettings::test(Config::demo(&folder.path().join(place)));
@@ -196,7 +196,7 @@ mod tests {
 
             let (heading, commands) = printed.text().split_once(":\n").map(to_owned_pair).unwrap();
             assert!(heading.contains("3 PENDING"), "{heading}");
-            let ran = paste(&commands, folder.path());
+            let ran = run_in_shell(&commands, folder.path());
             let inbox = folder.path().join(place).join("pillarbox.db");
             let expected = [
                 "reconcile",
@@ -207,7 +207,7 @@ mod tests {
                 &format!("sqlite:{}", inbox.display()),
             ];
             assert_eq!(ran, [expected.join("\n")], "{commands}");
-            reads(&folder.path().join("simulated.toml"), &settings);
+            assert_valid(&folder.path().join("simulated.toml"), &settings);
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
         (one.to_owned(), other.to_owned())
     }
 
-    fn reads(path: &Path, settings: &CommandSettings) {
+    fn assert_valid(path: &Path, settings: &CommandSettings) {
         let document = fs::read_to_string(path).unwrap();
         let config = Config::read(&document, "simulated.toml").unwrap();
         assert!(config.sources[0].pull.is_some(), "{document}");

@@ -16,7 +16,7 @@ const ROW_BOUNDS_US: [u64; 9] = [
 ];
 /// The width of the longest bar.
 const BAR_WIDTH: u64 = 40;
-/// The number of faults that are printed under each name.
+/// The largest number of faults that are printed for each name.
 const MAX_SHOWN: usize = 20;
 
 /// Prints the summary of one source's run.
@@ -64,14 +64,14 @@ pub(super) fn print(
         outcomes.join(", ")
     ))?;
     output.data(&format!(
-        "  {} retries, {} sent again at once, {} disconnected early",
+        "  {} retries, {} sent again immediately, {} disconnected early",
         summary.retries, summary.reposts, summary.abandoned
     ))?;
-    times(summary, output)?;
-    faults(summary, compared, output)
+    print_response_times(summary, output)?;
+    print_faults(summary, compared, output)
 }
 
-/// What a run sends.
+/// The number of messages of a run, in words.
 pub(super) fn size(plan: &RunPlan) -> String {
     match (plan.count, plan.replay.len()) {
         (count, 0) => format!("{count} notifications"),
@@ -99,7 +99,10 @@ fn ending(plan: &RunPlan, summary: &RunSummary) -> String {
     }
 }
 
-fn times(summary: &RunSummary, output: &mut CommandOutput) -> Result<(), CommandError> {
+fn print_response_times(
+    summary: &RunSummary,
+    output: &mut CommandOutput,
+) -> Result<(), CommandError> {
     let answered = &summary.response_times;
     if answered.is_empty() {
         return Ok(output.data("  no response")?);
@@ -150,7 +153,7 @@ fn histogram(summary: &RunSummary) -> Vec<(String, u64)> {
     rows
 }
 
-fn faults(
+fn print_faults(
     summary: &RunSummary,
     compared: bool,
     output: &mut CommandOutput,

@@ -1,4 +1,4 @@
-//! Verifies every stored row: its fields are derived again from its bytes, and their signature.
+//! Verifies every stored row: derives its fields again from its bytes, and verifies its signature.
 
 use serde::Serialize;
 
@@ -7,11 +7,10 @@ use crate::{
     commands::{
         CommandError, GlobalArgs,
         json_act::unreadable,
-        list::{damaged, newer},
         output::CommandOutput,
         row::json,
-        scan::ScanProgress,
-        settings::{CommandSettings, outside_with, vault, wrong},
+        scan::{RowPages, ScanProgress},
+        settings::{CommandSettings, fetch_vault, secret_sources_with},
         work_line::WorkLine,
     },
     evidence::{ProofContext, StoredProof},
@@ -19,7 +18,7 @@ use crate::{
 use pillarbox::{
     config::{ConfigOverrides, InboxConfig},
     domain::{Clock, SystemClock},
-    inbox::{InboxError, PageRequest, ReadInbox, RowFilter},
+    inbox::{InboxError, ReadInbox, RowFilter},
 };
 
 #[derive(Clone, Copy, Default, Serialize)]
@@ -46,7 +45,7 @@ pub(super) async fn run(
     as_json: bool,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let settings = CommandSettings::load_to_use(global, ConfigOverrides::default())?;
+    let settings = CommandSettings::load_checked(global, ConfigOverrides::default())?;
     let context = proof_context(&settings).await?;
     let (inbox, progress) = ScanProgress::of(
         settings.open_inbox(InboxAccess::Read).await?,
@@ -69,25 +68,20 @@ pub(super) async fn run(
     } else {
         output.data(&format!(
             "{signed} signed and proven, {pulled} pulled, {erased} erased, {other_secret} signed \
-             with a secret that is not here, {broken} broken"
+             with a secret that is not configured, {broken} broken"
         ))?;
     }
-    if broken + newer == 0 {
-        Ok(())
-    } else {
-        Err(CommandError::Wanting)
-    }
+    CommandError::negative_unless(broken + newer == 0)
 }
 
-/// What the rows of the configured inbox are compared with.
+/// The configuration that the rows of the inbox are checked against.
 pub(in crate::commands) async fn proof_context(
     settings: &CommandSettings,
 ) -> Result<ProofContext, CommandError> {
-    let vault = vault(settings.config.sender_references()).await?;
+    let vault = fetch_vault(settings.config.sender_references()).await?;
     let sources = settings
         .config
-        .sender_secrets(&outside_with(&vault))
-        .map_err(wrong)?;
+        .sender_secrets(&secret_sources_with(&vault))?;
     Ok(ProofContext {
         sources: sources
             .into_iter()
@@ -110,13 +104,10 @@ async fn prove_all(
 ) -> Result<ProofCounts, CommandError> {
     let mut counts = ProofCounts::default();
     let line = WorkLine::counting("verified", false);
-    let mut page = Some(PageRequest::first(inbox.page(usize::MAX)));
-    while let Some(this) = page.take() {
-        let listed = inbox.list(&RowFilter::default(), this).await?;
-        progress.end();
-        newer(&listed.newer, output)?;
+    let all = RowFilter::default();
+    let mut pages = RowPages::new(inbox, &all, progress);
+    while let Some(listed) = pages.next(output).await? {
         counts.newer += listed.newer.len();
-        damaged(&listed.damaged, output)?;
         counts.broken += listed.damaged.len();
         if as_json {
             for (key, verdict, reason) in unreadable(&listed.newer, &listed.damaged) {
@@ -134,17 +125,13 @@ async fn prove_all(
             line.add_one();
             let (verdict, reason) = proof.verdict();
             if let Some(reason) = reason {
-                line.above(|| output.say(reason))?;
+                line.above(|| output.info(reason))?;
             }
             if let Some(reason) = reason.filter(|_| as_json) {
                 let key = Some(summary.key.as_str());
                 line.above(|| print_finding(key, verdict, reason, output))?;
             }
         }
-        page = listed.next.map(|next| PageRequest {
-            limit: inbox.page(usize::MAX),
-            after: Some(next),
-        });
     }
     Ok(counts)
 }

@@ -1,8 +1,8 @@
 //! Causes in the header.
 
 use super::{
-    HMRC_BODY, HMRC_OTHER, HMRC_SECRET, PAY_BODY, PAY_SECRET, diagnosis, explained, genuine, hmrc,
-    pay, sign,
+    HMRC_BODY, HMRC_OTHER, HMRC_SECRET, PAY_BODY, PAY_SECRET, diagnosis, explained, explained_with,
+    genuine, hmrc, pay, sign,
 };
 use crate::diagnose::*;
 
@@ -75,7 +75,7 @@ fn a_header_in_another_form_is_recognised_and_still_tried() {
 }
 
 #[test]
-fn a_header_that_holds_no_signature_is_called_what_it_is() {
+fn a_header_without_a_signature_is_described() {
     let right = sign(SenderKind::HMRC, HMRC_SECRET, HMRC_BODY);
     for (header, cause) in [
         (String::new(), FailureCause::HeaderEmpty),
@@ -115,18 +115,14 @@ fn a_header_that_holds_no_signature_is_called_what_it_is() {
 }
 
 #[test]
-fn the_other_senders_signature_is_told_by_its_length() {
+fn the_other_senders_signature_is_recognised_by_its_length() {
     let header = sign(SenderKind::HMRC, HMRC_OTHER, HMRC_BODY);
-    let causes = vec![
-        FailureCause::OtherSender {
-            sender: SenderKind::HMRC,
-        },
+    let sender = SenderKind::HMRC;
+    let causes = [
+        FailureCause::OtherSender { sender },
         FailureCause::SecretOfOtherSource,
     ];
-    let expected = Diagnosis::Explained {
-        key_label: "hmrc-two 1:env:HMRC".into(),
-        causes,
-    };
+    let expected = explained_with("hmrc-two 1:env:HMRC", causes);
     assert_eq!(pay(&header, HMRC_BODY), expected);
 
     let wrong_algorithm = sign(SenderKind::GOVUK_PAY, HMRC_SECRET, HMRC_BODY);

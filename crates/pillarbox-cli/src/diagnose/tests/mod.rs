@@ -16,6 +16,8 @@ const HMRC_OTHER: &str = "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU";
 
 const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
+const PAY_OTHER: &str = "webhook_live_another-source";
+
 const HMRC_BODY: &str = concat!(
     r#"{"notificationId":"1ed5f407","boxId":"50dca3fc","#,
     r#""messageContentType":"application/json","message":"{\"n\":1.10}","#,
@@ -35,65 +37,53 @@ const PAY_BODY: &str = concat!(
 fn sign(kind: SenderKind, key: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> String {
     let (key, body) = (key.as_ref(), body.as_ref());
     match kind.signature.algorithm {
-        MacAlgorithm::HmacSha1 => hex::encode(
-            Hmac::<Sha1>::new_from_slice(key)
-                .unwrap()
-                .chain_update(body)
-                .finalize()
-                .into_bytes(),
-        ),
-        MacAlgorithm::HmacSha256 => hex::encode(
-            Hmac::<Sha256>::new_from_slice(key)
-                .unwrap()
-                .chain_update(body)
-                .finalize()
-                .into_bytes(),
-        ),
+        MacAlgorithm::HmacSha1 => hex::encode(mac::<Hmac<Sha1>>(key, body)),
+        MacAlgorithm::HmacSha256 => hex::encode(mac::<Hmac<Sha256>>(key, body)),
     }
 }
 
-/// Diagnoses for a source with `secrets`, beside one other source of each kind.
+fn mac<M: Mac + KeyInit>(key: &[u8], body: &[u8]) -> Vec<u8> {
+    let mac = <M as KeyInit>::new_from_slice(key).unwrap();
+    mac.chain_update(body).finalize().into_bytes().to_vec()
+}
+
+fn named(kind: SenderKind, label: &str, text: &str) -> NamedSecret {
+    NamedSecret {
+        kind,
+        label: label.to_owned(),
+        secret: Secret::new(text.to_owned()),
+    }
+}
+
+/// The diagnosis for a source with the secrets `own`, beside another source with `others`.
+fn diagnosis_among(
+    kind: SenderKind,
+    own: &[NamedSecret],
+    others: &[NamedSecret],
+    header: impl AsRef<[u8]>,
+    body: impl AsRef<[u8]>,
+) -> Diagnosis {
+    let (own, others): (Vec<_>, Vec<_>) = (own.iter().collect(), others.iter().collect());
+    let (header, body) = (header.as_ref(), body.as_ref());
+    diagnose(kind, &own, &others, header, body, Timestamp::from_millis(0))
+}
+
+/// The diagnosis for a source with `secrets`, beside one other source of each kind.
 fn diagnosis(
     kind: SenderKind,
     secrets: &[&str],
     header: impl AsRef<[u8]>,
     body: impl AsRef<[u8]>,
 ) -> Diagnosis {
-    let secret = |text: &str| Secret::new(text.to_owned());
-    let own: Vec<(String, Secret)> = secrets
-        .iter()
-        .enumerate()
-        .map(|(at, text)| (format!("{}:env:OWN", at + 1), secret(text)))
+    let own: Vec<NamedSecret> = (1..)
+        .zip(secrets)
+        .map(|(position, text)| named(kind, &format!("{position}:env:OWN"), text))
         .collect();
-    let own: Vec<NamedSecret<'_>> = own
-        .iter()
-        .map(|(label, secret)| NamedSecret {
-            kind,
-            label,
-            secret,
-        })
-        .collect();
-    let (hmrc, pay) = (secret(HMRC_OTHER), secret("webhook_live_another-source"));
     let others = [
-        NamedSecret {
-            kind: SenderKind::HMRC,
-            label: "hmrc-two 1:env:HMRC",
-            secret: &hmrc,
-        },
-        NamedSecret {
-            kind: SenderKind::GOVUK_PAY,
-            label: "pay-two 1:env:PAY",
-            secret: &pay,
-        },
+        named(SenderKind::HMRC, "hmrc-two 1:env:HMRC", HMRC_OTHER),
+        named(SenderKind::GOVUK_PAY, "pay-two 1:env:PAY", PAY_OTHER),
     ];
-    diagnose(
-        kind,
-        &own,
-        &others,
-        header.as_ref(),
-        body.as_ref(),
-        Timestamp::from_millis(0),
-    )
+    diagnosis_among(kind, &own, &others, header, body)
 }
 
 fn hmrc(header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
@@ -105,8 +95,12 @@ fn pay(header: impl AsRef<[u8]>, body: impl AsRef<[u8]>) -> Diagnosis {
 }
 
 fn explained(causes: impl Into<Vec<FailureCause>>) -> Diagnosis {
+    explained_with("1:env:OWN", causes)
+}
+
+fn explained_with(key_label: &str, causes: impl Into<Vec<FailureCause>>) -> Diagnosis {
     Diagnosis::Explained {
-        key_label: "1:env:OWN".into(),
+        key_label: key_label.to_owned(),
         causes: causes.into(),
     }
 }

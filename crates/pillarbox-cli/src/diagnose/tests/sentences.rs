@@ -1,10 +1,12 @@
-//! What a diagnosis says, and never says.
+//! The sentences of a diagnosis.
 
-use super::{HMRC_BODY, HMRC_OTHER, HMRC_SECRET, PAY_BODY, PAY_SECRET, diagnosis, hmrc, sign};
+use super::{
+    HMRC_BODY, HMRC_OTHER, HMRC_SECRET, PAY_BODY, PAY_SECRET, diagnosis, explained_with, hmrc, sign,
+};
 use crate::diagnose::*;
 
 #[test]
-fn faults_of_header_secret_and_body_are_found_together() {
+fn errors_in_header_secret_and_body_are_found_together() {
     let header = sign(SenderKind::HMRC, format!("{HMRC_SECRET}\n"), HMRC_BODY).to_uppercase();
     let found = diagnosis(
         SenderKind::HMRC,
@@ -12,49 +14,32 @@ fn faults_of_header_secret_and_body_are_found_together() {
         header,
         format!("{HMRC_BODY}\n"),
     );
-    let causes = vec![
+    let causes = [
         FailureCause::HeaderUpperCase,
         FailureCause::SignedWithPaddedSecret,
         FailureCause::BodyNewlineAdded,
     ];
-    assert_eq!(
-        found,
-        Diagnosis::Explained {
-            key_label: "2:env:OWN".into(),
-            causes
-        }
-    );
+    assert_eq!(found, explained_with("2:env:OWN", causes));
 }
 
 #[test]
-fn what_nothing_explains_is_said_to_be_unexplained() {
+fn a_signature_without_a_known_cause_is_unexplained() {
     use FailureCause::{BodyEmpty, BodyNotText, HeaderPadded, NoSecret, NoneOfThese};
     let header = "0".repeat(40);
-    assert_eq!(
-        hmrc(&header, HMRC_BODY),
-        Diagnosis::Unexplained(vec![NoneOfThese])
-    );
-    assert_eq!(
-        hmrc(format!("{header} "), HMRC_BODY),
-        Diagnosis::Unexplained(vec![HeaderPadded, NoneOfThese])
-    );
-    assert_eq!(
-        hmrc(&header, ""),
-        Diagnosis::Unexplained(vec![BodyEmpty, NoneOfThese])
-    );
-    assert_eq!(
-        hmrc(&header, b"\xff"),
-        Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese])
-    );
-    assert_eq!(
-        hmrc(&header, "caf\u{fffd}"),
-        Diagnosis::Unexplained(vec![BodyNotText, NoneOfThese])
-    );
-    let none_yet = diagnosis(SenderKind::HMRC, &[], &header, HMRC_BODY);
-    assert_eq!(
-        none_yet,
-        Diagnosis::Unexplained(vec![NoSecret, NoneOfThese])
-    );
+    let no_secret = diagnosis(SenderKind::HMRC, &[], &header, HMRC_BODY);
+    for (found, causes) in [
+        (hmrc(&header, HMRC_BODY), vec![NoneOfThese]),
+        (
+            hmrc(format!("{header} "), HMRC_BODY),
+            vec![HeaderPadded, NoneOfThese],
+        ),
+        (hmrc(&header, ""), vec![BodyEmpty, NoneOfThese]),
+        (hmrc(&header, b"\xff"), vec![BodyNotText, NoneOfThese]),
+        (hmrc(&header, "caf\u{fffd}"), vec![BodyNotText, NoneOfThese]),
+        (no_secret, vec![NoSecret, NoneOfThese]),
+    ] {
+        assert_eq!(found, Diagnosis::Unexplained(causes));
+    }
 }
 
 /// Every cause there is, once.
@@ -116,7 +101,7 @@ fn every_cause() -> Vec<FailureCause> {
 }
 
 #[test]
-fn every_cause_is_one_sentence_of_its_own() {
+fn every_cause_has_one_sentence_that_no_other_has() {
     let sentences: Vec<String> = every_cause().iter().map(FailureCause::to_string).collect();
     for (at, sentence) in sentences.iter().enumerate() {
         assert!(
