@@ -49,7 +49,7 @@ fn a_backup_of_a_running_serve_is_whole_and_another_user_can_read_it_where_nothi
     fails(
         &folder.run(&backup),
         1,
-        &["evidence/copy.db exists already"],
+        &["evidence/copy.db already exists"],
     );
     assert!(serve.stop(Signal::TERM).success());
 

@@ -1,8 +1,9 @@
-//! The forms that change one notification: each has a page that says what it does, and a form.
+//! Forms that change one notification. Each has a page that explains the act and asks for
+//! confirmation.
 //!
 //! Every address that changes something begins with `/acts/`, which the guard refuses unless
-//! changes are allowed. The pages before them are links, so that they work by keyboard and without
-//! scripts, and change nothing.
+//! changes are allowed. The confirmation pages are reached by links, so they work by keyboard and
+//! without scripts. They change nothing.
 
 use askama::Template;
 use axum::{
@@ -39,7 +40,7 @@ const ACTS: [RowAct; 3] = [RowAct::Replay, RowAct::Discard, RowAct::Erase];
 /// An act as a page offers it.
 pub(super) struct OfferedAct {
     pub(super) name: &'static str,
-    /// The end of its address.
+    /// The last segment of its address.
     pub(super) word: &'static str,
     /// Why it is not possible now.
     pub(super) refused: Option<&'static str>,
@@ -49,7 +50,7 @@ pub(super) struct OfferedAct {
 #[template(path = "act.html")]
 struct ActPage {
     frame: PageFrame,
-    question: &'static str,
+    question: String,
     name: &'static str,
     word: &'static str,
     effect: &'static str,
@@ -94,7 +95,7 @@ pub(super) fn word(act: RowAct) -> &'static str {
     }
 }
 
-/// The act that a word of an address means.
+/// The act that a word in an address means.
 pub(super) fn parse(given: &str) -> Option<RowAct> {
     ACTS.into_iter().find(|act| word(*act) == given)
 }
@@ -108,41 +109,34 @@ pub(super) fn name(act: RowAct) -> &'static str {
     }
 }
 
-fn question(act: RowAct) -> &'static str {
-    match act {
-        RowAct::Replay => "Replay this notification?",
-        RowAct::Discard => "Discard this notification?",
-        RowAct::Erase => "Erase this notification?",
-    }
-}
-
 /// What an act does.
 pub(super) fn effect(act: RowAct) -> &'static str {
     match act {
         RowAct::Replay => {
-            "It is handed on again, under the same key, as soon as a running serve or the function \
+            "It is delivered again under the same key, as soon as a running serve or the function \
              finds it. A destination that has seen its key should ignore it."
         }
         RowAct::Discard => {
-            "It is ended for good and never handed on. Its bytes stay until it expires."
+            "It is ended permanently and never delivered. Its bytes are kept until it expires."
         }
         RowAct::Erase => {
-            "It is ended for good, and every copy of its bytes in the inbox is erased now. Its key \
-             and its hashes stay, so that a copy is not stored again. This cannot be undone."
+            "It is ended permanently, and every copy of its bytes in the inbox is erased now. Its \
+             key and its hashes are kept, so that a copy is not stored again. This cannot be \
+             undone."
         }
     }
 }
 
-/// What was done, for the page that follows.
+/// Confirms a completed act on the page that follows.
 pub(super) fn notice(done: &str) -> Option<&'static str> {
     Some(match parse(done)? {
-        RowAct::Replay => "Replayed. It is handed on again shortly.",
-        RowAct::Discard => "Discarded. It is not handed on.",
+        RowAct::Replay => "Replayed. It will be delivered again shortly.",
+        RowAct::Discard => "Discarded. It will not be delivered.",
         RowAct::Erase => "Erased. No copy of its bytes is left in the inbox.",
     })
 }
 
-/// What can be done to `row`.
+/// The acts on `row`, including those that are not possible now.
 pub(super) fn offered(row: &Row, now: Timestamp) -> Vec<OfferedAct> {
     let offered = ACTS.into_iter().map(|act| OfferedAct {
         name: name(act),
@@ -152,7 +146,7 @@ pub(super) fn offered(row: &Row, now: Timestamp) -> Vec<OfferedAct> {
     offered.collect()
 }
 
-/// `GET /notifications/{key}/{act}`: asks before anything is changed.
+/// `GET /notifications/{key}/{act}`: asks for confirmation.
 async fn ask<I: ConsoleInbox>(
     act: RowAct,
     State(state): State<SharedConsoleState<I>>,
@@ -170,7 +164,7 @@ async fn ask<I: ConsoleInbox>(
     let refused = act.is_possible(&row, state.settings.clock.now()).err();
     let asked = ActPage {
         frame,
-        question: question(act),
+        question: format!("{} this notification?", name(act)),
         name: name(act),
         word: word(act),
         effect: effect(act),
@@ -179,12 +173,12 @@ async fn ask<I: ConsoleInbox>(
         key: visible(row.key.as_str()).into_owned(),
         state: row.state,
         address: row_page::address(&row.key),
-        copies: copies.iter().map(copy_in_words).collect(),
+        copies: copies.iter().map(describe_copy).collect(),
     };
     Ok(page(StatusCode::OK, &asked))
 }
 
-fn copy_in_words(copy: &BodyCopy) -> String {
+fn describe_copy(copy: &BodyCopy) -> String {
     visible(&format!("{} bytes in {}", copy.bytes, copy.place)).into_owned()
 }
 
@@ -205,7 +199,7 @@ async fn change<I: ConsoleInbox>(
         RowResult::Refused(why) => Err(PageError::Refused(why.to_owned())),
         RowResult::Unreadable(error) => Err(error.into()),
         RowResult::BytesLeft(copies) => {
-            let copies: Vec<String> = copies.iter().map(copy_in_words).collect();
+            let copies: Vec<String> = copies.iter().map(describe_copy).collect();
             Err(PageError::BytesLeft(copies.join(", ")))
         }
     }

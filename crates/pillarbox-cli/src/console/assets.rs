@@ -5,18 +5,12 @@ use axum::{http::header, response::IntoResponse};
 
 /// The style sheet.
 pub(super) async fn style() -> impl IntoResponse {
-    let media_type = "text/css; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, media_type)],
-        include_str!("console.css"),
-    )
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
+    (headers, include_str!("console.css"))
 }
 
 /// The script.
 pub(super) async fn script() -> impl IntoResponse {
-    let media_type = "text/javascript; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, media_type)],
-        include_str!("console.js"),
-    )
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
+    (headers, include_str!("console.js"))
 }

@@ -1,4 +1,4 @@
-//! The audit trail: who changed what, and who saw what.
+//! The audit trail: who changed what, and who saw which personal data.
 
 use askama::Template;
 use axum::{Extension, extract::State, http::StatusCode, response::Response};

@@ -1,8 +1,8 @@
-//! Acts on all notifications that match a filter: a count first, then a background task, whose
-//! page shows its progress.
+//! Acts on all notifications that match a filter: first a page with their count, then a background
+//! task with a progress page.
 //!
 //! One act runs at a time, so that two people do not replay the same rows at twice the rate. A task
-//! ends with the process; what it changed is in the audit trail, and another run does the rest.
+//! ends with the process. Its changes are in the audit trail, and another run does the rest.
 
 use std::{
     collections::BTreeMap,
@@ -37,13 +37,13 @@ use pillarbox::{
     telemetry::visible,
 };
 
-/// The acts whose pages are kept.
+/// The most acts whose progress pages are kept.
 const MAX_KEPT: usize = 20;
-/// The notifications that are named before an act, and those that it left alone.
+/// The most notifications that a page names.
 const MAX_NAMED: usize = 20;
-/// How many a second are suggested.
+/// The suggested number of notifications a second.
 const SUGGESTED_RATE: u32 = 10;
-/// How often a page of a running act is loaded again.
+/// How often the progress page of a running act reloads.
 const RELOAD_SECONDS: &str = "2";
 
 /// The acts of one console, by id.
@@ -62,7 +62,7 @@ struct BulkAct {
 #[derive(Clone, Default)]
 struct BulkState {
     progress: ActProgress,
-    /// The first that were left alone, and why.
+    /// The first rows that were left alone, and why.
     left_alone: Vec<String>,
     end: Option<BulkEnd>,
 }
@@ -82,7 +82,7 @@ struct BulkPage {
     participle: &'static str,
     scope: String,
     count: usize,
-    /// Because others match than were confirmed.
+    /// Whether other notifications match than were confirmed.
     has_changed: bool,
     /// The first of them: address and key.
     first: Vec<(String, String)>,
@@ -113,7 +113,7 @@ struct BulkProgressPage {
     reloads: bool,
 }
 
-/// What a query asks to be done to all that match.
+/// An act, and the filter of its notifications, from a query string.
 struct BulkQuery {
     act: RowAct,
     asked: ListPageQuery,
@@ -154,11 +154,11 @@ impl BulkQuery {
                     .is_some_and(|state| state.index_partition().is_some())
             });
         if state.inbox.list_cost() == ListCost::Scan && !is_indexed && !self.asked.scan {
-            let why = "A table finds these only by a whole read, which AWS charges: choose the \
-                       state dead or held, or a source and a payment.";
+            let why = "A table finds these only by a scan, which AWS charges: choose the state \
+                       dead or held, or a source and a payment.";
             return Err(PageError::Refused(why.to_owned()));
         }
-        // One page of a table costs as much as all of them.
+        // A table is scanned for one page as for all of them.
         let page = match state.inbox.list_cost() {
             ListCost::Scan => usize::MAX,
             ListCost::Local => 500,
@@ -167,7 +167,7 @@ impl BulkQuery {
     }
 }
 
-/// `GET /bulk`: how many match, and what would happen to them.
+/// `GET /bulk`: how many notifications match, and what would happen to them.
 pub(super) async fn choose<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
@@ -182,7 +182,7 @@ pub(super) async fn choose<I: ConsoleInbox>(
     Ok(page(StatusCode::OK, &chosen))
 }
 
-/// `POST /acts/bulk`: begins, if as many match as the person has confirmed.
+/// `POST /acts/bulk`: starts the act, if the number that matches is the one that was confirmed.
 pub(super) async fn start<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
@@ -219,7 +219,7 @@ pub(super) async fn stop<I: ConsoleInbox>(
     Ok(see_other(&format!("/bulk/{id}")))
 }
 
-/// `GET /bulk/{id}`: how far an act is.
+/// `GET /bulk/{id}`: the progress of an act.
 pub(super) async fn progress<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
@@ -239,7 +239,7 @@ pub(super) async fn progress<I: ConsoleInbox>(
 }
 
 impl BulkActs {
-    /// Begins an act, unless one is under way, and returns its id.
+    /// Starts an act, unless one is running. Returns its id.
     fn start<I: ConsoleInbox>(
         &self,
         state: &ConsoleState<I>,
@@ -314,7 +314,7 @@ async fn run<I: ConsoleInbox>(operator: Operator<I>, act: Arc<BulkAct>, selectio
 fn why_left_alone(result: &RowResult) -> Option<String> {
     match result {
         RowResult::Done => None,
-        RowResult::Absent => Some("it is no longer there".to_owned()),
+        RowResult::Absent => Some("it no longer exists".to_owned()),
         RowResult::Refused(why) => Some((*why).to_owned()),
         RowResult::BytesLeft(copies) => {
             Some(format!("{} copies of its bytes are left", copies.len()))

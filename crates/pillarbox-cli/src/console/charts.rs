@@ -1,9 +1,9 @@
-//! Charts of arrivals, of what became of them, and of answer times; each with its figures as a
+//! Charts of arrivals and their present states, and of answer times, each with its figures as a
 //! table.
 //!
-//! Arrivals of a local file come from the order of its rows, by bisection, and what is open, dead
-//! or held from the pending index. A table has no such order, so the page says where its figures
-//! are. Answer times are those that this process has measured.
+//! The rows of a local file are in order of arrival, so arrivals are counted by bisection; open,
+//! dead and held rows are in the pending index. A table has no such order, so the page names the
+//! metrics in CloudWatch instead. Answer times are those that this process has measured.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ struct ChartsPage {
 struct BarChart {
     id: &'static str,
     title: &'static str,
-    /// What the names of the bars are.
+    /// The meaning of the names of the bars.
     unit: &'static str,
     /// The highest bar.
     top: u64,
@@ -47,7 +47,7 @@ struct BarChart {
 /// The arrivals of one span.
 struct ChartBar {
     name: String,
-    /// Whether its name stands below it; there is room for a few.
+    /// Whether its name is shown below it. There is room for a few.
     is_named: bool,
     count: ArrivalCount,
     finished: u64,
@@ -66,7 +66,7 @@ struct BarPart {
 /// The answer times of one source.
 struct AnswerChart {
     source: String,
-    /// How long its sender waits, in words.
+    /// How long its sender waits for an answer, in words.
     limit: Option<String>,
     answers: u64,
     steps: Vec<AnswerStep>,
@@ -105,7 +105,7 @@ pub(super) async fn show<I: ConsoleInbox>(
     Ok(page(StatusCode::OK, &page_of_charts))
 }
 
-/// Spans of one length, the last of which has just begun.
+/// Spans of one length, the last of which is in progress.
 struct TimeSpans {
     length: Duration,
     bounds: Vec<Timestamp>,
@@ -130,23 +130,20 @@ impl TimeSpans {
         unit: &'static str,
     ) -> Result<Option<BarChart>, InboxError> {
         let counts = state.inbox.arrivals(self.bounds.clone()).await?;
-        Ok(counts.map(|counts| BarChart {
-            id,
-            title,
-            unit,
-            top: counts.iter().map(|count| count.all).max().unwrap_or(0),
-            bars: self.bars(&counts),
+        Ok(counts.map(|counts| {
+            let top = counts.iter().map(|count| count.all).max().unwrap_or(0);
+            BarChart {
+                id,
+                title,
+                unit,
+                top,
+                bars: self.bars(&counts, top.max(1)),
+            }
         }))
     }
 
-    fn bars(&self, counts: &[ArrivalCount]) -> Vec<ChartBar> {
+    fn bars(&self, counts: &[ArrivalCount], top: u64) -> Vec<ChartBar> {
         let is_hours = self.length < Duration::from_secs(24 * 60 * 60);
-        let top = counts
-            .iter()
-            .map(|count| count.all)
-            .max()
-            .unwrap_or(0)
-            .max(1);
         let step = WIDTH / u64::try_from(counts.len().max(1)).unwrap_or(1);
         let bars = counts.iter().zip(&self.bounds).enumerate();
         let bars = bars.map(|(nth, (count, bound))| {
@@ -168,7 +165,7 @@ impl TimeSpans {
     }
 }
 
-/// The parts of a bar from below to above. A part that is there can be seen, however small it is.
+/// The parts of a bar, from the bottom up. Every part is visible, however small.
 fn parts(count: &ArrivalCount, finished: u64, top: u64) -> Vec<BarPart> {
     let mut y = HEIGHT;
     let counts = [
@@ -189,47 +186,38 @@ fn parts(count: &ArrivalCount, finished: u64, top: u64) -> Vec<BarPart> {
 fn answers<I>(state: &ConsoleState<I>) -> Option<Vec<AnswerChart>> {
     let metrics = state.settings.metrics.as_ref()?;
     let chart = |times: AnswerTimes| {
-        let sources = &state.settings.config.sources;
-        let source = sources
-            .iter()
-            .find(|source| source.name.as_str() == times.source);
-        AnswerChart::of(
-            &times,
-            source.and_then(|source| labels::answer_limit(source.kind)),
-        )
+        let source = state.source(&times.source);
+        let limit = source.and_then(|source| labels::answer_limit(source.kind));
+        AnswerChart::of(&times, limit)
     };
     Some(metrics.answer_times().into_iter().map(chart).collect())
 }
 
 impl AnswerChart {
     fn of(times: &AnswerTimes, limit: Option<Duration>) -> Self {
-        let top = times.steps.iter().map(|(_, count)| *count).max();
+        let top = times.buckets.iter().map(|(_, count)| *count).max();
         let top = top.unwrap_or(0).max(1);
         let mut lower = "0".to_owned();
-        let steps = times
-            .steps
-            .iter()
-            .zip(0_u64..)
-            .map(|((bound, count), nth)| {
-                let (from, to) = (milliseconds(&lower), milliseconds(bound));
-                let name = match to {
-                    Some(to) => format!("up to {to} ms"),
-                    None => format!("over {} ms", from.unwrap_or(0)),
-                };
-                lower.clone_from(bound);
-                let limit = limit.map_or(u128::MAX, |limit| limit.as_millis());
-                AnswerStep {
-                    name,
-                    count: *count,
-                    is_late: to.is_none_or(|to| u128::from(to) > limit),
-                    y: nth * 22,
-                    width: if *count == 0 {
-                        0
-                    } else {
-                        (count * 480 / top).max(2)
-                    },
-                }
-            });
+        let buckets = times.buckets.iter().zip(0_u64..);
+        let steps = buckets.map(|((bound, count), nth)| {
+            let (from, to) = (milliseconds(&lower), milliseconds(bound));
+            let name = match to {
+                Some(to) => format!("up to {to} ms"),
+                None => format!("over {} ms", from.unwrap_or(0)),
+            };
+            lower.clone_from(bound);
+            let limit = limit.map_or(u128::MAX, |limit| limit.as_millis());
+            AnswerStep {
+                name,
+                count: *count,
+                is_late: to.is_none_or(|to| u128::from(to) > limit),
+                y: nth * 22,
+                width: match count {
+                    0 => 0,
+                    _ => (count * 480 / top).max(2),
+                },
+            }
+        });
         Self {
             steps: steps.collect(),
             source: times.source.clone(),
@@ -256,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_end_with_the_one_that_has_begun() {
+    fn the_last_span_is_in_progress() {
         let now = Timestamp::parse("2026-03-02T10:15:31Z").unwrap();
         let hours = TimeSpans::ending(now, Duration::from_secs(3_600), 24);
         assert_eq!(hours.bounds.len(), 25);
@@ -265,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_bar_stay_within_the_drawing_and_none_is_invisible() {
+    fn the_parts_of_a_bar_are_visible_and_within_the_drawing() {
         let count = ArrivalCount {
             all: 1_000_000,
             open: 1,

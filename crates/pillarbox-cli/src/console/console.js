@@ -1,4 +1,4 @@
-// What the console adds to pages that work without it: updates of a list, and keys.
+// Adds live updates of lists and keyboard shortcuts to pages that work without scripts.
 "use strict";
 
 (() => {
@@ -65,17 +65,17 @@
     let source = null, last = null, retryMs = 1000, watchdog = 0, reload = null;
     const waiting = new Map();
 
-    const say = (word) => { state.textContent = word; state.dataset.state = word.toLowerCase(); };
+    const showState = (word) => { state.textContent = word; state.dataset.state = word.toLowerCase(); };
 
     let announced = 0;
-    const tell = () => {
+    const showCount = () => {
       const n = waiting.size;
       const text = reload || (n === 1 ? "1 new notification" : n + " new notifications");
       news.hidden = !reload && n === 0;
       count.textContent = text;
       document.title = reload || n ? "(" + (reload ? "new" : n + " new") + ") " + title : title;
       clearTimeout(announced);
-      // Counts are announced, never rows, and not one by one.
+      // Only counts are announced, at most once a second, never rows.
       announced = setTimeout(() => { announce.textContent = news.hidden ? "" : text; }, 1000);
     };
 
@@ -86,7 +86,7 @@
       while (body.rows.length > MAX_ROWS) body.lastElementChild.remove();
       const first = body.rows[0];
       waiting.clear();
-      tell();
+      showCount();
       if (first) first.querySelector("a").focus();
     };
 
@@ -99,15 +99,15 @@
       row.querySelector("[data-cell=attempts]").textContent = line.attempts;
     };
 
-    const lives = () => {
-      say("Connected");
+    const markConnected = () => {
+      showState("Connected");
       retryMs = 1000;
       clearTimeout(watchdog);
-      watchdog = setTimeout(again, SILENCE_MS);
+      watchdog = setTimeout(reconnect, SILENCE_MS);
     };
 
     const on = (name, act) => source.addEventListener(name, (event) => {
-      lives();
+      markConnected();
       if (event.lastEventId) last = event.lastEventId;
       act(JSON.parse(event.data));
     });
@@ -123,18 +123,18 @@
       on("new", (line) => {
         if (!rowWith(line.key)) waiting.set(line.key, line);
         if (waiting.size > MAX_ROWS) reload = "More than " + MAX_ROWS + " new notifications";
-        tell();
+        showCount();
       });
       on("change", change);
-      on("reload", (message) => { reload = message.text; tell(); });
-      on("failed", () => say("The inbox cannot be read"));
-      source.onerror = again;
+      on("reload", (message) => { reload = message.text; showCount(); });
+      on("failed", () => showState("The inbox cannot be read"));
+      source.onerror = reconnect;
     };
 
-    // Connects again later and later, up to 30 seconds apart.
-    const again = () => {
+    // Reconnects after a delay that doubles, up to 30 seconds.
+    const reconnect = () => {
       close();
-      say("Reconnecting");
+      showState("Reconnecting");
       watchdog = setTimeout(open, retryMs);
       retryMs = Math.min(retryMs * 2, 30000);
     };
@@ -143,7 +143,7 @@
       pause.setAttribute("aria-pressed", String(paused));
       pause.textContent = paused ? "Resume updates" : "Pause updates";
       store(PAUSED, paused ? "yes" : "no");
-      if (paused) { close(); say("Paused"); } else { say("Connecting"); open(); }
+      if (paused) { close(); showState("Paused"); } else { showState("Connecting"); open(); }
     };
 
     pause.addEventListener("click", () => setPaused(source !== null || state.dataset.state === "reconnecting"));
@@ -166,8 +166,8 @@
     const row = document.activeElement.closest("[data-key]") || document.querySelector("[data-key][data-open]");
     if (!row || !navigator.clipboard) return;
     navigator.clipboard.writeText(row.dataset.key).then(() => {
-      const said = byId("live-announce") || byId("announce");
-      if (said) said.textContent = "Key copied";
+      const status = byId("live-announce") || byId("announce");
+      if (status) status.textContent = "Key copied";
     }, () => {});
   };
 

@@ -1,7 +1,7 @@
-//! Files made of one notification: its exact bytes, an event of Lambda, and a fixture for tests.
+//! Downloads made from one notification: its exact bytes, a Lambda event, and a fixture for tests.
 //!
-//! Browsers save them and open none. The bytes and the event hold personal data, so they are posted
-//! for, and noted as what a person saw; a fixture has its personal fields masked.
+//! Browsers save them and never open them. The bytes and the event contain personal data, so they
+//! need a form, and are recorded as shown to a person. A fixture has its personal fields masked.
 
 use axum::{
     Extension,
@@ -13,15 +13,15 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    form::ConsoleForm, inbox::ConsoleInbox, page::PageError, row_page, seen,
-    state::SharedConsoleState,
+    form::ConsoleForm, inbox::ConsoleInbox, page::PageError, row_page, state::SharedConsoleState,
+    unmask,
 };
 use crate::{labels, payload};
 use pillarbox::inbox::Row;
 
-/// What stands in an event for the front that a request came through.
+/// The host of the API that an event names.
 const FRONT_HOST: &str = "a1b2c3d4e5.execute-api.eu-west-2.amazonaws.com";
-/// An address that is kept for examples.
+/// An address that is reserved for examples.
 const EXAMPLE_ADDRESS: &str = "192.0.2.10";
 
 /// `POST /notifications/{key}/raw`: the exact bytes.
@@ -32,11 +32,11 @@ pub(super) async fn raw<I: ConsoleInbox>(
 ) -> Result<Response, PageError> {
     let row = with_body(row_page::find(&*state.inbox, key).await?)?;
     let body = row.proven_body()?.clone();
-    seen::note(&state, &row.key, &["every byte".to_owned()]).await?;
+    unmask::record(&state, &row.key, &["every byte".to_owned()]).await?;
     Ok(attachment(&row, "bin", body))
 }
 
-/// `POST /notifications/{key}/event`: the request as Lambda's HTTP API would pass it on.
+/// `POST /notifications/{key}/event`: the request as an HTTP API passes it to Lambda.
 pub(super) async fn event<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     key: Result<Path<String>, PathRejection>,
@@ -45,7 +45,7 @@ pub(super) async fn event<I: ConsoleInbox>(
     let row = with_body(row_page::find(&*state.inbox, key).await?)?;
     let event = lambda_event(&row).ok_or_else(|| unsigned("event"))?;
     row.proven_body()?;
-    seen::note(&state, &row.key, &["every byte".to_owned()]).await?;
+    unmask::record(&state, &row.key, &["every byte".to_owned()]).await?;
     let text = serde_json::to_string_pretty(&event).unwrap_or_default();
     Ok(attachment(&row, "event.json", text + "\n"))
 }
@@ -75,36 +75,27 @@ fn with_body(row: Row) -> Result<Row, PageError> {
 
 fn unsigned(what: &str) -> PageError {
     PageError::Refused(format!(
-        "This notification was pulled, so there is no signature to make an {what} with."
+        "This notification was pulled, so it has no signature for an {what}."
     ))
 }
 
-/// A file under a name of our own making: a sender's id may be no fit name for a file.
+/// A download. Its name does not contain the sender's id, which need not be a valid file name.
 fn attachment(row: &Row, suffix: &str, content: impl IntoResponse) -> Response {
-    let name = file_name(row, suffix);
+    let disposition = format!("attachment; filename=\"{}\"", file_name(row, suffix));
     let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (
-            header::CONTENT_DISPOSITION,
-            format!("attachment; filename=\"{name}\""),
-        ),
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::CONTENT_DISPOSITION, &disposition),
     ];
-    let mut response = content.into_response();
-    for (name, value) in headers {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
+    (headers, content).into_response()
 }
 
-/// The name of a file made of a notification.
+/// The name of a download.
 pub(super) fn file_name(row: &Row, suffix: &str) -> String {
     let digest = hex::encode(&row.digest[..8]);
     format!("{}-{digest}.{suffix}", row.key.source())
 }
 
-/// A command that posts the same request again, with the file of its bytes; `None` if there is no
+/// A command that posts the same request again from the file of its bytes; `None` without a
 /// signature.
 pub(super) fn curl(row: &Row, listen: std::net::SocketAddr) -> Option<String> {
     let signature = row.signature.as_deref()?;
@@ -124,12 +115,13 @@ pub(super) fn curl(row: &Row, listen: std::net::SocketAddr) -> Option<String> {
     Some(words.join(" "))
 }
 
-/// A word for a shell. A stored text may have been changed since, so it is quoted whatever it is.
+/// Quotes a word for a shell. Every word is quoted, because a stored text may have been tampered
+/// with.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The event of an HTTP API (payload 2.0), as those in the folder `events`.
+/// The event of an HTTP API (payload 2.0), like those in the folder `events`.
 fn lambda_event(row: &Row) -> Option<Value> {
     let (signature, body) = (row.signature.as_deref()?, row.body.as_ref()?);
     let (source, kind) = (row.key.source(), row.kind);

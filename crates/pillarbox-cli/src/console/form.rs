@@ -1,5 +1,5 @@
-//! The fields of a form that was posted. Only the guard makes one, after every check, so that no
-//! handler can change something without them.
+//! The fields of a posted form. Only the guard makes one, after every check, so that no handler can
+//! change anything without those checks.
 
 use url::form_urlencoded;
 
@@ -15,13 +15,13 @@ impl ConsoleForm {
         Self(form_urlencoded::parse(body).into_owned().collect())
     }
 
-    /// The first field of this name.
+    /// The first value of this field.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let named = self.0.iter().find(|(given, _)| given == name);
         named.map(|(_, value)| value.as_str())
     }
 
-    /// Every field of this name.
+    /// All values of this field.
     pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(given, _)| given == name);
         named.map(|(_, value)| value.as_str())

@@ -1,12 +1,12 @@
-//! What stands around the content of every page: the navigation, the search box, the theme.
+//! The frame of every page: the navigation, the search box and the theme.
 
 use axum::http::{HeaderMap, Uri, header};
 
 use super::{inbox::ConsoleInbox, state::ConsoleState};
 use pillarbox::telemetry::visible;
 
-/// The cookie that keeps the theme. Cookies belong to a host and not to a port, so their names say
-/// whose they are.
+/// The cookie that keeps the theme. Cookies belong to a host and not to a port, so their names have
+/// a prefix.
 pub(super) const THEME_COOKIE: &str = "pillarbox_theme";
 /// The cookie that keeps whether single keys are shortcuts.
 pub(super) const SHORTCUTS_COOKIE: &str = "pillarbox_shortcuts";
@@ -42,16 +42,16 @@ pub(super) struct PageFrame {
     pub(super) csrf: String,
     /// The address to come back to after a form of the layout.
     pub(super) here: String,
-    /// The inbox, as a person knows it.
+    /// The name of the inbox, for a person.
     pub(super) inbox: String,
     pub(super) changes_allowed: bool,
     /// Whether samples can be sent.
     pub(super) has_samples: bool,
-    /// Whether a sign-out makes sense.
+    /// Whether browsers sign in, and so can sign out.
     pub(super) has_sign_in: bool,
-    /// What stands in the search box.
+    /// The text in the search box.
     pub(super) search: String,
-    /// Whether the request may see the navigation: not under a foreign name, nor before signing in.
+    /// Whether the navigation is shown: not to requests for another host, nor before signing in.
     pub(super) is_admitted: bool,
 }
 
@@ -111,16 +111,22 @@ impl ConsoleSection {
 
 impl ColourTheme {
     /// The themes to choose from, with their names in forms and for people.
-    pub(super) const CHOICES: [(Self, &'static str, &'static str); 3] = [
+    const CHOICES: [(Self, &'static str, &'static str); 3] = [
         (Self::System, "system", "System"),
         (Self::Light, "light", "Light"),
         (Self::Dark, "dark", "Dark"),
     ];
 
+    /// The theme of a cookie; that of the system if there is none.
     pub(super) fn of(name: Option<&str>) -> Self {
-        let known = |choice: &(Self, &str, &str)| Some(choice.1) == name;
-        let chosen = Self::CHOICES.into_iter().find(known);
-        chosen.map_or(Self::System, |(theme, ..)| theme)
+        let chosen = name.and_then(Self::find);
+        chosen.map_or(Self::System, |(theme, _)| theme)
+    }
+
+    /// The theme with this name in forms, and the name.
+    pub(super) fn find(name: &str) -> Option<(Self, &'static str)> {
+        let mut choices = Self::CHOICES.into_iter();
+        choices.find_map(|(theme, known, _)| (known == name).then_some((theme, known)))
     }
 
     /// Its class in the style sheet.

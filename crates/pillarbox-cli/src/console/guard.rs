@@ -1,8 +1,8 @@
 //! The checks of every request and the headers of every response.
 //!
-//! A request passes in this order: it names a host of the console, its method is one that the
-//! console has, its browser has signed in if it must, and a form comes from a page of this process.
-//! Only then is a [`ConsoleForm`] made, and no handler can change something without one.
+//! The checks run in this order: the host is one of the console's, the method is supported, the
+//! browser has signed in if it must, and a form comes from a page of this process. Only then is a
+//! [`ConsoleForm`] made, and no handler can change anything without one.
 
 use std::net::SocketAddr;
 
@@ -23,8 +23,8 @@ use super::{
     state::{ConsoleState, SharedConsoleState},
 };
 
-/// The content security policy of every response. A sender's text that escaped all escaping could
-/// still run no script, submit no form elsewhere and open no frame.
+/// The headers of every response. With this policy, even a sender's text that was not escaped could
+/// not run a script, submit a form elsewhere or open a frame.
 const HEADERS: [(header::HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -44,7 +44,8 @@ const HEADERS: [(header::HeaderName, &str); 5] = [
 /// The longest form that is read.
 pub(super) const MAX_FORM_BYTES: usize = 64 * 1024;
 
-/// The addresses whose forms change rows. Without permission to change, they are refused here.
+/// The prefix of the addresses whose forms change rows. The guard refuses them unless changes are
+/// allowed.
 const ACTS: &str = "/acts/";
 
 /// The hosts under which a browser may request the console: the bound address, every loopback name
@@ -63,14 +64,11 @@ const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl AllowedHosts {
     pub(super) fn of(bound: SocketAddr, named: &[String]) -> Self {
-        // An unspecified address stands for every address of the machine, and is the name of none.
+        // An unspecified address means every address of the machine. No browser uses it as a host.
         let is_name = !bound.ip().is_unspecified();
+        let bound = is_name.then(|| bound.to_string());
         Self {
-            bound: if is_name {
-                bound.to_string()
-            } else {
-                String::new()
-            },
+            bound: bound.unwrap_or_default(),
             named: named.to_vec(),
         }
     }
@@ -91,7 +89,7 @@ impl AllowedHosts {
         (is_bound && !host.is_empty()) || (is_known && is_port)
     }
 
-    /// Whether a request names an allowed host, exactly once in its header and no other in its
+    /// Whether a request has exactly one `Host` header, and an allowed host there and in its
     /// target.
     fn admit(&self, request: &Request) -> bool {
         let mut given = request.headers().get_all(header::HOST).iter();
@@ -106,7 +104,7 @@ impl AllowedHosts {
     }
 }
 
-/// Passes on what may pass, and adds the headers to every response.
+/// Passes admitted requests to their handlers, and adds the headers to every response.
 pub(super) async fn guard<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     request: Request,
@@ -122,10 +120,9 @@ pub(super) async fn guard<I: ConsoleInbox>(
         Err(error) => error.into_response(),
     };
     let mut response = with_error_page(response, frame);
+    let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -169,11 +166,8 @@ async fn admit<I>(state: &ConsoleState<I>, request: Request) -> Result<Request, 
 
 async fn read_form(parts: &Parts, body: Body) -> Result<ConsoleForm, PageError> {
     let media_type = parts.headers.get(header::CONTENT_TYPE);
-    let is_form = media_type.is_some_and(|given| {
-        given
-            .as_bytes()
-            .starts_with(b"application/x-www-form-urlencoded")
-    });
+    let form_type = b"application/x-www-form-urlencoded";
+    let is_form = media_type.is_some_and(|given| given.as_bytes().starts_with(form_type));
     if !is_form {
         return Err(PageError::Forged);
     }
@@ -256,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_console_was_started_with_is_a_host_with_any_port() {
+    fn a_host_name_of_the_command_line_is_a_host_with_any_port() {
         let bound = "0.0.0.0:8081".parse().unwrap();
         let hosts = AllowedHosts::of(bound, &["console.example".to_owned()]);
         for (host, admitted) in [

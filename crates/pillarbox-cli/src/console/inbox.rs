@@ -1,7 +1,7 @@
 //! What the console needs of an inbox.
 //!
 //! Pages take the traits of the inbox that they need: `ReadInbox` to show, `OperatorInbox` to act.
-//! What only the console asks is here.
+//! The queries here are the console's alone.
 
 use std::future::Future;
 
@@ -15,16 +15,16 @@ use pillarbox::{
     inbox::{Inbox, InboxError, PageRequest, RowFilter, RowPage, dynamodb::DynamoInbox},
 };
 
-/// The rows of a local file that one page looks at: deliveries read the same file, and soon have
-/// their turn.
+/// The most rows of a local file that one page examines, because deliveries wait for reads of the
+/// same file.
 const EXAMINED_ROWS: u32 = 100_000;
 
 /// What it costs to read the newest rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListCost {
-    /// Nothing that counts: a local file has them in order.
+    /// Very little: the rows of a local file are in order of arrival.
     Local,
-    /// One read of the whole table, which has no order, and which AWS charges.
+    /// A scan of the whole table, which AWS charges: its rows have no order.
     Scan,
 }
 
@@ -33,7 +33,7 @@ pub trait ConsoleInbox: Inbox + SearchInbox {
     /// What it costs to read the newest rows.
     fn list_cost(&self) -> ListCost;
 
-    /// One page of a list. It may end early, and have a next page all the same.
+    /// One page of a list. A page that is not full may have a next page.
     fn list_page(
         &self,
         filter: &RowFilter,
@@ -42,8 +42,8 @@ pub trait ConsoleInbox: Inbox + SearchInbox {
         self.list(filter, page)
     }
 
-    /// How many notifications arrived from each of `bounds` to the next; `None` if only a read of
-    /// everything would show that.
+    /// How many notifications arrived from each of `bounds` to the next; `None` if that takes a
+    /// scan of the whole inbox.
     fn arrivals(
         &self,
         _bounds: Vec<Timestamp>,

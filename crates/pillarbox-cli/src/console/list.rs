@@ -40,17 +40,17 @@ struct ListPage {
     sources: Vec<String>,
     narrowed: bool,
     lines: Vec<ListLine>,
-    /// Why rows are left out.
+    /// Which rows are left out, and why.
     left_out: Vec<String>,
     /// Whether the page ended before it was full, and older rows may match.
     is_part: bool,
     older: Option<String>,
     newest: Option<String>,
-    /// The address of the same list from a whole read of a table, if nothing less finds its rows.
+    /// The address of the same list by a scan of the table, if only a scan finds its rows.
     whole_read: Option<String>,
-    /// The address of the stream of what arrives, if this is the newest page.
+    /// The address of the stream of new rows, if this is the newest page.
     stream: Option<String>,
-    /// How the stream is fed, if that is less than at once.
+    /// How often the stream is updated, if not immediately.
     live_note: Option<&'static str>,
 }
 
@@ -106,12 +106,11 @@ impl ListPage {
         listed: Option<RowPage>,
     ) -> Self {
         let whole_read = listed.is_none().then(|| {
-            let scan = true;
-            ListPageQuery {
-                scan,
+            let query = ListPageQuery {
+                scan: true,
                 ..asked.clone()
-            }
-            .address(None)
+            };
+            query.address(None)
         });
         let listed = listed.unwrap_or_default();
         let is_newest = asked.after.is_none() && whole_read.is_none();
@@ -133,7 +132,7 @@ impl ListPage {
         }
     }
 
-    /// The address that counts what matches, to replay it.
+    /// The address of the page that counts the matching rows, to replay them.
     fn bulk_address(&self) -> String {
         self.asked.address_at("/bulk", None)
     }
@@ -148,17 +147,17 @@ impl ListPage {
         SenderKind::ALL
     }
 
-    /// Whether it is the kind that was asked for.
+    /// Whether the query has this kind.
     fn chosen_kind(&self, kind: &SenderKind) -> bool {
         self.asked.kind == Some(*kind)
     }
 
-    /// What was asked for, as it stands in the form: an address may hold hostile text, too.
+    /// A value of the query for the form. An address may contain hostile text, too.
     fn given<'a>(&self, text: &'a str) -> Cow<'a, str> {
         visible(text)
     }
 
-    /// Whether it is the state that was asked for.
+    /// Whether the query has this state.
     fn chosen(&self, state: &State) -> bool {
         self.asked.state == Some(*state)
     }
@@ -175,7 +174,7 @@ fn left_out(listed: &RowPage) -> Vec<String> {
     newer.chain(damaged).collect()
 }
 
-/// The count and the state, for a person with many tabs, or who cannot see the table.
+/// The title, with the count and the state for people with many tabs, or who cannot see the table.
 fn title(asked: &ListPageQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
     let state = asked

@@ -1,13 +1,13 @@
-//! What arrives while a list is open, as server-sent events.
+//! Live updates of open lists, as server-sent events.
 //!
-//! One task reads the newest rows for all streams, and only while there is one. It publishes each
-//! reading as a snapshot, of which only the latest is kept; every stream compares it with the one
-//! that it used last, and sends the difference. So a slow reader holds up nothing and costs no
-//! memory: it finds a later snapshot. Rows that it cannot know about any more are an event that
-//! says to load the page again.
+//! One task reads the newest rows for all streams, while there are streams. It publishes each read
+//! as a snapshot, and keeps only the latest. Each stream compares the latest snapshot with the one
+//! that it used before, and sends the difference. So a slow browser delays nothing and needs no
+//! memory: it gets a later snapshot. If it may have missed rows, an event tells it to reload the
+//! page.
 //!
-//! The id of an event is the time and the key of a row. A browser that connects again names the
-//! last one it has, and gets what arrived since, after a restart of this process, too.
+//! The id of an event is the time and the key of a row. A browser that reconnects sends the last id
+//! that it has, and gets the rows that arrived since, even after a restart of this process.
 
 mod feed;
 mod stream;
@@ -47,12 +47,12 @@ pub(super) fn address(asked: &ListPageQuery, latest: Option<&Row>) -> String {
     format!("{address}{join}latest={latest}")
 }
 
-/// The id of the event that a row is.
+/// The id of the event about a row.
 fn event_id(row: &Row) -> String {
     format!("{}~{}", row.received_at.as_millis(), row.key)
 }
 
-/// `GET /live`: the stream of what matches the filter in its address.
+/// `GET /live`: a stream of the rows that match the filter in the address.
 pub(super) async fn events<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     RawQuery(query): RawQuery,
@@ -66,7 +66,7 @@ pub(super) async fn events<I: ConsoleInbox>(
     let header = header.and_then(|value| value.to_str().ok());
     let last = LastEvent::parse(header.or(named.as_deref()).unwrap_or_default());
     let Some(snapshots) = LiveFeed::follow(&state) else {
-        // The page goes on without updates.
+        // The page works without updates.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
     let stream = LiveStream::new(snapshots, asked.filter(), last, state.stop.clone());
@@ -74,7 +74,7 @@ pub(super) async fn events<I: ConsoleInbox>(
     Ok((headers, Body::from_stream(stream.into_events())).into_response())
 }
 
-/// The body of a stream, each part of which shows that its connection is in use.
+/// The body of a stream. Each frame marks its connection as in use.
 pub(super) fn watched(body: Body, watch: ConnectionWatch) -> Body {
     Body::new(body.map_frame(move |frame| {
         watch.end(false);

@@ -2,8 +2,8 @@
 //! them.
 //!
 //! Pages take the inbox's traits by role: those that show need `ReadInbox`, and only the forms of
-//! `acts` need `OperatorInbox`. The guard stands before all of them (`guard`). Every text of a
-//! sender is escaped, and pages work without scripts.
+//! `acts` need `OperatorInbox`. The guard checks every request first. Every text of a sender is
+//! escaped, and pages work without scripts.
 
 mod acts;
 mod assets;
@@ -26,12 +26,12 @@ mod refusals;
 mod row_page;
 mod samples;
 mod search;
-mod seen;
 mod sender_schedule;
 mod sign_in;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unmask;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -62,7 +62,7 @@ pub use samples::SampleSource;
 pub use state::{ConsoleAccess, ConsoleSettings, SenderLookup};
 use state::{ConsoleState, SharedConsoleState};
 
-/// The address of the style sheet, which every page needs, before signing in, too.
+/// The address of the style sheet, which pages need even before signing in.
 const STYLE_ADDRESS: &str = "/console.css";
 
 /// How long a browser may take to send a form.
@@ -71,7 +71,7 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(5);
 /// A console before it listens.
 pub struct Console {
     router: Router,
-    /// Ends the streams that are open.
+    /// Ends the open streams.
     stop: CancellationToken,
 }
 
@@ -92,7 +92,7 @@ impl Console {
         }
     }
 
-    /// Serves on `listener` until `shutdown`; answers under way then get a few seconds more.
+    /// Serves on `listener` until `shutdown`. Requests in flight then get a few more seconds.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -157,8 +157,8 @@ impl HttpService for ConsoleService {
 
     async fn answer(&self, request: Request<Incoming>, watch: &ConnectionWatch) -> Response {
         let framing = watch.begin(request.headers().len());
-        // A form is read here, so that one that is sent slowly can make room for another request.
-        let request = match form_of(request, framing).await {
+        // A form is read here, so that a connection that sends one slowly can be evicted.
+        let request = match buffer_form(request, framing).await {
             Ok(request) => request,
             Err(status) => {
                 watch.end(false);
@@ -180,8 +180,8 @@ impl HttpService for ConsoleService {
     }
 }
 
-/// The request with its form in memory, if it is a post; no other method has a body that is read.
-async fn form_of(
+/// Reads the form of a POST into memory. The bodies of other methods are not read.
+async fn buffer_form(
     request: Request<Incoming>,
     framing: Option<BodyFraming>,
 ) -> Result<Request<Body>, StatusCode> {
@@ -193,7 +193,7 @@ async fn form_of(
     if framing == Some(BodyFraming::Ambiguous) || (framing.is_none() && is_chunked) {
         return Err(StatusCode::BAD_REQUEST);
     }
-    // One byte more than the guard takes, which shows the page that says so.
+    // One byte more than the guard accepts, so that the guard answers with its page.
     let body = Limited::new(body, guard::MAX_FORM_BYTES + 1).collect();
     let bytes = match tokio::time::timeout(FORM_TIMEOUT, body).await {
         Ok(Ok(body)) => body.to_bytes(),
@@ -208,7 +208,7 @@ fn is_stream(response: &Response) -> bool {
     media_type.is_some_and(|given| given.as_bytes() == live::MEDIA_TYPE.as_bytes())
 }
 
-/// `GET /metrics`, of a process that counts.
+/// `GET /metrics`, in a process that has metrics.
 async fn expose<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
 ) -> Result<impl IntoResponse, PageError> {

@@ -1,4 +1,4 @@
-//! The first page: that nothing needs a person, or what does, each with the list that holds it.
+//! The first page: what needs a person, if anything does, with links to the lists.
 
 use askama::Template;
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
@@ -24,12 +24,12 @@ use pillarbox::{
 #[template(path = "overview_page.html")]
 struct OverviewPage {
     frame: PageFrame,
-    /// That nothing needs a person, or how much does.
+    /// How many things need a person.
     heading: String,
     needed: Vec<NeededLine>,
     waiting: Vec<WaitingLine>,
     sources: Vec<SourceLine>,
-    /// Names and values of what is not a source's.
+    /// Names and values that belong to no source.
     parts: Vec<(&'static str, String)>,
     at: String,
 }
@@ -37,7 +37,7 @@ struct OverviewPage {
 /// Something that needs a person.
 struct NeededLine {
     words: String,
-    /// The list that holds its rows.
+    /// The address of the list of its rows.
     address: Option<String>,
     /// The arguments of the command that shows the same in a terminal.
     command: String,

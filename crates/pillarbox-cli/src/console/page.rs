@@ -1,4 +1,4 @@
-//! Converts a page or an error to an HTTP response. The only module that chooses a status.
+//! Converts pages and errors to HTTP responses. No other module chooses a status.
 
 use askama::Template;
 use axum::{
@@ -10,7 +10,7 @@ use super::frame::PageFrame;
 use crate::acts::ActError;
 use pillarbox::{inbox::InboxError, telemetry::visible};
 
-/// Why a page cannot be shown, or a form not be acted on.
+/// Why a page cannot be shown, or a form is refused.
 #[derive(Debug)]
 pub(super) enum PageError {
     /// No page has this address.
@@ -19,7 +19,7 @@ pub(super) enum PageError {
     NoNotification,
     /// No notification is about this payment.
     NoPayment,
-    /// The notification is there; its bytes are not.
+    /// The bytes of the notification have been erased.
     Erased,
     /// The address names an unknown state.
     NoState,
@@ -31,19 +31,19 @@ pub(super) enum PageError {
     SignIn,
     /// The token is wrong.
     Token,
-    /// The method is none that the console has.
+    /// The console does not support the method.
     Method,
     /// The page has no form.
     NoForm,
     /// The form comes from another site, or from a process that has ended.
     Forged,
-    /// The form is too long, or its end cannot be told.
+    /// The form is too long.
     FormSize,
     /// The console was opened without permission to change anything.
     ReadOnly,
-    /// What the form asks for cannot be done; the sentence says why.
+    /// The act is not possible, for this reason.
     Refused(String),
-    /// It is ended, and these places still hold bytes of it.
+    /// The notification is ended, and these copies of its bytes are left.
     BytesLeft(String),
     /// An act failed.
     Act(ActError),
@@ -51,7 +51,7 @@ pub(super) enum PageError {
     Inbox(InboxError),
 }
 
-/// The page of an error, before its frame is known. The guard has the frame, and renders it.
+/// The text of an error page. The guard has the frame, and renders the page.
 #[derive(Clone)]
 pub(super) struct ErrorText {
     status: StatusCode,
@@ -66,7 +66,7 @@ pub(super) struct ErrorText {
 enum ErrorKind {
     /// The navigation.
     Framed,
-    /// Nothing: the browser may not see more.
+    /// Nothing: the browser must not see more.
     Bare,
     /// A form to sign in.
     SignIn,
@@ -83,7 +83,7 @@ struct ErrorPage<'a> {
 impl PageError {
     fn status(&self) -> StatusCode {
         match self {
-            // Erased bytes are as absent as any others; the page says why.
+            // Erased bytes are not found either. The page explains why.
             Self::NoPage | Self::NoNotification | Self::NoPayment | Self::Erased => {
                 StatusCode::NOT_FOUND
             }
@@ -98,7 +98,7 @@ impl PageError {
         }
     }
 
-    /// What is wrong, and what to do about it.
+    /// The heading and the advice: what is wrong, and what to do about it.
     fn sentences(&self) -> (&'static str, &'static str) {
         match self {
             Self::NoPage => (
@@ -121,11 +121,11 @@ impl PageError {
                  is kept.",
             ),
             Self::NoState => (
-                "There is no such state",
+                "Unknown state",
                 "Choose a state from the list of notifications.",
             ),
             Self::NoDate => (
-                "There is no such date",
+                "Invalid date",
                 "Enter a date as 2026-03-02, or a time as 2026-03-02T10:15. Times are in UTC.",
             ),
             Self::Host => (
@@ -143,12 +143,12 @@ impl PageError {
                 "Enter the value that --token names, without quotation marks or spaces.",
             ),
             Self::Method => (
-                "The console has no such method",
+                "The console does not support this method",
                 "It answers GET, HEAD and POST. To change a notification, open its page, or use \
                  the pillarbox command.",
             ),
             Self::NoForm => (
-                "This page only shows",
+                "This page has no form",
                 "Nothing was changed. To change a notification, open its page, or use the \
                  pillarbox command.",
             ),
@@ -162,25 +162,25 @@ impl PageError {
                 "Nothing was changed. Choose fewer notifications at once.",
             ),
             Self::ReadOnly => (
-                "This console only shows",
+                "This console is read-only",
                 "Nothing was changed. Start it with --allow-changes, or use the pillarbox command.",
             ),
             Self::Refused(_) => ("Nothing was changed", "The reason is:"),
             Self::BytesLeft(_) => (
                 "Bytes are left",
-                "The notification is ended. Erase it once more for the copies that are left:",
+                "The notification is ended. Erase it again to remove these copies:",
             ),
             Self::Act(ActError::NotAudited(_)) => (
                 "Nothing was changed",
-                "A change has to be written to the audit trail first.",
+                "A change must be written to the audit trail first.",
             ),
             Self::Act(ActError::EndNotAudited(_)) => (
                 "The change was made",
-                "Its entry in the audit trail still says that it has started.",
+                "Its entry in the audit trail still has the outcome “started”.",
             ),
             Self::Act(ActError::Inbox(_)) => (
                 "The inbox failed",
-                "Whether the change was made is on the page of the notification.",
+                "The page of the notification shows whether the change was made.",
             ),
             Self::Inbox(_) => (
                 "The inbox cannot be read",
@@ -242,7 +242,7 @@ impl From<InboxError> for PageError {
     }
 }
 
-/// Gives a response that is an error its page, with `frame` around it.
+/// Adds the page with `frame` to a response that is an error.
 pub(super) fn with_error_page(mut response: Response, frame: PageFrame) -> Response {
     let Some(text) = response.extensions_mut().remove::<ErrorText>() else {
         return response;
@@ -261,12 +261,12 @@ pub(super) fn with_error_page(mut response: Response, frame: PageFrame) -> Respo
         },
     );
     let (mut parts, body) = body.into_parts();
-    // Such as the methods that are allowed.
+    // Such as `Allow`.
     parts.headers.extend(response.headers().clone());
     Response::from_parts(parts, body)
 }
 
-/// The page that `template` makes.
+/// Renders a page.
 pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => (status, Html(html)).into_response(),

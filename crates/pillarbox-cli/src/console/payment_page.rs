@@ -1,5 +1,5 @@
-//! The page of one payment: every event of it in the order of the sender's time, and what should
-//! have come and did not.
+//! The page of one payment: its events in order of the sender's time, and the events that are
+//! missing.
 
 use askama::Template;
 use axum::{
@@ -108,7 +108,7 @@ impl PaymentEventLine {
         let row = event.notification.as_ref();
         let at = event.at.map(|at| at.to_string());
         let note = row.map_or_else(
-            || "It came, was finished, and has expired".to_owned(),
+            || "Received and finished. The row has expired".to_owned(),
             |row| {
                 let late = row
                     .late_by

@@ -1,4 +1,4 @@
-//! What a browser keeps of a person's choices, in cookies: the theme, and the shortcuts.
+//! A person's preferences, which the browser keeps in cookies: the theme and the shortcuts.
 
 use axum::{Extension, response::Response};
 
@@ -11,11 +11,8 @@ use super::{
 /// `POST /preferences`.
 pub(super) async fn set(Extension(form): Extension<ConsoleForm>) -> Response {
     let here = form.get("here").unwrap_or("/");
-    if let Some(theme) = form.get("theme") {
-        let known = |choice: &(ColourTheme, &str, &str)| choice.1 == theme;
-        if let Some((_, name, _)) = ColourTheme::CHOICES.into_iter().find(known) {
-            return redirect_with_cookie(here, THEME_COOKIE, name);
-        }
+    if let Some((_, name)) = form.get("theme").and_then(ColourTheme::find) {
+        return redirect_with_cookie(here, THEME_COOKIE, name);
     }
     match form.get("shortcuts") {
         Some("on") => redirect_with_cookie(here, SHORTCUTS_COOKIE, "on"),

@@ -12,7 +12,7 @@ use pillarbox::{
 };
 
 /// The address of the list.
-pub(super) const LIST_ADDRESS: &str = "/notifications";
+const LIST_ADDRESS: &str = "/notifications";
 
 /// The filter of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub(super) struct ListPageQuery {
     pub(super) state: Option<State>,
     pub(super) event_type: String,
     pub(super) subject: String,
-    /// As it was written: a day, or a time.
+    /// As it was entered: a day, or a time.
     pub(super) from: String,
-    /// As it was written; a day is included.
+    /// As it was entered: a day, which is included, or a time.
     pub(super) to: String,
     pub(super) after: Option<ListCursor>,
     /// Whether a table may be read whole.
@@ -75,7 +75,7 @@ impl ListPageQuery {
         }
     }
 
-    /// The filter it asks for.
+    /// The filter of the list.
     pub(super) fn filter(&self) -> RowFilter {
         let given = |text: &String| (!text.is_empty()).then(|| text.clone());
         RowFilter {
@@ -89,7 +89,7 @@ impl ListPageQuery {
         }
     }
 
-    /// Whether it narrows anything.
+    /// Whether it excludes any rows.
     pub(super) fn narrows(&self) -> bool {
         *self
             != Self {
@@ -113,7 +113,7 @@ impl ListPageQuery {
         self.address_at(LIST_ADDRESS, after)
     }
 
-    /// The same filter as an address of another page.
+    /// The address of another page with the same filter.
     pub(super) fn address_at(&self, page: &str, after: Option<&ListCursor>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let state = self.state.map_or("", State::as_str);
@@ -143,7 +143,7 @@ impl ListPageQuery {
     }
 }
 
-/// The time that a date of a form means: of a day its beginning, or its end if it is included.
+/// The time of a date in a form. Of a day this is its beginning, or its end if the day is included.
 fn bound(given: &str, is_end: bool) -> Result<Option<Timestamp>, PageError> {
     if given.is_empty() {
         return Ok(None);
@@ -160,7 +160,7 @@ fn bound(given: &str, is_end: bool) -> Result<Option<Timestamp>, PageError> {
             .map(Some)
             .ok_or(PageError::NoDate);
     }
-    // A field of a browser leaves the seconds out.
+    // Browsers leave out the seconds.
     let time = Timestamp::parse(given).or_else(|| Timestamp::parse(&format!("{given}:00Z")));
     time.map(Some).ok_or(PageError::NoDate)
 }
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_reads_back_as_what_was_asked() {
+    fn an_address_is_read_as_the_query_that_made_it() {
         let asked = ListPageQuery {
             source: "pay".to_owned(),
             state: Some(State::Held),

@@ -1,4 +1,4 @@
-//! The requests that were refused last, and why.
+//! The last refused requests, and why they were refused.
 
 use askama::Template;
 use axum::{
@@ -19,7 +19,7 @@ use crate::{
     labels,
     refusals::{DiagnosisState, MAX_REFUSALS, RefusalReport, RefusedRequest},
 };
-use pillarbox::{domain::SourceName, telemetry::visible};
+use pillarbox::telemetry::visible;
 
 #[derive(Template)]
 #[template(path = "refusals.html")]
@@ -102,12 +102,7 @@ impl ShownRefusals {
 
 impl RefusalLine {
     fn of<I>(state: &ConsoleState<I>, refused: &RefusedRequest) -> Self {
-        let config = &state.settings.config;
-        let name = SourceName::new(&refused.source);
-        let source = config
-            .sources
-            .iter()
-            .find(|one| Some(&one.name) == name.as_ref());
+        let source = state.source(&refused.source);
         let next =
             source.and_then(|source| sender_schedule::after_refusal(source.kind, refused.status));
         let causes = refused.causes.iter();
@@ -125,10 +120,10 @@ impl RefusalLine {
             note: match refused.diagnosis {
                 DiagnosisState::NotNeeded | DiagnosisState::Done => None,
                 DiagnosisState::Pending => {
-                    Some("The likely cause is looked for: reload this page.")
+                    Some("The likely cause is being looked for. Reload this page.")
                 }
                 DiagnosisState::Skipped => {
-                    Some("Too many were refused at once, so no cause was looked for.")
+                    Some("Too many requests were refused at once, so no cause was looked for.")
                 }
             },
             next,

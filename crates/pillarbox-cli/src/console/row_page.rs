@@ -1,7 +1,7 @@
-//! The page of one notification: what happened to it, who signed it, and what it says.
+//! The page of one notification: its timeline, its signature and its content.
 //!
-//! Personal fields are masked. A person has them shown one by one, by a form, and the next page
-//! masks them again; each is noted ([`seen`]).
+//! Personal fields are masked. A form shows the chosen fields for one view, and that is recorded
+//! ([`unmask`]).
 
 mod stored;
 mod asked;
@@ -24,8 +24,9 @@ use super::{
     frame::PageFrame,
     inbox::ConsoleInbox,
     page::{PageError, page},
-    seen, sender_schedule,
+    sender_schedule,
     state::{ConsoleState, SharedConsoleState},
+    unmask,
 };
 use crate::{
     labels,
@@ -55,7 +56,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
 #[template(path = "row_page.html")]
 struct NotificationPage {
     frame: PageFrame,
-    /// What was done a moment ago.
+    /// Confirms the act that led to this page.
     notice: Option<&'static str>,
     address: String,
     key: String,
@@ -75,11 +76,11 @@ struct NotificationPage {
 
 /// Why a notification is in its state.
 enum StateReason {
-    /// In one word of ours, with what it means.
+    /// One of our words, with its meaning.
     Held { word: String, meaning: &'static str },
     /// The same event was recorded under this key before.
     RepeatOf { key: String, address: String },
-    /// As it was written.
+    /// As it is stored.
     Other(String),
 }
 
@@ -115,13 +116,13 @@ pub(super) async fn show_fields<I: ConsoleInbox>(
     let asked = AskedFields::of(&form);
     let names = asked.names(&row);
     if !names.is_empty() {
-        seen::note(&state, &row.key, &names).await?;
+        unmask::record(&state, &row.key, &names).await?;
     }
     let view = NotificationPage::of(&state, frame, &row, &asked).await?;
     Ok(page(StatusCode::OK, &view))
 }
 
-/// What a query says was done a moment ago.
+/// Confirms the act that a query names.
 fn notice(query: &str) -> Option<&'static str> {
     let mut fields = form_urlencoded::parse(query.as_bytes());
     let (_, word) = fields.find(|(name, _)| name == "done")?;
@@ -140,7 +141,7 @@ pub(super) async fn find(
     inbox.get(&key).await?.ok_or(PageError::NoNotification)
 }
 
-/// Whether its sender carries the message of another.
+/// Whether its sender wraps another message.
 pub(super) fn has_message(row: &Row) -> bool {
     row.kind == SenderKind::HMRC
 }
@@ -197,7 +198,7 @@ impl StateReason {
     }
 }
 
-/// What happened and what comes next, with the copies that its sender makes if our answer was lost.
+/// What happened and what is next, including what its sender does if our answer was lost.
 fn with_copies(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
     let mut steps = timeline(row, now, |answer| repeats_personal(row, answer));
     let pushed = Some(row.received_at).filter(|_| row.origin == Origin::Push);
@@ -206,10 +207,10 @@ fn with_copies(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
         let sender = row.kind.title;
         steps.push(TimelineStep {
             at: Some(to_come.next),
-            title: format!("Next try of {sender}, only if our answer was lost"),
+            title: format!("Next attempt of {sender}, only if our answer was lost"),
             detail: Some(format!(
-                "What was answered 200 is not sent again. Otherwise {sender} tries until {}, and \
-                 then gives up; a copy changes nothing.",
+                "A notification that was answered with 200 is not sent again. Otherwise {sender} \
+                 tries until {}, and then gives up. A copy changes nothing.",
                 to_come.last
             )),
         });
@@ -218,8 +219,8 @@ fn with_copies(row: &Row, now: Timestamp) -> Vec<TimelineStep> {
     steps
 }
 
-/// Whether an answer of the destination repeats what is hidden on this page. What is not read as
-/// JSON can't be compared.
+/// Whether an answer of the destination repeats a field that this page masks. An answer about a
+/// body that is not read as JSON counts as one that does.
 fn repeats_personal(row: &Row, answer: &str) -> bool {
     match json_text(row) {
         Some(text) => payload::repeats_personal(answer, text, has_message(row)),

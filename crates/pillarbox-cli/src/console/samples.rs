@@ -1,7 +1,7 @@
-//! Samples: signed notifications, as the senders write them, posted to the demo's own sources.
+//! Samples: signed notifications in the senders' formats, posted to the demo's sources.
 //!
-//! Only the demo has them. Its secrets open nothing, and the only address is its own, on this
-//! machine.
+//! Only the demo sends them. Its secrets protect nothing, and samples are posted only to the demo
+//! itself, on loopback.
 
 use askama::Template;
 use axum::{Extension, extract::State, http::StatusCode, response::Response};
@@ -21,14 +21,14 @@ use pillarbox::{
     secrets::Secret,
 };
 
-/// A source of the demo, and what its sender signs with.
+/// A source of the demo, and its secret.
 #[derive(Clone)]
 pub struct SampleSource {
     /// Its name.
     pub source: String,
     /// Its sender.
     pub sender: Sender,
-    /// Where this process receives its callbacks, on loopback.
+    /// The loopback address at which this process receives its callbacks.
     pub url: Url,
     /// Its secret.
     pub secret: Secret,

@@ -1,4 +1,4 @@
-//! The results of the search box: what `pillarbox find` finds.
+//! The results of the search box, which are those of `pillarbox find`.
 
 use askama::Template;
 use axum::{
@@ -20,18 +20,18 @@ use super::{
 };
 use pillarbox::telemetry::visible;
 
-/// The shortest text that is looked for: less would find half of the inbox.
+/// The shortest text that is searched for. A shorter one would find half of the inbox.
 const MIN_CHARACTERS: usize = 3;
-/// The longest; no id and no reference is longer.
+/// The longest text that is searched for. No id or reference is longer.
 const MAX_CHARACTERS: usize = 500;
-/// The payments that are listed.
+/// The most payments that are listed.
 const MAX_PAYMENTS: usize = 50;
 
 #[derive(Template)]
 #[template(path = "search.html")]
 struct SearchPage {
     frame: PageFrame,
-    /// What was looked for, safe to display.
+    /// The text that was searched for, safe to display.
     text: String,
     /// What is wrong with it.
     problem: Option<String>,
@@ -48,7 +48,7 @@ struct FoundPayment {
     address: String,
 }
 
-/// `GET /search`. One result is shown at once.
+/// `GET /search`. Redirects to the page of a single result.
 pub(super) async fn show<I: ConsoleInbox>(
     State(state): State<SharedConsoleState<I>>,
     Extension(mut frame): Extension<PageFrame>,

@@ -1,26 +1,26 @@
-//! When a sender sends a notification again, as far as its schedule is known.
+//! When a sender sends a notification again.
 //!
-//! The simulator knows the schedules, and plays them. A sender that got our 200 never uses its
-//! schedule; one that lost the answer on the way does.
+//! The schedules are the sender simulator's. A sender that got our 200 sends nothing again; one
+//! that did not get the answer follows its schedule.
 
 use sender_simulator::{DeliveryAttempt, ExchangeOutcome, NextAction, Sender, decide};
 
 use pillarbox::{domain::Timestamp, senders::SenderKind};
 
-/// A status that every sender takes for a failure, and no client repeats at once.
+/// A status that every sender treats as a failure, and that no client retries immediately.
 const FAILED: u16 = 401;
 /// More attempts than any sender makes.
 const MAX_ATTEMPTS: usize = 1_000;
 
-/// The attempts that are still to come.
+/// The remaining attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RemainingAttempts {
     pub(super) next: Timestamp,
     pub(super) last: Timestamp,
 }
 
-/// The attempts after `now` of a sender whose first one was at `first` and which got no answer;
-/// `None` if it has given up.
+/// The attempts after `now` of a sender that first tried at `first` and has had no answer; `None`
+/// if it has given up.
 pub(super) fn remaining(
     kind: SenderKind,
     first: Timestamp,
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_attempts_to_come_are_those_of_the_senders_own_schedule() {
+    fn the_remaining_attempts_follow_the_schedule_of_the_sender() {
         let at = |text| Timestamp::parse(text).unwrap();
         let first = at("2026-03-02T10:00:00Z");
         for (kind, now, expected) in [

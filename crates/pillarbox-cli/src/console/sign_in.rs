@@ -28,8 +28,8 @@ const SESSION_COOKIE: &str = "pillarbox_session";
 /// How long a wrong token takes to be answered, so that guessing is slow.
 const WRONG_TOKEN_DELAY: Duration = Duration::from_secs(1);
 
-/// Whether a request may see the console: none has to sign in, its browser has, or it carries the
-/// token itself, as a scrape does.
+/// Whether a request may see the console: the console has no token, the browser has signed in, or
+/// the request has the token itself, as a scrape does.
 pub(super) fn is_signed_in<I>(state: &ConsoleState<I>, headers: &HeaderMap) -> bool {
     let Some(token) = &state.settings.token else {
         return true;
@@ -80,7 +80,7 @@ pub(super) fn redirect_with_cookie(target: &str, name: &str, value: &str) -> Res
     response
 }
 
-/// Answers a form: the browser is to read `target`, which is a path of the console.
+/// Redirects to `target`, a path of the console, after a form.
 pub(super) fn see_other(target: &str) -> Response {
     // `//` and `/\` would begin the name of another host.
     let is_path = target.starts_with('/') && !target[1..].starts_with(['/', '\\']);
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_leads_to_no_other_host() {
+    fn a_form_never_redirects_to_another_host() {
         for (given, target) in [
             ("/notifications?state=dead", "/notifications?state=dead"),
             ("/", "/"),

@@ -1,4 +1,4 @@
-//! What every page of one console shares.
+//! The state that all pages of a console share.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{acts::Operator, evidence::ProofContext, metrics::ServeMetrics, refusals::RefusalLog};
 use pillarbox::{
-    config::{Config, InboxConfig},
+    config::{Config, InboxConfig, SourceConfig},
     domain::Clock,
     secrets::Secret,
     senders::Source,
@@ -25,15 +25,15 @@ pub enum ConsoleAccess {
     Changes,
 }
 
-/// Returns the senders with their keys of now, by name.
+/// Returns the senders with their current keys, by name.
 pub type SenderLookup = Arc<dyn Fn() -> HashMap<String, Source> + Send + Sync>;
 
-/// How a console is set up.
+/// The settings of a console.
 #[derive(Clone)]
 pub struct ConsoleSettings {
     /// The sources, the retention and the destinations that the pages name.
     pub config: Arc<Config>,
-    /// The inbox, as a person knows it: a path, or `table NAME`.
+    /// The name of the inbox for a person: a path, or `table NAME`.
     pub inbox_name: String,
     /// What a person may do.
     pub access: ConsoleAccess,
@@ -41,13 +41,13 @@ pub struct ConsoleSettings {
     pub is_demo: bool,
     /// The host names, beside loopback names, under which a browser may reach the console.
     pub hosts: Vec<String>,
-    /// The token that signs in; without it, everyone who reaches the address may read.
+    /// The token to sign in with; without it, everyone who can reach the address may read.
     pub token: Option<Secret>,
     /// The metrics of the process, if it counts any.
     pub metrics: Option<Arc<ServeMetrics>>,
     /// The requests that this process refused, if it receives any.
     pub refusals: Option<Arc<RefusalLog>>,
-    /// The senders with their keys of now, by name.
+    /// The senders with their current keys, by name.
     pub senders: SenderLookup,
     /// The person that the audit trail names.
     pub actor: String,
@@ -57,7 +57,7 @@ pub struct ConsoleSettings {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What the handlers of one console share.
+/// The state that the handlers of a console share.
 pub(super) struct ConsoleState<I> {
     pub(super) inbox: Arc<I>,
     /// The person at the console, for every change.
@@ -71,7 +71,7 @@ pub(super) struct ConsoleState<I> {
     pub(super) session: ProcessToken,
     /// What arrives, for the lists that are open.
     pub(super) live: LiveFeed,
-    /// Cancelled when the console stops, so that no stream keeps it.
+    /// Cancelled when the console stops, so that open streams end.
     pub(super) stop: CancellationToken,
 }
 
@@ -108,6 +108,12 @@ impl<I> ConsoleState<I> {
         }
     }
 
+    /// The configuration of a source.
+    pub(super) fn source(&self, name: &str) -> Option<&SourceConfig> {
+        let mut sources = self.settings.config.sources.iter();
+        sources.find(|source| source.name.as_str() == name)
+    }
+
     /// Whether a person may change something.
     pub(super) fn changes_allowed(&self) -> bool {
         self.settings.access == ConsoleAccess::Changes
@@ -133,8 +139,7 @@ impl ProcessToken {
     }
 }
 
-/// Whether two secrets are equal, in a time that depends on neither: their digests are compared,
-/// and every byte of them.
+/// Whether two secrets are equal, in constant time: every byte of their digests is compared.
 pub(super) fn is_same_secret(one: &str, other: &str) -> bool {
     let (one, other) = (Sha256::digest(one), Sha256::digest(other));
     let differences = one.iter().zip(other.iter()).map(|(one, other)| one ^ other);

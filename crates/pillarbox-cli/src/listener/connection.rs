@@ -21,10 +21,10 @@ use pillarbox::receive::Refusal;
 const TICK: Duration = Duration::from_secs(1);
 /// How long a refused connection has to read its answer.
 const REFUSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// What the HTTP library buffers of a connection, each way: more than the longest head.
+/// The HTTP library's buffer for each direction of a connection, longer than the longest head.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Keeps one connection.
+/// Serves one connection.
 pub(super) struct ConnectionKeeper<S> {
     pub(super) service: Arc<S>,
     pub(super) watch: ConnectionWatch,
@@ -35,13 +35,13 @@ pub(super) struct ConnectionKeeper<S> {
 enum ConnectionEnd {
     /// Its stream is closed.
     Close,
-    /// Its stream is reset, and what the peer has not read is discarded.
+    /// Its stream is reset, and the bytes that the peer has not read are discarded.
     Reset,
     /// It is refused.
     Refuse(Refusal, AnswerState),
 }
 
-/// Whether the peer has its answer already.
+/// Whether the answer has been written.
 #[derive(PartialEq, Eq)]
 enum AnswerState {
     Already,
@@ -49,7 +49,7 @@ enum AnswerState {
 }
 
 impl<S: HttpService> ConnectionKeeper<S> {
-    /// Keeps the connection until it ends or has to make room.
+    /// Serves the connection until it ends or is evicted.
     pub(super) async fn keep(self, stream: impl PeerStream, slot: ConnectionSlot) {
         tokio::select! {
             biased;
@@ -59,7 +59,7 @@ impl<S: HttpService> ConnectionKeeper<S> {
     }
 
     pub(super) async fn serve(self, stream: impl PeerStream) {
-        stream.send_at_once();
+        stream.send_without_delay();
         let (service, watch) = (Arc::clone(&self.service), self.watch.clone());
         let answer = service_fn(move |request| {
             let (service, watch) = (Arc::clone(&service), watch.clone());
@@ -97,13 +97,14 @@ impl<S: HttpService> ConnectionKeeper<S> {
         let stream = connection.into_parts().io.into_inner().into_stream();
         match end {
             ConnectionEnd::Close => {}
-            // Otherwise the system would keep what is unread for minutes.
+            // Otherwise the system would keep the unread bytes for minutes.
             ConnectionEnd::Reset => stream.reset_when_dropped(),
             ConnectionEnd::Refuse(refusal, state) => self.refuse(stream, refusal, state).await,
         }
     }
 
-    /// How a connection ends that the HTTP library has ended. A peer that left is not refused.
+    /// How to end a connection that the HTTP library has ended. A peer that has disconnected is not
+    /// refused.
     fn end_of(&self, error: Option<hyper::Error>) -> ConnectionEnd {
         let Some(error) = error else {
             return ConnectionEnd::Close;
@@ -113,14 +114,14 @@ impl<S: HttpService> ConnectionKeeper<S> {
         } else if error.is_parse_too_large() {
             ConnectionEnd::Refuse(Refusal::HeadersTooLarge, AnswerState::Already)
         } else if error.is_parse() {
-            let refusal = Refusal::Malformed("this is no HTTP/1.1 request");
+            let refusal = Refusal::Malformed("not an HTTP/1.1 request");
             ConnectionEnd::Refuse(refusal, AnswerState::Already)
         } else {
             ConnectionEnd::Close
         }
     }
 
-    /// Refuses a request that never became one.
+    /// Refuses bytes that are not a request.
     async fn refuse(&self, mut stream: impl PeerStream, refusal: Refusal, state: AnswerState) {
         let answer = self.service.refuse(refusal);
         if state == AnswerState::Already {
@@ -136,7 +137,7 @@ impl<S: HttpService> ConnectionKeeper<S> {
         let answered = async {
             stream.write_all(text.as_bytes()).await?;
             stream.shutdown().await?;
-            // Closing while unread bytes wait would reset the connection and lose the answer.
+            // Closing with unread bytes would reset the connection and lose the answer.
             let mut discarded = [0; 1024];
             while stream.read(&mut discarded).await? > 0 {}
             std::io::Result::Ok(())

@@ -1,8 +1,8 @@
-//! File descriptors: how many the process may open, and what they are for.
+//! How many file descriptors the process may open, and how they are shared.
 //!
-//! Each connection takes one. Those that the inbox and the deliveries need are set aside first, the
-//! console's are few, and the senders' callbacks get the rest, so that no listener can take what
-//! another part needs.
+//! Each connection takes one. Those for the inbox and for deliveries are reserved first, the
+//! console gets a few, and callbacks get the rest, so that no listener can use up what another part
+//! needs.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::ListenerLimits;
 
-/// The descriptors that listeners leave to others: 128 deliveries at once, and the inbox, the
+/// The descriptors for everything but connections: 128 concurrent deliveries, the inbox, the
 /// listeners, the standard streams and reconcile runs.
 const RESERVED_DESCRIPTORS: usize = 192;
-/// The connections that senders may have at once.
+/// The most connections of senders.
 const MAX_CALLBACK_CONNECTIONS: usize = 512;
-/// The connections that browsers may have at once.
+/// The most connections of browsers.
 const MAX_CONSOLE_CONNECTIONS: usize = 40;
-/// How long a sender may leave its answer unread. It has given up long before.
+/// How long a sender may leave its answer unread. Senders give up long before.
 const CALLBACK_FLUSH: Duration = Duration::from_secs(10);
 /// How long a browser may take to read a page, which may hold 8 MiB.
 const CONSOLE_FLUSH: Duration = Duration::from_secs(60);
-/// How long a sender's requests in flight have to end once the process is told to stop.
+/// How long a sender's requests in flight may take once the process stops.
 const CALLBACK_DRAIN: Duration = Duration::from_secs(10);
 /// The same for a browser's.
 const CONSOLE_DRAIN: Duration = Duration::from_secs(5);
@@ -35,12 +35,12 @@ pub(crate) fn raise_descriptor_limit() {
         ..limit
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!(reason = %error, "the limit of open files stays as it is");
+        tracing::debug!(reason = %error, "the limit of open files could not be raised");
     }
 }
 
-/// The limits of the callback's listener and of the console's, under the descriptors that the
-/// process may open.
+/// The limits of the listener for callbacks and of the console's, from the number of descriptors
+/// that the process may open.
 pub(crate) fn connection_limits() -> (ListenerLimits, ListenerLimits) {
     let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.map_or(usize::MAX, |most| {
@@ -60,10 +60,10 @@ pub(crate) fn connection_limits() -> (ListenerLimits, ListenerLimits) {
     (callback, console)
 }
 
-/// How many connections the callback and the console may have, of so many descriptors.
+/// The number of connections for callbacks and for the console, out of `descriptors`.
 fn share(descriptors: usize) -> (usize, usize) {
     let reserved = RESERVED_DESCRIPTORS.min(descriptors / 2);
-    // Each listener holds one more while it makes room.
+    // Each listener holds one more while it evicts a connection.
     let left = (descriptors - reserved).saturating_sub(2);
     let console = (left / 8).clamp(2, MAX_CONSOLE_CONNECTIONS);
     let callback = left.saturating_sub(console);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_raised_to_what_the_system_allows() {
+    fn the_limit_is_raised_to_the_most_that_the_system_allows() {
         raise_descriptor_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);

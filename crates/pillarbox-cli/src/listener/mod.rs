@@ -1,12 +1,11 @@
-//! A listener for strangers: how many connections there may be, how long each phase of one may
-//! take, and which makes room for a new one.
+//! An HTTP listener for untrusted peers, with limits on the number of connections and on the time
+//! of each phase of a connection.
 //!
-//! The callback port and the console share it, so that neither has a phase without a limit. A
-//! connection waits for a request, sends its head, sends its body, is answered, and reads its
-//! answer; a clock runs in each phase. When every slot is taken, a new connection is accepted all
-//! the same, and takes the slot of the connection that has shown least: silent ones go before
-//! slow ones, and slow ones before those that a sender has proven. A request that is being stored
-//! is never cut off.
+//! The callback port and the console share it, so that neither has a phase without a limit. The
+//! phases are: idle, receiving a head, receiving a body, answering, and waiting for the peer to
+//! read the answer. When every slot is taken, a new connection is still accepted, and the
+//! connection that has shown least is evicted: silent connections before slow ones, and slow ones
+//! before those that a sender has proven. A request that is being stored is never cut off.
 
 mod connection;
 mod descriptors;
@@ -28,13 +27,13 @@ pub(crate) use wire::{BodyFraming, ConnectionWatch};
 
 /// How long the accept loop pauses after a failure, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often the accept loop logs what it could not accept, and what it closed to make room.
+/// How often the accept loop logs its failures and evictions.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The limits of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListenerLimits {
-    /// The most connections at once.
+    /// The most connections.
     pub(crate) connections: usize,
     /// How long an answer may stay unread.
     pub(crate) flush: Duration,
@@ -42,7 +41,7 @@ pub(crate) struct ListenerLimits {
     pub(crate) drain: Duration,
 }
 
-/// What answers the requests of a listener.
+/// Answers the requests of a listener.
 pub(crate) trait HttpService: Send + Sync + 'static {
     /// The body of an answer.
     type Answer: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
@@ -54,7 +53,7 @@ pub(crate) trait HttpService: Send + Sync + 'static {
         watch: &ConnectionWatch,
     ) -> impl Future<Output = Response<Self::Answer>> + Send;
 
-    /// Answers what never became a request.
+    /// Answers bytes that are not a request.
     fn refuse(&self, refusal: Refusal) -> HttpAnswer;
 }
 
@@ -137,8 +136,8 @@ struct AcceptFailures {
 }
 
 impl AcceptFailures {
-    /// Counts a failure. Returns whether it is this system's, which a pause and one connection
-    /// less may mend, and not the peer's.
+    /// Counts a failure, unless the peer caused it. Returns whether it was counted: then a pause,
+    /// and closing a connection, may help.
     fn add(&mut self, error: std::io::Error) -> bool {
         use std::io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
         let is_peers = matches!(

@@ -1,9 +1,9 @@
-//! The slots of a listener, and which connection gives up its own for a new one.
+//! The slots of a listener, and which connection is evicted for a new one.
 //!
-//! A flood of connections must not starve a sender, and an address says nothing about who is a
-//! sender: behind a proxy they all share one. So each new connection gets a slot, and takes it
-//! from the connection that has shown least. A sender's request arrives within milliseconds of its
-//! connection, and is then no longer among the least.
+//! A flood of connections must not starve a sender, and an address does not identify a sender:
+//! behind a proxy all peers share one. So each new connection gets a slot, if necessary that of the
+//! connection that has shown least. A sender's request arrives within milliseconds of its
+//! connection, which then no longer ranks lowest.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use super::wire::ConnectionWatch;
 
-/// How long a new connection waits before it looks again for one that can be closed.
+/// The time between two attempts to evict a connection for a new one.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The slots of one listener.
@@ -38,7 +38,7 @@ struct OccupiedSlot {
     evicted: CancellationToken,
 }
 
-/// One connection's slot, free again when this is dropped.
+/// The slot of one connection, released when this is dropped.
 pub(super) struct ConnectionSlot {
     id: u64,
     slots: Arc<ConnectionSlots>,
@@ -56,8 +56,8 @@ impl ConnectionSlots {
         })
     }
 
-    /// Takes a slot for a new connection, and closes another one if there is none. Waits while
-    /// every connection is being answered.
+    /// Takes a slot for a new connection. If none is free, evicts a connection; waits while every
+    /// connection is being answered.
     pub(super) async fn take(self: &Arc<Self>, watch: &ConnectionWatch) -> ConnectionSlot {
         let permit = loop {
             let permit = Arc::clone(&self.permits);
@@ -84,7 +84,7 @@ impl ConnectionSlots {
         slot
     }
 
-    /// Closes the connection that has shown least, if one may be closed.
+    /// Closes the connection that has shown least, unless all are being answered.
     pub(super) fn evict(&self) {
         let now = Instant::now();
         let mut occupied = self.lock();
@@ -114,7 +114,7 @@ impl ConnectionSlots {
 }
 
 impl ConnectionSlot {
-    /// Completes when the connection has to make room.
+    /// Completes when the connection is evicted.
     pub(super) fn evicted(&self) -> WaitForCancellationFuture<'_> {
         self.evicted.cancelled()
     }

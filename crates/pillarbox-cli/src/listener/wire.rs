@@ -1,8 +1,8 @@
-//! A connection under watch: how long it may stay silent, how long a request's head may take and
-//! be, and whether its framing can be read in two ways.
+//! Watches the bytes of a connection: how long it is silent, how long a request's head takes and
+//! is, and whether the framing of the body is ambiguous.
 //!
-//! The HTTP library parses requests, but it keeps one timer for idle connections and slow heads,
-//! and it drops the header that makes a framing ambiguous. This looks at the bytes before it does.
+//! The HTTP library parses requests, but it has one timer for idle connections and slow heads, and
+//! it drops the header that makes a framing ambiguous. So this module reads the bytes first.
 
 use std::{
     io,
@@ -20,24 +20,24 @@ use tokio::{
 
 use pillarbox::receive::Refusal;
 
-/// The longest head that is taken in; API Gateway has the same limit.
+/// The longest head that is accepted. API Gateway has the same limit.
 const LONGEST_HEAD: usize = 10_240;
 /// How long a head may take from its first byte.
 const HEAD: Duration = Duration::from_secs(5);
-/// How long a connection may stay silent between requests. Both senders keep theirs for 60 s, and
-/// HMRC posts again when it finds one closed.
+/// How long a connection may stay silent between requests. Both senders keep idle connections for
+/// 60 s, and HMRC posts again if one was closed.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long a new connection may stay silent.
 const FIRST_IDLE: Duration = Duration::from_secs(5);
-/// After how long an unread answer shows that its peer is slow to read, and not only under way.
+/// How long an answer may stay unread before its peer counts as slow.
 const SLOW_READER: Duration = Duration::from_secs(1);
 
-/// How a request says where its body ends.
+/// How a request declares where its body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
-    /// In one way.
+    /// At most once.
     Plain,
-    /// In more than one, or in the same way twice: two readers could disagree.
+    /// More than once: two readers could disagree.
     Ambiguous,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum ConnectionVerdict {
     Refuse(Refusal),
 }
 
-/// What a connection has shown so far; the least makes room for a new connection.
+/// What a connection has shown so far. The connection with the least is evicted first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum EvictionRank {
     /// It never sent a request.
@@ -63,13 +63,13 @@ pub(super) enum EvictionRank {
     Unread,
     /// It is sending its first head.
     FirstHead,
-    /// It waits, and none of its requests was proven.
+    /// It is idle, and none of its requests was proven.
     Idle,
     /// It is sending another head.
     Head,
     /// It is sending a body.
     Body,
-    /// It waits, and a request of it was proven to come from a sender.
+    /// It is idle, and a sender's signature has proven one of its requests.
     Proven,
 }
 
@@ -85,7 +85,7 @@ struct WatchState {
     served: bool,
     proven: bool,
     too_long: bool,
-    /// When the oldest answer was given that is not wholly written.
+    /// When the oldest answer that is not completely written was given.
     unflushed: Option<Instant>,
     flush_limit: Duration,
 }
@@ -96,7 +96,7 @@ enum WirePhase {
     Head,
     /// The request is being received.
     Body,
-    /// The request is here, and its answer is being made.
+    /// The request is complete, and is being answered.
     Busy,
 }
 
@@ -116,23 +116,23 @@ impl ConnectionWatch {
         })))
     }
 
-    /// A request's head has been parsed, and has so many headers. Returns its framing; `None` if
-    /// it, or the beginning of it, came along with the request before, where it was not seen.
+    /// Called when a head with this number of headers has been parsed. Returns its framing; `None`
+    /// if the head began in the bytes of the request before, where it was not seen.
     pub(crate) fn begin(&self, headers: usize) -> Option<BodyFraming> {
         let mut state = self.state();
         (state.phase, state.since) = (WirePhase::Body, Instant::now());
         let seen = state.seen.take()?;
-        // Of an ambiguous head the library drops a header; what is left of half a head has too few.
+        // The library drops a header of an ambiguous head. Half a head has too few headers.
         (seen.framing == BodyFraming::Ambiguous || seen.headers == headers).then_some(seen.framing)
     }
 
-    /// The request is wholly received: what follows is our work, and not cut off.
+    /// Called when the request is complete. From then on it is not cut off.
     pub(crate) fn received(&self) {
         let mut state = self.state();
         (state.phase, state.since) = (WirePhase::Busy, Instant::now());
     }
 
-    /// The request has been answered; `proven` if a sender's signature proved it.
+    /// Called when the request has been answered; `proven` if a sender's signature proved it.
     pub(crate) fn end(&self, proven: bool) {
         let now = Instant::now();
         let mut state = self.state();
@@ -178,12 +178,13 @@ impl ConnectionWatch {
         self.state().too_long
     }
 
-    /// Everything that was answered is written.
-    fn flushed(&self) {
+    /// Called when every answer has been written.
+    fn on_flush(&self) {
         self.state().unflushed = None;
     }
 
-    fn saw(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Called with the bytes that were read. Fails if a head is too long.
+    fn on_read(&self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
         if state.phase == WirePhase::Idle {
             state.head.clear();
@@ -201,7 +202,7 @@ impl ConnectionWatch {
 }
 
 impl WatchState {
-    /// How long the oldest unread answer has been so.
+    /// How long the oldest unread answer has been unread.
     fn unread(&self, now: Instant) -> Duration {
         let unread = self.unflushed.map(|since| now.duration_since(since));
         unread.unwrap_or_default()
@@ -213,7 +214,7 @@ impl WatchState {
             .min(bytes.len());
         self.head.extend_from_slice(&bytes[..room]);
         if bytes.contains(&b'\n') {
-            self.seen = see(&self.head);
+            self.seen = parse_head(&self.head);
         }
         let end = self
             .seen
@@ -228,30 +229,30 @@ impl WatchState {
     }
 }
 
-/// A head as the library reads it, too.
+/// A head, parsed as the HTTP library parses it.
 struct ParsedHead {
     length: usize,
     headers: usize,
     framing: BodyFraming,
 }
 
-/// Counts the headers that say where the body ends, once the head is whole. It is the library's own
-/// parser that says so: it passes over empty lines and takes a lone newline for the end of a line.
-/// What it can't parse is the library's to refuse.
-fn see(head: &[u8]) -> Option<ParsedHead> {
+/// Parses a head, and counts the headers that declare where the body ends; `None` while the head is
+/// incomplete. The parser is the HTTP library's own, so both skip empty lines and accept a lone
+/// newline. The library refuses what it cannot parse.
+fn parse_head(head: &[u8]) -> Option<ParsedHead> {
     let mut headers = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut headers);
     let Ok(httparse::Status::Complete(length)) = request.parse(head) else {
         return None;
     };
-    let ends = |name: &str| {
+    let declares_end = |name: &str| {
         name.eq_ignore_ascii_case("content-length")
             || name.eq_ignore_ascii_case("transfer-encoding")
     };
     let count = request
         .headers
         .iter()
-        .filter(|header| ends(header.name))
+        .filter(|header| declares_end(header.name))
         .count();
     let framing = if count > 1 {
         BodyFraming::Ambiguous
@@ -267,16 +268,17 @@ fn see(head: &[u8]) -> Option<ParsedHead> {
 
 /// The transport of a connection: TCP, or memory in a test.
 pub(super) trait PeerStream: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Has what is written sent at once.
-    fn send_at_once(&self) {}
+    /// Has written bytes sent without delay.
+    fn send_without_delay(&self) {}
 
-    /// Has the connection reset when it is dropped, so that what the peer has not read is gone.
+    /// Has the connection reset when it is dropped, which discards the bytes that the peer has not
+    /// read.
     fn reset_when_dropped(&self) {}
 }
 
-/// Only delays the answer, or its end, if the system refuses.
+/// If the system refuses, the answer or its end is only delayed.
 impl PeerStream for TcpStream {
-    fn send_at_once(&self) {
+    fn send_without_delay(&self) {
         drop(self.set_nodelay(true));
     }
 
@@ -288,7 +290,7 @@ impl PeerStream for TcpStream {
 #[cfg(feature = "test-support")]
 impl PeerStream for tokio::io::DuplexStream {}
 
-/// A stream whose every byte is seen by its [`ConnectionWatch`].
+/// A stream that shows every byte that it reads to a [`ConnectionWatch`].
 pub(super) struct WatchedStream<T> {
     stream: T,
     watch: ConnectionWatch,
@@ -316,7 +318,7 @@ impl<T: PeerStream> AsyncRead for WatchedStream<T> {
         Poll::Ready(if new.is_empty() {
             Ok(())
         } else {
-            self.watch.saw(new)
+            self.watch.on_read(new)
         })
     }
 }
@@ -330,10 +332,10 @@ impl<T: PeerStream> AsyncWrite for WatchedStream<T> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    /// The HTTP library flushes only when its own buffer is empty.
+    /// The HTTP library flushes only when its buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.watch.flushed();
+        self.watch.on_flush();
         Poll::Ready(Ok(()))
     }
 

@@ -1,9 +1,8 @@
-//! How long answers took, for a person: read back from the text of a scrape, so that both say the
-//! same.
+//! Answer times for a person, read from the text of a scrape so that both agree.
 
 use std::collections::BTreeMap;
 
-/// The line of a bucket begins so.
+/// The beginning of a bucket's line.
 const BUCKET: &str = "pillarbox_answer_time_seconds_bucket{";
 
 /// The answer times of one source, since the process started.
@@ -11,13 +10,13 @@ const BUCKET: &str = "pillarbox_answer_time_seconds_bucket{";
 pub struct AnswerTimes {
     /// The name of the source.
     pub source: String,
-    /// How many answers took at most so many seconds, and longer than the bound before. The last
-    /// bound is `+Inf`.
-    pub steps: Vec<(String, u64)>,
+    /// The upper bound of each bucket in seconds, and the number of answers in it. The last bound
+    /// is `+Inf`.
+    pub buckets: Vec<(String, u64)>,
 }
 
 impl AnswerTimes {
-    /// Reads the answer times of every source, from the text of a scrape.
+    /// Reads the answer times of every source from the text of a scrape.
     pub(super) fn read(scraped: &str) -> Vec<Self> {
         let mut sources: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
         for line in scraped.lines() {
@@ -34,25 +33,25 @@ impl AnswerTimes {
             ) else {
                 continue;
             };
-            let steps = sources.entry(source.to_owned()).or_default();
-            steps.push((bound.to_owned(), count));
+            let buckets = sources.entry(source.to_owned()).or_default();
+            buckets.push((bound.to_owned(), count));
         }
         let times = |(source, cumulative): (String, Vec<(String, u64)>)| {
             let mut before = 0;
-            let step = |(bound, count): (String, u64)| {
-                let step = count.saturating_sub(before);
+            let bucket = |(bound, count): (String, u64)| {
+                let in_bucket = count.saturating_sub(before);
                 before = count;
-                (bound, step)
+                (bound, in_bucket)
             };
-            let steps = cumulative.into_iter().map(step).collect();
-            Self { source, steps }
+            let buckets = cumulative.into_iter().map(bucket).collect();
+            Self { source, buckets }
         };
         sources.into_iter().map(times).collect()
     }
 
-    /// All answers.
+    /// The number of all answers.
     pub fn answers(&self) -> u64 {
-        self.steps.iter().map(|(_, count)| count).sum()
+        self.buckets.iter().map(|(_, count)| count).sum()
     }
 }
 

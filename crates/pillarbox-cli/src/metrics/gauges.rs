@@ -19,16 +19,16 @@ use pillarbox::{
 /// How old gauges may be.
 const GAUGE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The rows of each shard of the pending index that are counted at most. Reading them takes some
-/// milliseconds from a file.
+/// The most rows of each shard of the pending index that are counted. Reading them from a file
+/// takes a few milliseconds.
 const GAUGE_ROWS: usize = 10_000;
 
 type ReadGauges = dyn Fn() -> BoxFuture<'static, Result<SweepGauges, InboxError>> + Send + Sync;
 
-/// Where the gauges come from.
+/// Reads the gauges of one inbox.
 pub(super) struct GaugeReader {
     read: Box<ReadGauges>,
-    /// When they were last read. Held during the read, so that concurrent scrapes share it.
+    /// When they were last read. Held during the read, so that concurrent scrapes share one read.
     last: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -55,7 +55,7 @@ impl GaugeReader {
         }
     }
 
-    /// Brings the gauges of `metrics` up to date, unless they are recent.
+    /// Updates the gauges of `metrics`, unless they are recent.
     pub(super) async fn refresh(&self, metrics: &ServeMetrics) {
         let mut last = self.last.lock().await;
         if last.is_some_and(|at| at.elapsed() < GAUGE_INTERVAL) {
@@ -89,8 +89,18 @@ mod tests {
 
     use super::*;
 
-    /// An inbox with three dead rows, of which `reads` counts the reads: those after `failures` of
-    /// them succeed.
+    fn with_dead_rows(dead_rows: u64) -> SweepGauges {
+        SweepGauges {
+            pending: PendingGauges {
+                dead_rows,
+                ..PendingGauges::default()
+            },
+            ..SweepGauges::default()
+        }
+    }
+
+    /// A reader that finds three dead rows. It counts its reads in `reads`; the first `failures` of
+    /// them fail.
     fn reader(reads: &Arc<AtomicUsize>, failures: usize) -> GaugeReader {
         let reads = Arc::clone(reads);
         let read = move || -> BoxFuture<'static, _> {
@@ -98,15 +108,9 @@ mod tests {
             Box::pin(async move {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 if nth < failures {
-                    return Err(InboxError::Unavailable("away".to_owned()));
+                    return Err(InboxError::Unavailable("unreachable".to_owned()));
                 }
-                Ok(SweepGauges {
-                    pending: PendingGauges {
-                        dead_rows: 3,
-                        ..PendingGauges::default()
-                    },
-                    ..SweepGauges::default()
-                })
+                Ok(with_dead_rows(3))
             })
         };
         GaugeReader {
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_thousand_scrapes_at_once_read_the_inbox_once() {
+    async fn a_thousand_concurrent_scrapes_read_the_inbox_once() {
         let reads = Arc::new(AtomicUsize::new(0));
         let metrics = ServeMetrics::new();
         assert!(metrics.inbox.set(reader(&reads, 0)).is_ok());
@@ -131,25 +135,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_the_inbox_is_away_its_gauges_are_left_out_and_the_rest_is_shown() {
+    async fn gauges_of_an_unreachable_inbox_are_left_out_and_other_metrics_are_shown() {
         let reads = Arc::new(AtomicUsize::new(0));
         let metrics = ServeMetrics::new();
         metrics.declare(&[]);
-        let old = PendingGauges {
-            dead_rows: 7,
-            ..PendingGauges::default()
-        };
-        let old = SweepGauges {
-            pending: old,
-            ..SweepGauges::default()
-        };
-        metrics.add(None, &old.samples());
+        metrics.add(None, &with_dead_rows(7).samples());
         assert!(metrics.inbox.set(reader(&reads, 1)).is_ok());
         let scrapes = join_all((0..1_000).map(|_| metrics.scrape())).await;
         assert_eq!(
             reads.load(Ordering::Relaxed),
             1,
-            "a failure is not repeated at once"
+            "a failed read is not repeated immediately"
         );
         for (_, text) in scrapes {
             assert!(

@@ -1,9 +1,10 @@
 //! The metrics of `serve`, in Prometheus' text format.
 //!
-//! They are those of the function, under the same names ([`prometheus_name`]). A record of a
-//! request, of an attempt or of a reconcile run becomes samples in one place, `telemetry`, on every
-//! platform. Their only label is a configured source, by type, so that no text of a sender can
-//! become one. To count is an atomic addition, so neither counting nor a scrape holds up a request.
+//! They are the metrics of the function, under the same names ([`prometheus_name`]). On every
+//! platform, `telemetry` turns the record of a request, an attempt or a reconcile run into samples.
+//! The only label is the `SourceName` of a configured source, so that no text of a sender can
+//! become a label. Counting is an atomic addition, so neither counting nor a scrape delays a
+//! request.
 
 mod answer_times;
 mod counted_failures;
@@ -37,12 +38,12 @@ use pillarbox::{
     },
 };
 
-/// The bounds of answer times in seconds. GOV.UK Pay hangs up after 3 s, and recording is given up
-/// after 2.3 s.
+/// The bounds of answer times in seconds. GOV.UK Pay gives up after 3 s, and recording fails after
+/// 2.3 s.
 const ANSWER_SECONDS: [f64; 13] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 2.5, 3.0,
 ];
-/// The bounds of delivery delays in seconds, from at once to the end of the budget of retries.
+/// The bounds of delivery delays in seconds, up to the budget of retries.
 const DELAY_SECONDS: [f64; 13] = [
     0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 259_200.0,
 ];
@@ -64,7 +65,7 @@ pub struct ServeMetrics {
 }
 
 impl ServeMetrics {
-    /// Metrics without a value.
+    /// Creates metrics without values.
     pub fn new() -> Arc<Self> {
         let mut metrics = Self {
             registry: Registry::default(),
@@ -79,8 +80,8 @@ impl ServeMetrics {
         Arc::new(metrics)
     }
 
-    /// Sets what has never happened to 0 for each of `sources`, so that its first time shows as an
-    /// increase.
+    /// Sets the counters and histograms of each of `sources` to 0, so that the first event shows as
+    /// an increase.
     pub fn declare(&self, sources: &[SourceName]) {
         let by_source: Vec<MetricLabels> = sources.iter().map(|name| labels(Some(name))).collect();
         for metric in METRICS {
@@ -99,7 +100,7 @@ impl ServeMetrics {
         }
     }
 
-    /// Has a scrape show the state of `inbox`, too.
+    /// Adds the gauges of `inbox` to every scrape.
     pub fn watch<I: DeliveryInbox>(
         &self,
         inbox: &Arc<I>,
@@ -199,7 +200,7 @@ impl ServeMetrics {
 
     fn expose(&self) -> (&'static str, String) {
         let mut text = String::new();
-        // A string takes every write.
+        // Writing to a string cannot fail.
         let _ = prometheus_text::encode(&mut text, &self.registry);
         (prometheus_text::CONTENT_TYPE, text)
     }
@@ -214,8 +215,7 @@ const REFUSED: [&str; 5] = [
     "OtherRefused",
 ];
 
-/// The requests that a process has refused, as its text for a scrape says; `None` if the text has
-/// no such counter.
+/// The number of refused requests in the text of a scrape; `None` if the text has no such counter.
 pub fn refused_requests(scraped: &str) -> Option<u64> {
     let metrics = METRICS
         .iter()

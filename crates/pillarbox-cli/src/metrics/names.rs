@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use pillarbox::telemetry::MetricDefinition;
 
-/// What CloudWatch shows for a whole function, because one line of its log names one source, and
-/// `serve` knows for each source.
+/// Metrics that CloudWatch has for a whole function, because a line of its log has one source, and
+/// that `serve` has for each source.
 const ALSO_BY_SOURCE: [&str; 3] = ["Delivered", "DeliveryDelay", "Repeat"];
 
 /// The kind of a metric in Prometheus' format.
@@ -16,9 +16,9 @@ const ALSO_BY_SOURCE: [&str; 3] = ["Delivered", "DeliveryDelay", "Repeat"];
 pub(super) enum MetricKind {
     /// Events, counted since the start.
     Counter,
-    /// A state at one moment.
+    /// A state at one time.
     Gauge,
-    /// A duration of each event.
+    /// A duration for each event.
     Histogram,
 }
 

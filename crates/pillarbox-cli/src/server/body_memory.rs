@@ -1,14 +1,13 @@
-//! The memory for bodies that are being received.
+//! The memory for request bodies while they are received.
 //!
-//! Anyone may send a body, and nothing is known of it before its last byte. So all bodies together
-//! get one amount of memory. When it is used up, the body that has cost most makes room: the one
-//! whose bytes, times the time it has held them, are the most. A sender's body arrives at once and
-//! is soon gone; a body that trickles, or a huge one that stops, costs more with every moment.
-//! Bodies that wait for memory get it in the opposite order: those that have cost least go first.
-//! A body that is wholly received is not given up any more.
+//! A body can be verified only when all of it has arrived, so anyone can make the receiver buffer
+//! one. All bodies share one limit. When it is reached, the body with the highest cost is evicted:
+//! its bytes times how long it has held them. A sender's body arrives quickly and is soon gone; the
+//! cost of a slow or stalled body rises all the time. Bodies that wait for memory get it in order
+//! of cost, the lowest first. A complete body is never evicted.
 //!
-//! Each buffer is a separate mapping, so its memory goes back to the system when it is dropped.
-//! The allocator would keep most of it.
+//! Each buffer is a separate mapping, so its memory returns to the system when it is dropped. The
+//! allocator would keep most of it.
 
 use std::{
     collections::HashMap,
@@ -25,9 +24,9 @@ use pillarbox::{
     receive::{MAX_BODY_BYTES, Refusal},
 };
 
-/// The memory for all bodies. Each counts twice: verifying or storing one may copy it once.
+/// The limit for all bodies. Each counts twice, because verifying or storing it may copy it.
 const BODY_MEMORY_BYTES: usize = 48 * 1024 * 1024;
-/// The memory that a body begins with.
+/// The initial size of a buffer.
 const FIRST_BYTES: usize = 16 * 1024;
 
 /// The memory that all bodies share.
@@ -42,7 +41,7 @@ struct MemoryState {
     bodies: HashMap<u64, HeldMemory>,
 }
 
-/// What one body holds.
+/// The memory of one body.
 struct HeldMemory {
     bytes: usize,
     since: Instant,
@@ -52,14 +51,14 @@ struct HeldMemory {
 }
 
 impl HeldMemory {
-    /// What holding the memory has cost so far.
+    /// The bytes times the microseconds for which they have been held.
     fn cost(&self, now: Instant) -> u128 {
         let held = now.duration_since(self.since).as_micros().max(1);
         held.saturating_mul(self.bytes as u128)
     }
 }
 
-/// One body while it is received and processed; gives its memory back when dropped.
+/// The buffer of one body while it is received and processed. Dropping it releases its memory.
 pub(super) struct BodyBuffer {
     memory: Arc<BodyMemory>,
     id: u64,
@@ -70,10 +69,10 @@ pub(super) struct BodyBuffer {
 
 impl BodyMemory {
     pub(super) fn new() -> Arc<Self> {
-        Self::of(BODY_MEMORY_BYTES)
+        Self::with_limit(BODY_MEMORY_BYTES)
     }
 
-    fn of(free: usize) -> Arc<Self> {
+    fn with_limit(free: usize) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(MemoryState {
                 free,
@@ -108,14 +107,14 @@ impl BodyMemory {
         }
     }
 
-    /// Gives `more` bytes to a body, once there are so many.
+    /// Waits until `more` bytes are free, and gives them to a body.
     async fn reserve(&self, id: u64, more: usize) -> Result<(), Refusal> {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
             if self.lock().try_reserve(id, more)? {
-                self.freed.notify_waiters(); // the next in order may take what is left
+                self.freed.notify_waiters(); // the rest may be enough for the next body
                 return Ok(());
             }
             freed.await;
@@ -128,8 +127,8 @@ impl BodyMemory {
 }
 
 impl MemoryState {
-    /// Gives `more` bytes to a body if there are so many and no body that waits has cost less. If
-    /// there are too few, others make room, or it itself.
+    /// Gives `more` bytes to a body if they are free and no waiting body has a lower cost. If they
+    /// are not free, evicts the bodies with the highest costs; fails if this body is one of them.
     fn try_reserve(&mut self, id: u64, more: usize) -> Result<bool, Refusal> {
         let now = Instant::now();
         if let Some(held) = self.bodies.get_mut(&id) {
@@ -159,7 +158,7 @@ impl MemoryState {
             let receiving =
                 receiving.filter(|(_, held)| !held.is_complete && !held.evicted.is_cancelled());
             let Some((costliest, held)) = receiving.max_by_key(|(_, held)| held.cost(now)) else {
-                break; // the rest is being processed, and free soon
+                break; // the other bodies are being processed, and released soon
             };
             if *costliest == id {
                 return Err(Refusal::Slow);
@@ -175,7 +174,7 @@ impl BodyBuffer {
     /// Appends `data` to a body that declares `declared` bytes, or nothing.
     ///
     /// # Errors
-    /// The body made room for others.
+    /// If the body is evicted, or memory cannot be mapped.
     pub(super) async fn extend(
         &mut self,
         data: &[u8],
@@ -211,12 +210,12 @@ impl BodyBuffer {
         Ok(())
     }
 
-    /// How many bytes there are.
+    /// The number of bytes received so far.
     pub(super) fn len(&self) -> usize {
         self.length
     }
 
-    /// Completes when the body has to make room.
+    /// Completes when the body is evicted.
     pub(super) async fn evicted(&self) {
         self.evicted.cancelled().await;
     }
@@ -262,8 +261,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_body_that_has_cost_most_makes_room_for_a_new_one() {
-        let memory = BodyMemory::of(400 * KB);
+    async fn the_body_with_the_highest_cost_is_evicted_for_a_new_one() {
+        let memory = BodyMemory::with_limit(400 * KB);
         let slow = filled(&memory, 50 * KB).await.unwrap();
         tokio::time::advance(Duration::from_secs(3)).await;
         let large = filled(&memory, 100 * KB).await.unwrap();
@@ -286,8 +285,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_has_cost_most_itself_is_refused() {
-        let memory = BodyMemory::of(300 * KB);
+    async fn a_body_with_the_highest_cost_gets_no_more_memory() {
+        let memory = BodyMemory::with_limit(300 * KB);
         let mut slow = filled(&memory, 80 * KB).await.unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
         let _new = filled(&memory, 60 * KB).await.unwrap();
@@ -296,8 +295,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_memory_is_free_again_once_the_bodies_are_gone() {
-        let memory = BodyMemory::of(BODY_MEMORY_BYTES);
+    async fn all_memory_is_free_again_once_the_bodies_are_dropped() {
+        let memory = BodyMemory::with_limit(BODY_MEMORY_BYTES);
         for round in 1..=8 {
             let mut body = filled(&memory, round * 100 * KB).await.unwrap();
             assert_eq!(body.complete().len(), round * 100 * KB);

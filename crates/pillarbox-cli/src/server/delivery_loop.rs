@@ -1,5 +1,5 @@
-//! Feeds the delivery loop: with new rows at once, and with what is due whenever this process has
-//! the sweep duty.
+//! The delivery loop: starts new rows immediately, and due rows while this process has the sweep
+//! duty.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -15,10 +15,9 @@ use pillarbox::{
     telemetry::{MetricSample, PlatformFields},
 };
 
-/// How long the attempts in flight may take to end when the process stops. Those that take longer
-/// are cut off.
+/// How long the attempts in flight may take when the process stops. Longer ones are cut off.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the attempts that were cut off may take to store that.
+/// How long attempts that were cut off may take to store their outcome.
 const CUT_OFF_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Delivers until `stop`, then waits for the attempts in flight.
@@ -41,7 +40,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(attempt) = sweep.next_result() => note_attempt(&attempt, &metrics),
+            Some(attempt) = sweep.next_result() => record_attempt(&attempt, &metrics),
             Some(key) = new_rows.next(), if sweep.has_room() => sweep.start_unless_open(key),
             _ = sweep_tick.tick() => {
                 if duty.is_held() {
@@ -58,20 +57,20 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
         }
         log_failure(sweep.fill().await);
     }
-    maintaining.abort(); // between two writes; the next start, or another replica, goes on
-    // The last new rows are delivered, too, while there is room; the rest by the next sweep.
+    maintaining.abort(); // the next start, or another replica, continues
+    // The last new rows are started too, while there is room. The next sweep starts the rest.
     while sweep.has_room()
         && let Some(key) = new_rows.take()
     {
         sweep.start_unless_open(key);
     }
-    if !has_drained(&mut sweep, &metrics, DRAIN_TIMEOUT).await {
+    if !drain(&mut sweep, &metrics, DRAIN_TIMEOUT).await {
         worker.cut_off();
-        has_drained(&mut sweep, &metrics, CUT_OFF_TIMEOUT).await;
+        drain(&mut sweep, &metrics, CUT_OFF_TIMEOUT).await;
     }
 }
 
-/// Keeps the inbox in order while this process has the duty.
+/// Maintains the inbox while this process has the sweep duty.
 async fn maintain<I: ServeInbox, D: Destination>(
     worker: Arc<DeliveryWorker<I, D>>,
     mut duty: SweepDuty,
@@ -85,28 +84,28 @@ async fn maintain<I: ServeInbox, D: Destination>(
     }
 }
 
-/// Waits for the attempts in flight, up to `timeout`; returns whether all of them have ended.
-async fn has_drained<I: ServeInbox, D: Destination>(
+/// Waits up to `timeout` for the attempts in flight. Returns whether all have ended.
+async fn drain<I: ServeInbox, D: Destination>(
     sweep: &mut Sweep<I, D>,
     metrics: &ServeMetrics,
     timeout: Duration,
 ) -> bool {
     let drained = async {
         while let Some(attempt) = sweep.next_result().await {
-            note_attempt(&attempt, metrics);
+            record_attempt(&attempt, metrics);
         }
     };
     tokio::time::timeout(timeout, drained).await.is_ok()
 }
 
-fn note_attempt(attempt: &AttemptResult, metrics: &ServeMetrics) {
+fn record_attempt(attempt: &AttemptResult, metrics: &ServeMetrics) {
     let record = attempt.record(PlatformFields::default());
     metrics.count_attempt(&record);
     record.log();
 }
 
-fn log_failure(found: Result<(), InboxError>) {
-    if let Err(error) = found {
+fn log_failure(read: Result<(), InboxError>) {
+    if let Err(error) = read {
         tracing::error!(reason = %error, "due rows could not be read");
     }
 }

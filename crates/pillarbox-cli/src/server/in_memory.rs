@@ -12,11 +12,11 @@ use crate::{
     refusals::{CandidateSecrets, RefusalLog},
 };
 
-/// What answers the requests of connections that are memory.
+/// A server whose connections are in memory.
 pub struct InMemoryServer<I>(Arc<RequestHandler<I>>);
 
 impl<I: ReceiveInbox> InMemoryServer<I> {
-    /// A server that receives with `receiver`, and delivers nothing.
+    /// Creates a server that receives with `receiver`, and delivers nothing.
     pub fn new(receiver: Receiver<I>, clock: Arc<dyn Clock>) -> Self {
         let refusals = RefusalLog::new(CandidateSecrets::default(), clock);
         let hints = NewRows::default().hints();

@@ -42,13 +42,13 @@ pub struct Server<I, D> {
     pub worker: DeliveryWorker<I, D>,
     /// The keys of new rows, from the receiver and from reconciling.
     pub new_rows: NewRows,
-    /// Counts both.
+    /// Counts requests and deliveries.
     pub metrics: Arc<ServeMetrics>,
-    /// Has the last requests that were refused.
+    /// Keeps the last refused requests.
     pub refusals: Arc<RefusalLog>,
     /// The sources whose rows are delivered; all if `None`.
     pub sources: Option<BTreeSet<String>>,
-    /// Whether this process reads what is due.
+    /// Whether this process reads the due rows.
     pub duty: SweepDuty,
 }
 

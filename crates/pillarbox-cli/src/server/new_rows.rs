@@ -1,5 +1,5 @@
-//! The keys of new rows, which need not wait for the next sweep: of those that this process
-//! received, and of those that its reconcile runs recorded.
+//! Hints at new rows, so that their delivery does not wait for the next sweep: rows that this
+//! process received, and rows that its reconcile runs recorded.
 
 use tokio::sync::mpsc;
 
@@ -8,7 +8,7 @@ use pillarbox::{
     reconcile::{ProgressEvent, RunReporter},
 };
 
-/// How many hints may wait. Rows beyond that are found by the next sweep.
+/// The most hints that wait. The next sweep finds the other rows.
 const MAX_HINTS: usize = 4096;
 
 /// The hints that the delivery loop has not used yet.
@@ -32,7 +32,7 @@ impl Default for NewRows {
 }
 
 impl NewRows {
-    /// Wakes this delivery loop.
+    /// Returns what wakes the delivery loop that owns this.
     pub fn hints(&self) -> NewRowHints {
         self.hints.clone()
     }

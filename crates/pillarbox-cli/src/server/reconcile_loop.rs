@@ -1,5 +1,5 @@
 //! Reconciles each source every five minutes until the server stops, while this process has the
-//! sweep duty: otherwise every replica would ask the senders.
+//! sweep duty: otherwise every replica would query the senders.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,8 +17,8 @@ use super::SweepDuty;
 /// The time between two runs of a source.
 const INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Starts one task for each source, which runs at once and then every five minutes. A run in
-/// progress when `stop` is cancelled ends between two steps.
+/// Starts one task for each source, which reconciles immediately and then every five minutes. A run
+/// in progress when `stop` is cancelled ends between two steps.
 pub(crate) fn start<I: Inbox>(
     reconciler: Reconciler<I>,
     metrics: &Arc<ServeMetrics>,

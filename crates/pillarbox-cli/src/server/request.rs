@@ -1,5 +1,5 @@
-//! An HTTP/1.1 request, adapted to the receiver: its body is read within limits, and its answer
-//! becomes an HTTP response.
+//! Adapts HTTP/1.1 to the receiver: reads a request's body within limits, and turns the answer into
+//! a response.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -28,16 +28,17 @@ use pillarbox::{
     telemetry::RequestRecord,
 };
 
-/// The time for a body. A sender that is slower has given up long before.
+/// How long a body may take. Senders give up long before.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The bytes of an unread body that are read and discarded, so that its sender gets the answer.
+/// The most bytes of an unread body that are read and discarded, so that its sender gets the
+/// answer.
 const MAX_DRAIN_BYTES: usize = 8 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The characters of a path that are logged, if it is not one of a source.
+/// The most characters of an unknown path that are logged.
 const LOGGED_PATH_CHARS: usize = 64;
 
-/// Answers requests, for all connections.
+/// Answers the requests of all connections.
 pub(super) struct RequestHandler<I> {
     receiver: Receiver<I>,
     hints: NewRowHints,
@@ -49,7 +50,7 @@ pub(super) struct RequestHandler<I> {
 impl<I: ReceiveInbox> HttpService for RequestHandler<I> {
     type Answer = Full<Bytes>;
 
-    /// Answers one request. Never fails, since a refusal is an answer, too.
+    /// Answers one request. A refusal is an answer too, so this cannot fail.
     async fn answer(
         &self,
         request: Request<Incoming>,
@@ -205,7 +206,7 @@ impl ServeRequest<'_> {
                 continue;
             };
             if body.is_end_stream() {
-                return Ok(data); // nearly every body, and not copied
+                return Ok(data); // nearly every body; nothing is copied
             }
             return self.read_rest(data, body, declared).await;
         }
@@ -244,7 +245,7 @@ impl ServeRequest<'_> {
     }
 }
 
-/// Reads the rest of a body and discards it, within limits: closing a connection while its sender
+/// Reads the rest of a body within limits, and discards it: closing a connection while its sender
 /// still writes would lose the answer.
 async fn drain(mut body: Incoming) {
     let discard = async {

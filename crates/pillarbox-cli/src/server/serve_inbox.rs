@@ -1,7 +1,7 @@
-//! What `serve` does differently for each kind of inbox.
+//! How `serve` runs on each kind of inbox.
 //!
-//! A local file belongs to one process. A table belongs to any number of replicas, so that a start
-//! must not touch what another replica works on, and each read of what is due costs money.
+//! A local file belongs to one process. Any number of replicas share a table, so a start must not
+//! affect the work of another replica, and each read of the due rows costs money.
 
 use std::{future::Future, time::Duration};
 
@@ -19,13 +19,13 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// An inbox that `serve` can run on.
 pub trait ServeInbox: Inbox + Sized {
-    /// The time between two reads of what is due.
+    /// The time between two reads of the due rows.
     const SWEEP_INTERVAL: Duration;
 
-    /// Takes over what an earlier process left behind, before the first attempt.
+    /// Takes over the inbox from an earlier process, before the first attempt.
     fn take_over(&self) -> impl Future<Output = Result<(), InboxError>> + Send;
 
-    /// Does what keeps the inbox in order besides deliveries, as long as it is polled.
+    /// Maintains the inbox until it is dropped.
     fn maintain<D: Destination>(
         worker: &DeliveryWorker<Self, D>,
     ) -> impl Future<Output = ()> + Send;
@@ -34,7 +34,7 @@ pub trait ServeInbox: Inbox + Sized {
 impl ServeInbox for SqliteInbox {
     const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// Releases every lease. This process holds the file's lock, so no other works on a row.
+    /// Releases every lease. This process holds the lock, so no other process works on a row.
     async fn take_over(&self) -> Result<(), InboxError> {
         let released = self.release_leases().await?;
         if released > 0 {
@@ -55,7 +55,7 @@ impl ServeInbox for SqliteInbox {
 impl ServeInbox for DynamoInbox {
     const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-    /// Other replicas hold the leases, or they lapse.
+    /// Releases nothing: other replicas hold the leases, or they lapse.
     async fn take_over(&self) -> Result<(), InboxError> {
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! The sweep lease: which of several replicas reads what is due, and reconciles on a timer.
+//! The sweep lease: which of several replicas reads the due rows, and reconciles on a timer.
 //!
-//! The replica that holds the lease has the sweep duty. It renews the lease every few seconds; one
-//! that dies or freezes loses it when it lapses, and one that stops gives it back, so that another
-//! goes on at once. A replica that was frozen may do a little work after its lease has lapsed: that
-//! is safe, because the claim of a row decides who attempts it.
+//! The replica that holds the lease has the sweep duty. It renews the lease every few seconds. A
+//! replica that dies or freezes loses the lease when it lapses; one that stops releases it, so that
+//! another takes over within seconds. A replica that was frozen may do a little work after its
+//! lease has lapsed. That is safe, because the claim of a row decides which replica attempts it.
 //!
 //! Replicas whose configurations have the same sources share a lease. During a change of the
 //! configuration each set of sources has its own sweeper, so that the rows of a new source do not
@@ -32,12 +32,12 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The bytes of the digest that names a set of sources.
 const NAME_BYTES: usize = 8;
 
-/// Whether this process reads what is due.
+/// Whether this process has the sweep duty.
 #[derive(Clone, Debug)]
 pub struct SweepDuty(watch::Receiver<bool>);
 
 impl SweepDuty {
-    /// The duty of a process that has the inbox to itself.
+    /// The duty of the only process on an inbox.
     pub fn always() -> Self {
         Self(watch::channel(true).1)
     }
@@ -58,12 +58,12 @@ impl SweepDuty {
 
     async fn becomes(&mut self, held: bool) {
         if self.0.wait_for(|is_held| *is_held == held).await.is_err() {
-            std::future::pending::<()>().await; // it cannot change any more
+            std::future::pending::<()>().await; // it no longer changes
         }
     }
 }
 
-/// Competes for the lease of a set of sources until `stop`, then gives it back.
+/// Competes for the lease of a set of sources until `stop`, then releases it.
 pub(crate) fn compete<I: ReconcileInbox>(
     inbox: Arc<I>,
     clock: Arc<dyn Clock>,
@@ -87,7 +87,7 @@ pub(crate) fn compete<I: ReconcileInbox>(
     (SweepDuty(watched), tokio::spawn(lease.compete(stop)))
 }
 
-/// The entry of the lease for a set of sources.
+/// The key of the lease for a set of sources.
 fn lease_key(sources: &BTreeSet<String>) -> KvKey {
     let names: Vec<&str> = sources.iter().map(String::as_str).collect();
     let digest = Sha256::digest(names.join(","));
@@ -101,7 +101,7 @@ struct SweepLease<I> {
     duty: watch::Sender<bool>,
     holder: LocalProcess,
     lock: Option<SharedLock>,
-    /// The version of a lock with an impossible date, and since when it is unchanged.
+    /// The version of a lock with an impossible date, and since when it is known.
     skewed: Option<(u64, Instant)>,
 }
 
@@ -168,7 +168,7 @@ impl<I: ReconcileInbox> SweepLease<I> {
         Ok(())
     }
 
-    /// Notes a lock with an impossible date, whose holder is gone if it stays unchanged.
+    /// Watches a lock with an impossible date. If it stays unchanged, its holder is gone.
     fn watch_skewed(&mut self, version: u64) {
         if self.skewed.is_none() {
             tracing::warn!(
@@ -189,7 +189,7 @@ mod tests {
     use pillarbox::{domain::SystemClock, inbox::MemoryInbox};
 
     #[tokio::test(start_paused = true)]
-    async fn one_of_two_replicas_has_the_duty_and_the_other_once_it_is_given_back() {
+    async fn one_of_two_replicas_has_the_duty_and_the_other_gets_it_once_it_is_released() {
         let inbox = Arc::new(MemoryInbox::default());
         let sources = BTreeSet::from(["pay".to_owned()]);
         let stops = [CancellationToken::new(), CancellationToken::new()];

@@ -13,10 +13,10 @@ use pillarbox::{
     delivery::DeliveryWorker, destinations::Destination, inbox::SWEEP_STATUS_INTERVAL,
 };
 
-/// The time between two writes at least, however often circuits open and close.
+/// The least time between two writes, however often circuits open and close.
 const MIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What was stored last.
+/// The status that was stored last.
 #[derive(Default)]
 pub(super) struct SweepRecorder {
     last: Option<(Instant, Vec<String>)>,
@@ -24,7 +24,7 @@ pub(super) struct SweepRecorder {
 }
 
 impl SweepRecorder {
-    /// Notes a sweep that succeeded.
+    /// Stores a successful sweep, if a write is due.
     pub(super) fn note<I: ServeInbox, D: Destination>(
         &mut self,
         worker: &Arc<DeliveryWorker<I, D>>,

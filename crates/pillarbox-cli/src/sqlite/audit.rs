@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, params};
 
-use super::connection::SqliteError;
+use super::{columns::sql_limit, connection::SqliteError};
 use pillarbox::{
     domain::Timestamp,
     inbox::{AuditAction, AuditEntry, AuditOutcome, InboxError},
 };
 
-/// Stores an entry, in place of one with the same time and id.
+/// Stores an entry, or replaces the one with the same time and id.
 pub(super) fn write(
     db: &Connection,
     entry: &AuditEntry,
@@ -42,16 +42,16 @@ pub(super) fn entries(
         "SELECT at, id, actor, action, target, planned, done, outcome FROM audit
          WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2",
     )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut rows = select.query(params![since.map_or(0, Timestamp::as_millis), limit])?;
+    let since = since.map_or(0, Timestamp::as_millis);
+    let mut rows = select.query(params![since, sql_limit(limit)])?;
     let mut entries = Vec::new();
     while let Some(columns) = rows.next()? {
-        entries.push(entry(columns)?);
+        entries.push(read_entry(columns)?);
     }
     Ok(entries)
 }
 
-fn entry(columns: &rusqlite::Row<'_>) -> Result<AuditEntry, SqliteError> {
+fn read_entry(columns: &rusqlite::Row<'_>) -> Result<AuditEntry, SqliteError> {
     let (action, outcome): (String, String) = (columns.get(3)?, columns.get(7)?);
     let unknown = || InboxError::Unavailable("an audit entry is damaged".to_owned());
     Ok(AuditEntry {

@@ -1,4 +1,4 @@
-//! The changes of the file: each is one or a few statements inside the writer's transaction.
+//! Changes to the file. Each is one or a few statements inside the writer's transaction.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
     audit,
-    columns::{COLUMNS, PackedRow, packed_row, row},
+    columns::{COLUMNS, PackedRow, read_packed_row, read_row, sql_limit},
     connection::SqliteError,
     expiry::{BATCH_BYTES, PurgedBatch},
     search,
@@ -33,7 +33,7 @@ const OPEN_PARTITION: &str = "open:0";
 pub(super) struct PreparedInsert {
     entry: Entry,
     body: StoredBody,
-    /// The service's own reference, by which a person may look for it.
+    /// The service's own reference, for searches.
     reference: Option<String>,
 }
 
@@ -79,16 +79,24 @@ fn insert(
     if body.bytes.len() <= MAX_INLINE_BYTES {
         return Ok(insert_row(db, entry, prepared, Some(&body.bytes))?);
     }
-    let savepoint = db.savepoint()?; // never a row without its body
+    let savepoint = db.savepoint()?; // no row is stored without its body
     let first = insert_row(&savepoint, entry, prepared, None)?;
     if first {
-        let mut insert = savepoint.prepare_cached(
-            "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
-        )?;
-        insert.execute([&body.bytes[..]])?;
+        insert_separate_body(&savepoint, body)?;
     }
     savepoint.commit()?;
     Ok(first)
+}
+
+/// Stores the body of the row that was just inserted in the table `body`.
+pub(super) fn insert_separate_body(
+    db: &Connection,
+    body: &StoredBody,
+) -> Result<(), rusqlite::Error> {
+    let mut insert = db.prepare_cached(
+        "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
+    )?;
+    insert.execute([&body.bytes[..]]).map(drop)
 }
 
 fn insert_row(
@@ -103,7 +111,9 @@ fn insert_row(
         State::Recorded
     };
     let reference = prepared.reference.as_deref();
-    let reference = reference.map(|text| search::digest(db, text)).transpose()?;
+    let reference = reference
+        .map(|text| search::reference_digest(db, text))
+        .transpose()?;
     let mut insert = db.prepare_cached(
         "INSERT INTO notification (pk, v, state, reason, attempts, budget_from, shelf, due_at, \
          origin, kind,
@@ -178,7 +188,7 @@ pub(super) fn claim(
     let Some(columns) = rows.next()? else {
         return Ok(None);
     };
-    packed_row(db, columns).map(Some)
+    read_packed_row(db, columns).map(Some)
 }
 
 /// Claims the event for `key`, unless another key holds it.
@@ -343,7 +353,7 @@ pub(super) fn discard(
     Ok(DiscardOutcome::Done)
 }
 
-/// Moves the last reception of a source forward to `at`.
+/// Sets when a source last sent something to `at`, unless a later time is stored.
 pub(super) fn record_last_received(
     db: &Connection,
     source: &SourceName,
@@ -402,14 +412,14 @@ pub(super) fn release_leases(db: &mut Connection) -> Result<usize, SqliteError> 
     )?)
 }
 
-/// Removes a batch of expired rows, with their bodies, and of expired entries of ledgers and of the
-/// audit trail.
+/// Removes a batch of expired rows with their bodies, of expired ledger entries, and of expired
+/// audit entries.
 pub(super) fn purge(
     db: &Connection,
     now: Timestamp,
     limit: usize,
 ) -> Result<PurgedBatch, SqliteError> {
-    let (now, max_rows) = (now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX));
+    let (now, max_rows) = (now.as_millis(), sql_limit(limit));
     let mut select = db.prepare_cached(
         "SELECT id, coalesce(length(bytes), 0) FROM notification LEFT JOIN body ON id = \
          notification
@@ -443,12 +453,12 @@ pub(super) fn purge(
     })
 }
 
-/// A row without its body, which may be damaged.
+/// Reads a row without its body, because the body may be damaged.
 fn find(db: &Connection, key: &Key) -> Result<Option<Row>, SqliteError> {
     let mut select =
         db.prepare_cached(&format!("SELECT {COLUMNS} FROM notification WHERE pk = ?1"))?;
     let mut rows = select.query([key.as_str()])?;
-    rows.next()?.map(row).transpose()
+    rows.next()?.map(read_row).transpose()
 }
 
 /// The state of a row; a row of a later version is an error.

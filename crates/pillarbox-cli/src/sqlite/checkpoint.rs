@@ -1,10 +1,10 @@
 //! Checkpoints: copies committed pages from the write-ahead log into the file while the writer
 //! runs.
 //!
-//! By default SQLite does this during a commit after every so many pages, and every caller waits.
-//! Here a separate thread copies nearly all pages beside the writer. If the log is long, the writer
-//! then copies the few pages that were committed meanwhile, after which the log starts again from
-//! its beginning. A checkpoint changes nothing that was promised: a commit is in the log until it
+//! By default SQLite does this during a commit whenever the log has a certain length, and every
+//! caller waits. Here a separate thread copies nearly all pages while the writer runs. If the log
+//! is long, the writer then copies the few pages that were committed meanwhile, and SQLite restarts
+//! the log from its beginning. A checkpoint cannot lose a commit: a page stays in the log until it
 //! is in the file.
 
 use std::{
@@ -67,7 +67,7 @@ impl Drop for CheckpointThread {
     }
 }
 
-/// Copies the log; if it is long, copies again and has the writer restart it.
+/// Copies the log. If it is long, copies it again and has the writer restart it.
 ///
 /// After a failure the log keeps its pages, and the next pass copies them.
 fn checkpoint_pass(connection: &mut CheckedConnection, queue: &SharedQueue) {
@@ -94,15 +94,15 @@ pub(super) fn checkpoint(db: &rusqlite::Connection) -> Result<i64, SqliteError> 
     Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
 }
 
-/// How often emptying the log is tried while another process uses it.
+/// How many times emptying the log is tried while another process uses it.
 const MAX_ATTEMPTS: u32 = if cfg!(test) { 4 } else { 40 };
 /// The time between two attempts, in which senders' notifications are committed.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
-/// How long an attempt waits, and commits with it.
+/// How long an attempt waits for other processes. Commits wait with it.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Copies the log into the file and empties it; false if other processes prevented that for ten
-/// seconds.
+/// Copies the log into the file and empties it. Returns false if other processes prevented that
+/// for ten seconds.
 pub(super) fn empty_log(db: &rusqlite::Connection) -> Result<bool, SqliteError> {
     db.busy_timeout(ATTEMPT_TIMEOUT)?;
     let mut emptied = try_empty_log(db);

@@ -1,6 +1,6 @@
 //! Reads rows from columns.
 
-use rusqlite::types::Type;
+use rusqlite::{Params, Statement, types::Type};
 
 use super::connection::SqliteError;
 use pillarbox::{
@@ -19,12 +19,12 @@ pub(super) const COLUMNS: &str = "id, pk, v, state, reason, attempts, lease, lea
 /// Reads [`COLUMNS`]. The first column is the id, by which rows are in order of arrival.
 ///
 /// A stored value that cannot be read is an error of the inbox, not of SQLite.
-pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
+pub(super) fn read_row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let (id, key): (i64, String) = (columns.get(0)?, columns.get(1)?);
     let Some(key) = Key::parse(&key) else {
         return Err(InboxError::Unavailable(format!("row {id} has an invalid key")).into());
     };
-    row_of(&key, columns).map_err(|error| match error {
+    read_row_of(&key, columns).map_err(|error| match error {
         SqliteError::Sqlite(
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::InvalidColumnType(..)
@@ -37,7 +37,7 @@ pub(super) fn row(columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     })
 }
 
-fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
+fn read_row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let found: u32 = columns.get(2)?;
     if found > ROW_VERSION {
         let key = key.clone();
@@ -46,18 +46,12 @@ fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     let state: String = columns.get(3)?;
     let origin: String = columns.get(11)?;
     let kind: String = columns.get(22)?;
-    let lease = match (columns.get::<_, Option<i64>>(6)?, time(columns, 7)?) {
-        (Some(id), Some(until)) => Some(Lease {
-            id: LeaseId(id.cast_unsigned()),
-            until,
-        }),
-        // No claim writes this. It is shown, because it keeps the row from being claimed.
-        (None, Some(until)) => Some(Lease {
-            id: LeaseId(0),
-            until,
-        }),
-        (_, None) => None,
-    };
+    // No claim writes a time without an id. It is read because it prevents every claim of the row.
+    let lease_id: Option<i64> = columns.get(6)?;
+    let lease = time(columns, 7)?.map(|until| Lease {
+        id: LeaseId(lease_id.unwrap_or(0).cast_unsigned()),
+        until,
+    });
     let fingerprint: Option<Vec<u8>> = columns.get(23)?;
     let history: Option<Vec<u8>> = columns.get(25)?;
     Ok(Row {
@@ -89,7 +83,7 @@ fn row_of(key: &Key, columns: &rusqlite::Row<'_>) -> Result<Row, SqliteError> {
     })
 }
 
-/// A row whose body is still packed, so that the caller unpacks it and not the writer.
+/// A row whose body is still packed, so that the caller and not the writer unpacks it.
 pub(super) struct PackedRow {
     row: Row,
     body: Option<StoredBody>,
@@ -108,8 +102,8 @@ impl PackedRow {
         Ok(Row { body, ..self.row })
     }
 
-    /// For an attempt: bytes that cannot be unpacked count as missing, so that the row ends dead as
-    /// damaged, instead of failing every claim.
+    /// Unpacks the row for a delivery attempt. A body that cannot be unpacked counts as missing, so
+    /// that the row becomes dead as damaged instead of failing every claim.
     pub(super) fn unpack_for_attempt(self) -> Row {
         Row {
             body: self.body.and_then(|body| body.unpack().ok()),
@@ -118,16 +112,16 @@ impl PackedRow {
     }
 }
 
-/// Reads [`COLUMNS`] and the body after them, from the row or from the table `body`.
-pub(super) fn packed_row(
+/// Reads [`COLUMNS`] and then the body, from the row or from the table `body`.
+pub(super) fn read_packed_row(
     db: &rusqlite::Connection,
     columns: &rusqlite::Row<'_>,
 ) -> Result<PackedRow, SqliteError> {
-    let (id, row) = (columns.get(0)?, row(columns)?);
+    let (id, row) = (columns.get(0)?, read_row(columns)?);
     let inline: Option<Vec<u8>> = columns.get(26)?;
     let bytes = match inline {
         Some(bytes) => Some(bytes),
-        None => separate_body(db, id)?,
+        None => read_separate_body(db, id)?,
     };
     let deflated: bool = columns.get(21)?;
     let body = bytes.map(|bytes| StoredBody {
@@ -137,16 +131,30 @@ pub(super) fn packed_row(
     Ok(PackedRow { row, body })
 }
 
-fn separate_body(db: &rusqlite::Connection, id: i64) -> Result<Option<Vec<u8>>, SqliteError> {
+fn read_separate_body(db: &rusqlite::Connection, id: i64) -> Result<Option<Vec<u8>>, SqliteError> {
     let mut select = db.prepare_cached("SELECT bytes FROM body WHERE notification = ?1")?;
     let mut rows = select.query([id])?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
 }
 
+/// Runs a query of keys. A key that cannot be parsed is left out.
+pub(super) fn query_keys(
+    select: &mut Statement<'_>,
+    params: impl Params,
+) -> Result<Vec<Key>, SqliteError> {
+    let keys = select.query_map(params, |row| row.get::<_, String>(0))?;
+    let keys = keys.map(|key| Ok(Key::parse(&key?)));
+    keys.filter_map(Result::transpose).collect()
+}
+
+/// A number of rows as a parameter of a statement.
+pub(super) fn sql_limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
 fn time(columns: &rusqlite::Row<'_>, at: usize) -> Result<Option<Timestamp>, rusqlite::Error> {
-    Ok(columns
-        .get::<_, Option<i64>>(at)?
-        .map(Timestamp::from_millis))
+    let millis: Option<i64> = columns.get(at)?;
+    Ok(millis.map(Timestamp::from_millis))
 }
 
 fn invalid(column: usize, what: &str) -> SqliteError {

@@ -1,5 +1,5 @@
-//! Opens connections whose commits survive a power cut, and those that only read; explains their
-//! errors.
+//! Opens connections for writing, whose commits survive a power cut, and for reading only; explains
+//! SQLite's errors.
 
 use std::{
     fs, io,
@@ -44,11 +44,9 @@ impl From<SqliteError> for InboxError {
     }
 }
 
-/// Opens the file at `path`, which must exist, so that a committed change survives a power cut.
+/// Opens the file at `path`, which must exist. Its commits survive a power cut.
 pub(super) fn open(path: &Path) -> Result<Connection, InboxError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags).and_then(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+    let opened = open_for_writing(path).and_then(|connection| {
         set_page_size(&connection)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -56,7 +54,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, InboxError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // Erased and expired bytes must not remain in the unused parts of the file.
         connection.pragma_update(None, "secure_delete", "ON")?;
-        // The checkpointer does this; half a gigabyte is the limit if it fails.
+        // The checkpoint thread copies the log; SQLite does at half a gigabyte if the thread fails.
         connection.pragma_update(None, "wal_autocheckpoint", 256 * 1024)?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
@@ -72,37 +70,38 @@ pub(super) fn open(path: &Path) -> Result<Connection, InboxError> {
     }
 }
 
-/// Writes the first page of an empty file, without a log: its counter begins at random, and no log
-/// is ever older than it.
-pub(super) fn begin_file(path: &Path) -> Result<(), InboxError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let begun = Connection::open_with_flags(path, flags).and_then(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+/// Writes the first page of an empty file, without a log. So its counter, which starts at a random
+/// value, is older than every log of the file.
+pub(super) fn write_first_page(path: &Path) -> Result<(), InboxError> {
+    let written = open_for_writing(path).and_then(|connection| {
         set_page_size(&connection)?;
         randomise_counter(&connection)
     });
-    begun.map_err(|error| unavailable_at(path, &error))
+    written.map_err(|error| unavailable_at(path, &error))
 }
 
-/// Undoes what a process was writing to the file without a log when it ended: before there is a
-/// log, SQLite keeps what it overwrites in a rollback journal.
+/// Rolls back the unfinished write of a process that ended before the file had a log: until then,
+/// SQLite keeps the pages that it overwrites in a rollback journal.
 ///
-/// SQLite does this at the first read. Until then the first page may have a counter that was never
-/// committed, and nothing may be concluded from it. A log beside it may be another file's, and is
-/// checked first.
+/// SQLite does this at the first read. Until then the counter in the first page may never have been
+/// committed, so it proves nothing. A file with a log is left alone, because the log may belong to
+/// another file and is checked first.
 pub(super) fn roll_back(path: &Path) -> Result<(), InboxError> {
     if !beside(path, "-journal").exists() || has_log(path) {
         return Ok(());
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let rolled_back = Connection::open_with_flags(path, flags).and_then(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        schema::version(&connection)
-    });
+    let rolled_back = open_for_writing(path).and_then(|connection| schema::version(&connection));
     match rolled_back {
         Ok(_) => Ok(()),
         Err(error) => Err(unavailable_at(path, &error)),
     }
+}
+
+fn open_for_writing(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    set_busy_timeout(&connection)?;
+    Ok(connection)
 }
 
 /// Keys are scattered, so each row changes another page of the index: small pages flush faster.
@@ -110,7 +109,7 @@ fn set_page_size(db: &Connection) -> Result<(), rusqlite::Error> {
     db.pragma_update(None, "page_size", 2048)
 }
 
-/// How long a change waits for another process.
+/// Has the connection wait for other processes for [`BUSY_TIMEOUT`].
 pub(super) fn set_busy_timeout(db: &Connection) -> Result<(), rusqlite::Error> {
     db.busy_timeout(BUSY_TIMEOUT)
 }
@@ -118,22 +117,22 @@ pub(super) fn set_busy_timeout(db: &Connection) -> Result<(), rusqlite::Error> {
 /// A connection that changes nothing: neither the file, nor its schema, nor the folder.
 pub(super) struct ReadOnlyConnection {
     pub(super) connection: Connection,
-    /// Whether it reads as if no process could change the file.
+    /// Whether SQLite assumes that no process changes the file.
     pub(super) immutable: bool,
 }
 
-/// Opens `path` for reading, by a user who may be allowed no more.
+/// Opens `path` for reading only, also for a user without permission to write.
 ///
 /// SQLite reads a file in WAL mode only with the files of its log, and would create them. Without a
 /// log, all commits are in the file and no process has it open, so it is opened as immutable, which
-/// needs neither. [`has_log`] tells when that ends.
+/// needs neither. [`has_log`] shows when that is no longer true.
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyConnection, InboxError> {
     let opened = open_read_only_of_any_schema(path)?;
     schema::require_latest(&opened.connection).map_err(|error| unavailable_at(path, &error))?;
     Ok(opened)
 }
 
-/// The same, of a file whose schema may be of another version of this program.
+/// Like [`open_read_only`], but accepts the schema of any version of this program.
 pub(super) fn open_read_only_of_any_schema(path: &Path) -> Result<ReadOnlyConnection, InboxError> {
     let immutable = !has_log(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -144,7 +143,7 @@ pub(super) fn open_read_only_of_any_schema(path: &Path) -> Result<ReadOnlyConnec
         Connection::open_with_flags(path, flags)
     };
     let opened = opened.and_then(|connection| {
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        set_busy_timeout(&connection)?;
         connection.pragma_update(None, "cache_size", -16 * 1024)?;
         connection.set_prepared_statement_cache_capacity(64);
         schema::version(&connection)?;
@@ -166,8 +165,8 @@ pub(super) fn open_read_only_of_any_schema(path: &Path) -> Result<ReadOnlyConnec
     })
 }
 
-/// Whether the file at `path` has a write-ahead log beside it. A process that has the file open for
-/// writing has one, and so does a file whose last process was killed.
+/// Whether the file at `path` has a write-ahead log beside it: while a process has it open for
+/// writing, and after its last process was killed.
 pub(super) fn has_log(path: &Path) -> bool {
     beside(path, "-wal").exists()
 }
@@ -212,7 +211,7 @@ pub(super) fn create_private(path: &Path) -> Result<(), InboxError> {
     }
 }
 
-/// Creates a file that only its owner may read; fails if there is one.
+/// Creates a file that only its owner may read; fails if the file exists.
 pub(super) fn new_private_file(path: &Path) -> io::Result<()> {
     let mut options = fs::File::options();
     options.write(true).create_new(true);

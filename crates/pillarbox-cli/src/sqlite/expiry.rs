@@ -1,7 +1,7 @@
-//! Removes what has expired, as fast as it comes in.
+//! Removes expired rows, ledger entries and audit entries.
 //!
-//! A pass removes small batches until nothing is left that had expired when it began. Each batch is
-//! one background write: between two of them the writer takes whatever senders wait for.
+//! A pass removes small batches until everything that had expired at its start is gone. Each batch
+//! is one background write, so the writer makes the changes that senders wait for between batches.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use pillarbox::{
     inbox::InboxError,
 };
 
-/// How often a pass begins.
+/// The time between two passes.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// The rows, and the ledger entries, of one batch.
+/// The most rows, ledger entries and audit entries of one batch.
 const BATCH_ROWS: usize = 250;
-/// A batch ends with the row whose body passes this, since removed bytes are overwritten.
+/// A batch ends once it has removed this many bytes of bodies, because SQLite overwrites them.
 pub(super) const BATCH_BYTES: u64 = 1 << 20;
 
 /// What one batch removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PurgedBatch {
-    /// How many rows.
+    /// The number of rows.
     pub rows: usize,
     /// Whether nothing else had expired.
     pub is_last: bool,
@@ -42,7 +42,7 @@ impl SqliteInbox {
         }
     }
 
-    /// Removes what expires, as long as it is polled.
+    /// Removes expired rows, and indexes the references of older rows, until it is dropped.
     pub async fn purge_forever(&self, clock: &dyn Clock) {
         let mut tick = interval(INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

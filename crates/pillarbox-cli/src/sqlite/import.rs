@@ -1,9 +1,9 @@
-//! Imports a row of another inbox.
+//! Imports rows of another inbox.
 
 use rusqlite::{Connection, named_params};
 
 use super::{
-    change::{MAX_INLINE_BYTES, content_digest, index_partition},
+    change::{MAX_INLINE_BYTES, content_digest, index_partition, insert_separate_body},
     connection::SqliteError,
     search,
 };
@@ -19,7 +19,7 @@ pub(super) fn import(
     row: &Row,
     body: Option<&StoredBody>,
 ) -> Result<ImportOutcome, SqliteError> {
-    let savepoint = db.savepoint()?; // never a row without its body
+    let savepoint = db.savepoint()?; // no row is stored without its body
     let is_long = |body: &&StoredBody| body.bytes.len() > MAX_INLINE_BYTES;
     let long = body.filter(is_long);
     let inline = body.filter(|body| !is_long(body));
@@ -29,10 +29,7 @@ pub(super) fn import(
         return Ok(ImportOutcome::of_stored(stored, row));
     }
     if let Some(body) = long {
-        let mut insert = savepoint.prepare_cached(
-            "INSERT INTO body (notification, bytes) VALUES (last_insert_rowid(), ?1)",
-        )?;
-        insert.execute([&body.bytes[..]])?;
+        insert_separate_body(&savepoint, body)?;
     }
     search::set_reference(&savepoint, row)?;
     savepoint.commit()?;

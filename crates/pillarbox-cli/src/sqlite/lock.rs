@@ -1,9 +1,9 @@
-//! The lock that allows one `serve` at a time: it releases every lease when it starts, so no other
-//! may be running.
+//! A file lock that allows one `serve` at a time. A `serve` releases every lease when it starts, so
+//! no other `serve` must be running.
 //!
-//! A file may have several names, and a name may stand for another file later. So there are two
-//! locks: of the inbox file itself, whatever its names, and of a file beside it, for the name that
-//! symbolic links lead to.
+//! A file can have several names, and a name can later belong to another file. So there are two
+//! locks: one on the inbox file itself, whatever its names, and one on a file beside it, for the
+//! name that symbolic links resolve to.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -14,15 +14,15 @@ use std::{
 
 use super::connection::beside;
 
-/// Held as long as a `serve` runs on a file. The operating system releases it when the process
+/// Held while a `serve` runs on a file. The operating system releases it when the process
 /// ends.
 #[derive(Debug)]
 pub struct ServeLock {
     path: PathBuf,
-    /// Of the file beside the inbox.
+    /// The lock on the file beside the inbox.
     _name: File,
-    /// Of the inbox file, once it exists. Closing it releases the locks that SQLite has on the
-    /// file, so it outlives every connection.
+    /// The lock on the inbox file, once it exists. Closing it releases SQLite's locks on the file,
+    /// so it outlives every connection.
     file: Option<File>,
 }
 
@@ -57,9 +57,9 @@ impl ServeLock {
         Ok(lock)
     }
 
-    /// Acquires the lock of the file itself, if there is one by now.
+    /// Acquires the lock on the inbox file itself, if the file exists by now.
     pub(super) fn take_file(&mut self) -> Result<(), LockError> {
-        if !LOCKS_ARE_APART || self.file.is_some() {
+        if !IS_APART_FROM_SQLITE || self.file.is_some() {
             return Ok(());
         }
         match File::open(&self.path) {
@@ -73,32 +73,32 @@ impl ServeLock {
         }
     }
 
-    /// Whether a `serve` has run on the inbox file at `path`, under this name: a backup has never
-    /// been served.
+    /// Whether a `serve` has ever run on the inbox file at `path` under this name. A backup has
+    /// never been served.
     pub fn was_taken(path: &Path) -> bool {
         lock_path(path).exists()
     }
 
-    /// Whether a `serve` runs on the inbox file at `path`. Nothing is made or changed.
+    /// Whether a `serve` runs on the inbox file at `path`. Creates and changes nothing.
     pub fn is_held(path: &Path) -> bool {
         let is_locked = |path: &Path| {
             File::open(path)
                 .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
         };
-        is_locked(&lock_path(path)) || LOCKS_ARE_APART && is_locked(path)
+        is_locked(&lock_path(path)) || IS_APART_FROM_SQLITE && is_locked(path)
     }
 }
 
-/// Whether SQLite's locks of a file and this one do not exclude each other. Elsewhere a second name
-/// of the file that is not a symbolic link goes unnoticed.
-const LOCKS_ARE_APART: bool = cfg!(target_os = "linux");
+/// Whether this lock on a file and SQLite's locks on it are independent. Where they are not, the
+/// inbox file is not locked, and a hard link to it goes unnoticed.
+const IS_APART_FROM_SQLITE: bool = cfg!(target_os = "linux");
 
 /// Longer than `is_held` takes.
-const PROBE: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 fn acquire(file: &File, inbox: &Path, opened: &Path) -> Result<(), LockError> {
     let taken = file.try_lock().or_else(|_| {
-        std::thread::sleep(PROBE); // `is_held` may have it for a moment
+        std::thread::sleep(RETRY_DELAY); // `is_held` may hold the lock for a moment
         file.try_lock()
     });
     match taken {
@@ -108,7 +108,7 @@ fn acquire(file: &File, inbox: &Path, opened: &Path) -> Result<(), LockError> {
     }
 }
 
-/// The lock file beside the file that symbolic links lead to.
+/// The lock file, beside the file that symbolic links resolve to.
 fn lock_path(path: &Path) -> PathBuf {
     beside(&real_path(path), ".lock")
 }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_leads_through_links_as_far_as_it_exists() {
+    fn symbolic_links_are_resolved_as_far_as_the_path_exists() {
         let temporary = TempDir::new().unwrap();
         let root = fs::canonicalize(temporary.path()).unwrap();
         fs::create_dir(root.join("folder")).unwrap();
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_leaves_a_trace_that_a_serve_has_run() {
+    fn a_released_lock_shows_that_a_serve_has_run() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("inbox.db");
         assert!(!ServeLock::was_taken(&path));

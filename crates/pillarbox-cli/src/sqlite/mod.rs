@@ -13,7 +13,6 @@ mod connection;
 mod expiry;
 mod import;
 mod lock;
-mod log;
 mod pair;
 mod query;
 mod restore;
@@ -22,6 +21,7 @@ mod search;
 mod summary;
 #[cfg(feature = "test-support")]
 mod test_support;
+mod wal;
 mod writer;
 
 #[cfg(test)]
@@ -49,7 +49,10 @@ use pillarbox::{
     },
     senders::{Entry, EventName},
 };
-use writer::{CheckedConnection, SqliteWriter, WritePriority};
+use writer::{
+    CheckedConnection, SqliteWriter,
+    WritePriority::{self, Background, Interactive},
+};
 
 pub use backup::{partial_path, sync_folder};
 pub use expiry::PurgedBatch;
@@ -62,7 +65,7 @@ pub use test_support::{AnyColumn, ColumnReader};
 
 /// The inbox of one machine.
 ///
-/// Dropping it finishes the changes that are queued.
+/// Dropping it completes the queued changes.
 pub struct SqliteInbox {
     path: PathBuf,
     /// `None` if the inbox is open for reading only.
@@ -80,7 +83,7 @@ impl SqliteInbox {
         connection::create_private(path)?;
         connection::roll_back(path)?;
         if FilePair::open(path)?.is_empty() {
-            connection::begin_file(path)?;
+            connection::write_first_page(path)?;
         }
         let pair = Arc::new(FilePair::open(path)?);
         let mut connection = connection::open(path)?;
@@ -106,7 +109,7 @@ impl SqliteInbox {
         Self::create(path)
     }
 
-    /// Opens the file at `path` for reading only, by a user who may not be allowed to write it.
+    /// Opens the file at `path` for reading only, also for a user without permission to write.
     /// Every change fails.
     pub fn open_read_only(path: &Path) -> Result<Self, InboxError> {
         require_file(path)?;
@@ -136,17 +139,14 @@ impl SqliteInbox {
     /// Releases every lease. For the `serve` that has the lock, when it starts: the processes that
     /// held the leases have ended.
     pub async fn release_leases(&self) -> Result<usize, InboxError> {
-        self.change(WritePriority::Background, change::release_leases)
-            .await
+        self.change(Background, change::release_leases).await
     }
 
     /// Removes at most `limit` rows, `limit` ledger entries and `limit` audit entries that expired
     /// before `now`.
     pub async fn purge(&self, now: Timestamp, limit: usize) -> Result<PurgedBatch, InboxError> {
-        self.change(WritePriority::Background, move |db| {
-            change::purge(db, now, limit)
-        })
-        .await
+        self.change(Background, move |db| change::purge(db, now, limit))
+            .await
     }
 
     /// Copies the log into the file and empties it, so that erased bytes are in neither.
@@ -156,13 +156,13 @@ impl SqliteInbox {
         }
         Err(InboxError::Unavailable(format!(
             "the bytes are erased in the file, and its log {}-wal still has them, because another \
-             process reads it: end that, and run the same command again",
+             process reads it: stop that process, and run the same command again",
             self.path.display()
         )))
     }
 
-    /// One page of a list, which ends when `examined` rows have been looked at, so that other reads
-    /// soon have their turn. It may have fewer rows than its limit, and a next page all the same.
+    /// One page of a list, which ends after `examined` rows, so that other reads do not wait long.
+    /// A page that is not full may have a next page.
     pub async fn list_within(
         &self,
         filter: &RowFilter,
@@ -243,15 +243,13 @@ fn require_file(path: &Path) -> Result<(), InboxError> {
 impl ReceiveInbox for SqliteInbox {
     async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let insert = PreparedInsert::new(entry);
-        self.change(WritePriority::Interactive, move |db| {
-            change::record(db, &insert)
-        })
-        .await
+        self.change(Interactive, move |db| change::record(db, &insert))
+            .await
     }
 
-    /// An empty change: it passes the writer, which checks its file, and flushes nothing.
+    /// Makes an empty change: the writer checks its file, and flushes nothing.
     async fn probe(&self) -> Result<(), InboxError> {
-        self.change(WritePriority::Interactive, |_| Ok(())).await
+        self.change(Interactive, |_| Ok(())).await
     }
 }
 
@@ -270,9 +268,7 @@ impl DeliveryInbox for SqliteInbox {
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let (key, claim) = (key.clone(), *claim);
         let claimed = self
-            .change(WritePriority::Background, move |db| {
-                change::claim(db, &key, &claim)
-            })
+            .change(Background, move |db| change::claim(db, &key, &claim))
             .await?;
         Ok(claimed.map(PackedRow::unpack_for_attempt).map(|row| {
             let fence = Fence {
@@ -293,7 +289,7 @@ impl DeliveryInbox for SqliteInbox {
         expires_at: Timestamp,
     ) -> Result<EventClaim, InboxError> {
         let (event, key) = (event.clone(), key.clone());
-        self.change(WritePriority::Background, move |db| {
+        self.change(Background, move |db| {
             change::claim_event(db, &event, &key, expires_at)
         })
         .await
@@ -301,10 +297,8 @@ impl DeliveryInbox for SqliteInbox {
 
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         let (fence, mark) = (fence.clone(), mark.clone());
-        self.change(WritePriority::Background, move |db| {
-            change::mark(db, &fence, &mark)
-        })
-        .await
+        self.change(Background, move |db| change::mark(db, &fence, &mark))
+            .await
     }
 
     async fn record_last_received(
@@ -313,7 +307,7 @@ impl DeliveryInbox for SqliteInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         let source = source.clone();
-        self.change(WritePriority::Background, move |db| {
+        self.change(Background, move |db| {
             change::record_last_received(db, &source, at)
         })
         .await
@@ -380,7 +374,7 @@ impl ReconcileInbox for SqliteInbox {
     ) -> Result<CasOutcome, InboxError> {
         let key = key.clone();
         let next = next.clone();
-        self.change(WritePriority::Background, move |db| {
+        self.change(Background, move |db| {
             change::compare_and_swap(db, &key, expected_version, &next)
         })
         .await
@@ -411,10 +405,8 @@ impl ReadInbox for SqliteInbox {
 impl OperatorInbox for SqliteInbox {
     async fn replay(&self, key: &Key, now: Timestamp) -> Result<ReplayOutcome, InboxError> {
         let key = key.clone();
-        self.change(WritePriority::Background, move |db| {
-            change::replay(db, &key, now)
-        })
-        .await
+        self.change(Background, move |db| change::replay(db, &key, now))
+            .await
     }
 
     async fn discard(
@@ -424,9 +416,7 @@ impl OperatorInbox for SqliteInbox {
     ) -> Result<DiscardOutcome, InboxError> {
         let (key, request) = (key.clone(), *request);
         let discarded = self
-            .change(WritePriority::Background, move |db| {
-                change::discard(db, &key, &request)
-            })
+            .change(Background, move |db| change::discard(db, &key, &request))
             .await?;
         if request.erase {
             self.empty_log().await?;
@@ -436,7 +426,7 @@ impl OperatorInbox for SqliteInbox {
 
     async fn import(&self, row: &Row) -> Result<ImportOutcome, InboxError> {
         let (row, body) = (row.clone(), row.body.as_ref().map(StoredBody::pack));
-        self.change(WritePriority::Background, move |db| {
+        self.change(Background, move |db| {
             import::import(db, &row, body.as_ref())
         })
         .await
@@ -455,10 +445,8 @@ impl AuditInbox for SqliteInbox {
         expires_at: Timestamp,
     ) -> Result<(), InboxError> {
         let entry = entry.clone();
-        self.change(WritePriority::Background, move |db| {
-            audit::write(db, &entry, expires_at)
-        })
-        .await
+        self.change(Background, move |db| audit::write(db, &entry, expires_at))
+            .await
     }
 
     async fn audit_entries(

@@ -1,40 +1,40 @@
-//! The file and its log: whether they belong together, and whether they are still there.
+//! Checks that the file and its write-ahead log belong together, and that both are still in place.
 //!
-//! SQLite replays any log of the right name into a file, and one that another file left behind
-//! destroys it. A log under a running process can be removed, or the file replaced, and SQLite
-//! goes on as if nothing had happened: what it commits is lost at the next start.
+//! SQLite replays any log of the right name into a file, and the log of another file destroys it.
+//! If the log is removed or the file replaced while a process runs, SQLite reports no error, and
+//! what it commits is lost at the next start.
 //!
-//! So every transaction raises a counter in the header of the file (`application_id`), which begins
-//! at random; a copy gets another. SQLite changes the first page in the log, and copies it into the
-//! file later. A log belongs to a file if the counter in the file precedes the first in the log, or
-//! is one of them. While a process runs, the counter in the file never goes back, and never passes
-//! that of the last commit.
+//! So every transaction raises a counter in the header of the file (`application_id`), which starts
+//! at a random value; a copy gets a new one. SQLite changes the first page in the log, and copies
+//! it into the file later. A log belongs to a file if the counter in the file precedes the first
+//! counter in the log, or is one of those in the log. While a process runs, the counter in the file
+//! never decreases, and never exceeds that of the last commit.
 
 use std::{
     fs::{self, File},
     io,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use rusqlite::Connection;
 
 use super::{
     connection::{self, SqliteError, beside},
-    log::{self, COUNTER_OFFSET},
+    wal::{self, COUNTER_OFFSET},
 };
 use pillarbox::inbox::InboxError;
 
-/// How often a log that another process starts again meanwhile is read.
+/// How many times a log is read that another process restarts meanwhile.
 const MAX_READS: u32 = 100;
-/// More commits than are ever in a log: a day of them, if a reader keeps it from being copied.
+/// More commits than a log ever holds: those of a day, if a reader prevents every checkpoint.
 const MAX_COMMITS: u32 = 1 << 26;
 
 /// The file at a path and its log, as they were when they were opened.
 ///
-/// Closing a file releases all locks that the process has on it, those of SQLite, too. So the file
-/// is opened once, and outlives the connections that share this.
+/// Closing a file releases all locks that the process has on it, including SQLite's. So the file is
+/// opened once, and outlives the connections that share it.
 pub(super) struct FilePair {
     path: PathBuf,
     file: File,
@@ -43,23 +43,23 @@ pub(super) struct FilePair {
 }
 
 struct WatchedFiles {
-    /// The counter that the file had when it was last read.
+    /// The counter in the file when it was last checked.
     counter: u32,
-    /// The log, once there is one.
+    /// The log, once it exists.
     log: Option<(File, FileId)>,
-    /// The connections for writing; when the last is closed, SQLite removes the log.
+    /// The open connections for writing. SQLite removes the log with the last of them.
     connections: usize,
 }
 
 impl FilePair {
-    /// Opens the file at `path`, unless its log belongs to another.
+    /// Opens the file at `path`. Fails if its log belongs to another file.
     pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
         let file = File::open(path).map_err(|error| missing(path, &error))?;
         let unreadable = |error: io::Error| {
             InboxError::Unavailable(format!("{} cannot be read: {error}", path.display()))
         };
         let id = FileId::of(&file.metadata().map_err(unreadable)?);
-        let counter = require_own_log(path, &file).map_err(unreadable)??;
+        let counter = require_matching_log(path, &file).map_err(unreadable)??;
         Ok(Self {
             path: path.to_owned(),
             file,
@@ -74,24 +74,24 @@ impl FilePair {
 
     /// Opens a connection for writing, to be closed by [`disconnect`](Self::disconnect).
     pub(super) fn connect(&self) -> Result<Connection, InboxError> {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.lock();
         if watched.connections == 0 {
             let unreadable = |error| missing(&self.path, &error);
-            require_own_log(&self.path, &self.file).map_err(unreadable)??;
+            require_matching_log(&self.path, &self.file).map_err(unreadable)??;
         }
         let connection = connection::open(&self.path)?;
         watched.connections += 1;
         Ok(connection)
     }
 
-    /// Closes a connection, unless the file was replaced or its log removed: SQLite would then
-    /// write the log into a file that is not its own, and remove it.
+    /// Closes a connection. If the file was replaced or its log removed, leaves the connection
+    /// open: closing it, SQLite would write the log into another file, and remove it.
     pub(super) fn disconnect(&self, connection: Connection) {
         if self.check(&connection).is_err() {
             std::mem::forget(connection);
             return;
         }
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.lock();
         drop(connection);
         watched.connections -= 1;
         if watched.connections == 0 {
@@ -99,7 +99,7 @@ impl FilePair {
         }
     }
 
-    /// Whether nothing has been written to the file yet.
+    /// Whether the file is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.file.metadata().is_ok_and(|found| found.len() == 0)
     }
@@ -108,13 +108,17 @@ impl FilePair {
         &self.path
     }
 
-    /// Fails if the file or its log is not at its place, or is not the one that `db` has open.
+    fn lock(&self) -> MutexGuard<'_, WatchedFiles> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails if the file or its log is not at its path, or is not the one that `db` has open.
     pub(super) fn check(&self, db: &Connection) -> Result<(), SqliteError> {
-        self.check_places()?;
+        self.check_paths()?;
         self.check_counter(db)
     }
 
-    fn check_places(&self) -> Result<(), InboxError> {
+    fn check_paths(&self) -> Result<(), InboxError> {
         let path = self.path.display();
         let found = fs::metadata(&self.path).map_err(|error| missing(&self.path, &error))?;
         if FileId::of(&found) != self.id {
@@ -123,7 +127,7 @@ impl FilePair {
                  `pillarbox inbox restore`"
             )));
         }
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.lock();
         let log = beside(&self.path, "-wal");
         let found = fs::metadata(&log).ok().map(|found| FileId::of(&found));
         let lost = || {
@@ -141,13 +145,13 @@ impl FilePair {
                 Ok(())
             }
             (None, None) => Ok(()),
-            (Some((file, id)), Some(found)) if *id == found && begins_log(file) => Ok(()),
+            (Some((file, id)), Some(found)) if *id == found && is_log(file) => Ok(()),
             (Some(_), _) => Err(lost()),
         }
     }
 
     fn check_counter(&self, db: &Connection) -> Result<(), SqliteError> {
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watched = self.lock();
         let mut attempts = 0;
         loop {
             let in_file = counter_in(&self.file).ok().flatten();
@@ -173,12 +177,12 @@ impl FilePair {
     }
 }
 
-/// Whether the log is empty, as SQLite leaves it, or begins as one.
-fn begins_log(log: &File) -> bool {
+/// Whether the file is empty, as SQLite may leave a log, or begins with the header of a log.
+fn is_log(log: &File) -> bool {
     let mut header = [0; 32];
     match log.read_at(&mut header, 0) {
         Ok(0) => true,
-        Ok(32) => log::is_valid(&header),
+        Ok(32) => wal::is_valid(&header),
         _ => false,
     }
 }
@@ -189,19 +193,19 @@ pub(super) fn counter(db: &Connection) -> Result<u32, rusqlite::Error> {
     pragma.query_row([], |row| Ok(row.get::<_, i32>(0)?.cast_unsigned()))
 }
 
-/// Raises the counter, in the transaction that changes something.
+/// Raises the counter. Part of every transaction that changes something.
 pub(super) fn raise_counter(db: &Connection) -> Result<(), rusqlite::Error> {
     let next = counter(db)?.wrapping_add(1).cast_signed();
     db.pragma_update(None, "application_id", next)
 }
 
-/// Gives a new file a counter that no other file's log continues.
+/// Sets the counter of a new file to a random value, which no other file's log continues.
 pub(super) fn randomise_counter(db: &Connection) -> Result<(), rusqlite::Error> {
     let random: i64 = db.query_row("SELECT random() & 0x7fffffff", [], |row| row.get(0))?;
     db.pragma_update(None, "application_id", random)
 }
 
-/// The counter in the file, without its log; `None` if the file is empty.
+/// The counter in the file itself, without its log; `None` if the file is empty.
 fn counter_in(file: &File) -> io::Result<Option<u32>> {
     let mut bytes = [0; 4];
     match file.read_exact_at(&mut bytes, COUNTER_OFFSET as u64) {
@@ -211,21 +215,21 @@ fn counter_in(file: &File) -> io::Result<Option<u32>> {
     }
 }
 
-/// Fails if the log beside the file belongs to another; returns the counter of the file.
-fn require_own_log(path: &Path, file: &File) -> io::Result<Result<u32, InboxError>> {
+/// Fails if the log beside the file belongs to another file. Returns the counter in the file.
+fn require_matching_log(path: &Path, file: &File) -> io::Result<Result<u32, InboxError>> {
     for _ in 0..MAX_READS {
-        let header = log::header(path)?;
+        let header = wal::read_header(path)?;
         let in_file = counter_in(file)?;
         let in_log = match header {
-            Some(_) => log::committed_counters(path)?,
-            None => log::CommittedCounters::default(),
+            Some(_) => wal::committed_counters(path)?,
+            None => wal::CommittedCounters::default(),
         };
-        if log::header(path)? != header {
-            continue; // another process has started it again
+        if wal::read_header(path)? != header {
+            continue; // another process has restarted it
         }
         let is_own = match (in_file, in_log.counters.first()) {
             (None, _) => !in_log.has_commits,
-            (Some(_), None) => true, // it is of a version without the counter, or empty
+            (Some(_), None) => true, // a log of a version without the counter, or an empty one
             (Some(in_file), Some(first)) => {
                 in_file.wrapping_add(1) == *first || in_log.counters.contains(&in_file)
             }
@@ -236,12 +240,12 @@ fn require_own_log(path: &Path, file: &File) -> io::Result<Result<u32, InboxErro
         } else {
             Err(InboxError::Unavailable(format!(
                 "the log {path}-wal belongs to another file than {path} and would destroy it. If \
-                 {path} was put here by hand, restore it with `pillarbox inbox restore`; if its \
-                 own file was moved away, put that back"
+                 {path} was put here by hand, restore it with `pillarbox inbox restore`. If the \
+                 file that the log belongs to was moved away, put it back"
             )))
         });
     }
-    // Only a running process starts a log again, and that has checked it.
+    // Only a running process restarts a log, and it has checked that the log matches.
     Ok(Ok(counter_in(file)?.unwrap_or_default()))
 }
 
@@ -264,6 +268,6 @@ impl FileId {
 fn missing(path: &Path, error: &io::Error) -> InboxError {
     let path = path.display();
     InboxError::Unavailable(format!(
-        "{path} is no longer there ({error}): put it back, or restart to begin a new one"
+        "{path} is missing ({error}): put it back, or restart to create a new inbox"
     ))
 }

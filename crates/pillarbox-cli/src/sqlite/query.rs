@@ -1,11 +1,12 @@
-//! The queries of the file.
+//! Queries of the file.
 
 use std::{collections::BTreeSet, fs::File, io::Read};
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::{
-    columns::{COLUMNS, PackedRow, packed_row, row},
+    change::index_partition,
+    columns::{COLUMNS, PackedRow, query_keys, read_packed_row, read_row, sql_limit},
     connection::SqliteError,
     schema,
 };
@@ -34,7 +35,7 @@ pub struct FileInspection {
 /// The pending rows that [`arrivals`] reads at most; the rest count as finished.
 const MAX_CHARTED_PENDING: i64 = 100_000;
 
-/// What arrived in one span of time.
+/// The notifications that arrived in one span of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ArrivalCount {
     /// All notifications.
@@ -80,16 +81,14 @@ pub(super) fn find_due(
             ":now": now.as_millis(),
             ":ahead": now.plus(MAX_AHEAD).as_millis(),
             ":v": ROW_VERSION,
-            ":limit": i64::try_from(limit - due.len()).unwrap_or(i64::MAX),
+            ":limit": sql_limit(limit - due.len()),
         };
-        for key in select.query_map(params, |row| row.get::<_, String>(0))? {
-            due.extend(Key::parse(&key?));
-        }
+        due.append(&mut query_keys(&mut select, params)?);
     }
     Ok(due)
 }
 
-/// The name of a source, which is safe to write into a statement.
+/// A valid name of a source, which is safe to write into a statement.
 fn checked_name(source: &str) -> Result<String, SqliteError> {
     let name = SourceName::new(source)
         .ok_or_else(|| InboxError::Unavailable("no such source".to_owned()))?;
@@ -103,7 +102,7 @@ pub(super) fn get(db: &Connection, key: &Key) -> Result<Option<PackedRow>, Sqlit
     ))?;
     let mut rows = select.query([key.as_str()])?;
     rows.next()?
-        .map(|columns| packed_row(db, columns))
+        .map(|columns| read_packed_row(db, columns))
         .transpose()
 }
 
@@ -117,15 +116,10 @@ pub(super) fn keys_with_prefix(
     let mut select = db.prepare_cached(
         "SELECT pk FROM notification WHERE pk >= ?1 AND pk < ?1 || char(127) ORDER BY pk LIMIT ?2",
     )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut keys = Vec::new();
-    for key in select.query_map(params![prefix, limit], |row| row.get::<_, String>(0))? {
-        keys.extend(Key::parse(&key?));
-    }
-    Ok(keys)
+    query_keys(&mut select, params![prefix, sql_limit(limit)])
 }
 
-/// Every place that holds bytes of a notification: its row, or a row of the table `body`.
+/// Every copy of a notification's bytes: in its row, or in the table `body`.
 pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, SqliteError> {
     let mut select = db.prepare_cached(
         "SELECT 'notification', id, length(body) FROM notification WHERE pk = ?1 AND body NOTNULL
@@ -144,39 +138,23 @@ pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, S
     Ok(copies.collect::<Result<_, _>>()?)
 }
 
-/// Rows without their bytes, newest first. A page ends when `examined` rows have been looked at,
-/// unless the pending index finds them.
+/// One page of rows without their bytes, newest first. Unless the pending index finds the rows, the
+/// page ends after `examined` rows.
 pub(super) fn list(
     db: &Connection,
     filter: &RowFilter,
     page: &PageRequest,
     examined: Option<u32>,
 ) -> Result<RowPage, SqliteError> {
-    // An invalid cursor means the beginning.
-    let before = page
-        .after
-        .as_ref()
-        .and_then(|ListCursor(id)| id.parse().ok())
-        .unwrap_or(i64::MAX);
     // Open, dead and held rows are few, and are found through the pending index.
-    let partition = filter
-        .state
-        .and_then(|state| state.index_partition())
-        .map(|partition| format!("{partition}:0"));
+    let partition = filter.state.and_then(index_partition);
     let by_partition = if partition.is_some() {
         "shelf = :shelf"
     } else {
         ":shelf IS NULL"
     };
-    let (first, last): (Option<i64>, Option<i64>) = db.query_row(
-        "SELECT (SELECT min(id) FROM notification), (SELECT max(id) FROM notification)",
-        [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    let newest = before.min(last.unwrap_or(0).saturating_add(1));
-    let floor = examined
-        .filter(|_| partition.is_none())
-        .map_or(i64::MIN, |examined| newest - i64::from(examined));
+    let examined = examined.filter(|_| partition.is_none());
+    let span = examined_ids(db, page.after.as_ref(), examined)?;
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification
          WHERE {by_partition} AND id < :before AND id >= :floor
@@ -191,8 +169,8 @@ pub(super) fn list(
     ))?;
     let mut rows = select.query(named_params! {
         ":shelf": partition,
-        ":before": before,
-        ":floor": floor,
+        ":before": span.before,
+        ":floor": span.floor,
         ":source": filter.source,
         ":state": filter.state.map(|state| state.as_str()),
         ":event_type": filter.event_type,
@@ -200,11 +178,11 @@ pub(super) fn list(
         ":since": filter.since.map(Timestamp::as_millis),
         ":until": filter.until.map(Timestamp::as_millis),
         ":kind": filter.kind.map(SenderKind::as_str),
-        ":limit": i64::try_from(page.limit).unwrap_or(i64::MAX),
+        ":limit": sql_limit(page.limit),
     })?;
     let (mut listed, mut read) = (RowPage::default(), 0);
     while let Some(columns) = rows.next()? {
-        match row(columns) {
+        match read_row(columns) {
             Ok(row) => listed.rows.push(row),
             Err(SqliteError::Inbox(InboxError::NewerRow { key, .. })) => listed.newer.push(key),
             Err(SqliteError::Inbox(error)) => listed.damaged.push(error),
@@ -214,10 +192,43 @@ pub(super) fn list(
         let id: i64 = columns.get(0)?;
         listed.next = (read == page.limit).then(|| ListCursor(id.to_string()));
     }
-    if listed.next.is_none() && first.is_some_and(|first| first < floor) {
-        listed.next = Some(ListCursor(floor.to_string()));
+    if listed.next.is_none() && span.has_older {
+        listed.next = Some(ListCursor(span.floor.to_string()));
     }
     Ok(listed)
+}
+
+/// The ids of the rows that a page examines.
+struct ExaminedIds {
+    /// The page examines ids less than this.
+    before: i64,
+    /// The least id that it examines.
+    floor: i64,
+    /// Whether there are lesser ids.
+    has_older: bool,
+}
+
+/// The ids for a page that begins after `cursor` and examines at most `examined` rows.
+fn examined_ids(
+    db: &Connection,
+    cursor: Option<&ListCursor>,
+    examined: Option<u32>,
+) -> Result<ExaminedIds, rusqlite::Error> {
+    // An invalid cursor means the beginning.
+    let before = cursor.and_then(|ListCursor(id)| id.parse().ok());
+    let before = before.unwrap_or(i64::MAX);
+    let (first, last): (Option<i64>, Option<i64>) = db.query_row(
+        "SELECT (SELECT min(id) FROM notification), (SELECT max(id) FROM notification)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let newest = before.min(last.unwrap_or(0).saturating_add(1));
+    let floor = examined.map_or(i64::MIN, |examined| newest - i64::from(examined));
+    Ok(ExaminedIds {
+        before,
+        floor,
+        has_older: first.is_some_and(|first| first < floor),
+    })
 }
 
 /// When a notification of a source was last received.
@@ -240,20 +251,15 @@ pub(super) fn ledger_entries(
 ) -> Result<Vec<LedgerEntry>, SqliteError> {
     let mut select =
         db.prepare_cached("SELECT event, owner FROM subject WHERE source = ?1 AND subject = ?2")?;
-    let events = select.query_map([source.as_str(), subject], |row| {
-        Ok((row.get(0)?, row.get::<_, String>(1)?))
-    })?;
-    events
-        .map(|event| {
-            Ok(event.map(|(event, owner)| {
-                Some(LedgerEntry {
-                    event,
-                    owner: Key::parse(&owner)?,
-                })
-            })?)
-        })
-        .filter_map(Result::transpose)
-        .collect()
+    let mut rows = select.query([source.as_str(), subject])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(owner) = Key::parse(&row.get::<_, String>(1)?) {
+            let event = row.get(0)?;
+            entries.push(LedgerEntry { event, owner });
+        }
+    }
+    Ok(entries)
 }
 
 /// The open, dead and held rows of a source about one of `subjects`.
@@ -266,20 +272,20 @@ pub(super) fn pending_events(
         "SELECT pk, event_type, subject FROM notification
          WHERE shelf IS NOT NULL AND subject IS NOT NULL AND pk >= ?1 || ':' AND pk < ?1 || ';'",
     )?;
-    let rows = select.query_map([source.as_str()], |row| {
-        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
-    })?;
-    let pending_event = |(key, event_type, subject): (String, String, String)| {
-        let key = Key::parse(&key).filter(|_| subjects.contains(&subject))?;
-        Some(PendingEvent {
-            key,
-            event_type,
-            subject,
-        })
-    };
-    rows.map(|row| Ok(row.map(pending_event)?))
-        .filter_map(Result::transpose)
-        .collect()
+    let mut rows = select.query([source.as_str()])?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next()? {
+        let subject: String = row.get(2)?;
+        let key = Key::parse(&row.get::<_, String>(0)?);
+        if let Some(key) = key.filter(|_| subjects.contains(&subject)) {
+            events.push(PendingEvent {
+                key,
+                event_type: row.get(1)?,
+                subject,
+            });
+        }
+    }
+    Ok(events)
 }
 
 /// The current entry under `key`.
@@ -294,7 +300,7 @@ pub(super) fn kv_get(db: &Connection, key: &KvKey) -> Result<Option<KvEntry>, Sq
     Ok(select.query_row([key.as_str()], entry).optional()?)
 }
 
-/// The state of the pending index, from the first rows of each state.
+/// The gauges of the pending index, from the first rows of each state.
 pub(super) fn pending_gauges(
     db: &Connection,
     open_before: Timestamp,
@@ -306,8 +312,7 @@ pub(super) fn pending_gauges(
     )?;
     let mut gauges = PendingGauges::default();
     for state in [State::Recorded, State::Dead, State::Held] {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut rows = select.query(params![state.index_partition(), limit])?;
+        let mut rows = select.query(params![state.index_partition(), sql_limit(limit)])?;
         while let Some(row) = rows.next()? {
             let received_at = Timestamp::from_millis(row.get(1)?);
             if let Some(key) = Key::parse(&row.get::<_, String>(0)?) {
@@ -321,8 +326,8 @@ pub(super) fn pending_gauges(
 /// How many notifications arrived from each of `bounds` to the next, and the pending ones among
 /// them.
 ///
-/// Rows have ids in the order of their arrival, so that a bound is found by bisection, and the
-/// number of ids between two bounds is the number of arrivals, those of removed rows among them.
+/// Ids are in order of arrival. So a bound is found by bisection, and the number of ids between two
+/// bounds is the number of arrivals, including rows that have been removed.
 pub(super) fn arrivals(
     db: &Connection,
     bounds: &[Timestamp],
@@ -336,7 +341,7 @@ pub(super) fn arrivals(
         ..ArrivalCount::default()
     });
     let mut counts: Vec<ArrivalCount> = spans.collect();
-    // The index alone answers this: it ends with the ids.
+    // The index alone answers this query, because each entry of an index ends with the id.
     let mut select = db.prepare_cached(
         "SELECT shelf, id FROM notification
          WHERE shelf IN ('open:0', 'dead:0', 'held:0') AND id >= ?1 LIMIT ?2",
@@ -397,8 +402,8 @@ pub(super) fn inspect(db: &Connection) -> Result<FileInspection, SqliteError> {
     })
 }
 
-/// The journal mode. A connection that reads a file as immutable reports another than the header
-/// of the file; it has no locks, which opening and closing the file would release.
+/// The journal mode. For a file that it reads as immutable SQLite reports another mode, so the mode
+/// is read from the header. Such a connection has no locks that closing the file would release.
 fn journal_mode(db: &Connection) -> Result<String, rusqlite::Error> {
     let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode == "wal" {

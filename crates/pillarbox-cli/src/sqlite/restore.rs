@@ -1,10 +1,10 @@
-//! Puts a backup in the place of an inbox, and keeps the old one aside.
+//! Replaces an inbox with a backup, and keeps the old inbox under another name.
 //!
-//! Everything that can fail is done beside the inbox first: the backup is copied, checked and
-//! flushed. The log of the old file is copied into it, so that one rename replaces it: a process
-//! that is killed leaves the old inbox or the new one, and the command can be run again. Only an
-//! old file that is damaged keeps its log; should the process be killed before that is removed,
-//! nothing starts on the new file until the command has been run again.
+//! First the backup is copied to a file beside the inbox, checked and flushed. The log of the old
+//! file is copied into the old file, so that one rename replaces it: a process that is killed
+//! leaves the old inbox or the new one, and the command can be run again. Only a damaged old file
+//! keeps its log. If the process is killed before that log is removed, no process opens the new
+//! file until the command has been run again.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use rusqlite::Connection;
 use super::{
     backup::{copy, remove_with_sidecars, sync_folder},
     checkpoint,
-    columns::{COLUMNS, packed_row},
+    columns::{COLUMNS, read_packed_row},
     connection::{self, SqliteError, beside},
     lock::{LockError, ServeLock, real_path},
     pair::{FileId, FilePair},
@@ -26,18 +26,18 @@ use super::{
 };
 use pillarbox::inbox::InboxError;
 
-/// What SQLite writes while it turns the log on: the file as it was. It is gone once a connection
-/// has read the file, unless that is damaged.
+/// The suffix of the rollback journal, in which SQLite keeps the old pages while it switches to a
+/// log. The first connection that reads the file removes it, unless the file is damaged.
 const ROLLBACK_JOURNAL: &str = "-journal";
 
-/// What is in place after a restore.
+/// The inbox after a restore.
 #[derive(Debug)]
 pub struct RestoredInbox {
-    /// How many notifications it has.
+    /// The number of its notifications.
     pub rows: u64,
-    /// Those whose bytes are not what was received.
+    /// The keys of those whose bytes do not match their digests.
     pub damaged: Vec<String>,
-    /// Where the old inbox is, if there was one.
+    /// The new path of the old inbox, if there was one.
     pub aside: Option<PathBuf>,
 }
 
@@ -69,7 +69,7 @@ pub enum RestoreError {
     File(PathBuf, io::Error),
 }
 
-/// A step that has been made, after which the process may be killed.
+/// A completed step, after which the process may be killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RestoreStep {
     Copied,
@@ -82,7 +82,7 @@ pub(super) enum RestoreStep {
 /// Restores the inbox at `inbox` from `backup`. Blocks.
 ///
 /// # Errors
-/// The inbox is as it was, unless the error is about removing its log.
+/// The inbox is unchanged, unless the error is about removing its log.
 pub fn restore(
     backup: &Path,
     inbox: &Path,
@@ -105,7 +105,7 @@ pub(super) fn restore_in_steps(
     }
     let new = beside(&inbox, ".restoring");
     let cannot_remove = |error| RestoreError::Backup(backup.to_owned(), error);
-    remove_with_sidecars(&new).map_err(cannot_remove)?; // of a restore that was killed
+    remove_with_sidecars(&new).map_err(cannot_remove)?; // left by a restore that was killed
     let prepared = prepare(backup, &new, &inbox, keep_damaged).and_then(|prepared| {
         on_step(RestoreStep::Copied);
         copy_log(&inbox)?;
@@ -116,7 +116,7 @@ pub(super) fn restore_in_steps(
         Ok((prepared, aside))
     });
     let ((rows, damaged), aside) = prepared.inspect_err(|_| {
-        let _ = remove_with_sidecars(&new); // the error that is returned says more
+        let _ = remove_with_sidecars(&new); // the returned error is the cause
     })?;
     on_step(RestoreStep::Replaced);
     flush_folder(&inbox)?;
@@ -142,7 +142,7 @@ fn prepare(
     if !damaged.is_empty() && !keep_damaged {
         return Err(RestoreError::DamagedRows(backup.to_owned(), damaged));
     }
-    take_owner(new, inbox).map_err(|error| RestoreError::File(new.to_owned(), error))?;
+    copy_owner(new, inbox).map_err(|error| RestoreError::File(new.to_owned(), error))?;
     Ok((rows, damaged))
 }
 
@@ -150,7 +150,7 @@ fn checked_copy(backup: &Path, new: &Path) -> Result<(u64, Vec<String>), SqliteE
     let pair = FilePair::open(backup)?;
     let source = connection::open_read_only_of_any_schema(backup)?;
     let rows = copy(&source.connection, new)?;
-    drop(source); // before the file is closed
+    drop(source); // before the pair closes the file
     drop(pair);
     let mut db = connection::open(new)?;
     schema::migrate(&mut db)?;
@@ -171,10 +171,11 @@ fn damaged_rows(db: &Connection) -> Result<Vec<String>, SqliteError> {
     let mut rows = select.query([])?;
     let mut damaged = Vec::new();
     while let Some(columns) = rows.next()? {
-        let unpacked = packed_row(db, columns).and_then(|row| Ok(row.unpack()?));
+        let unpacked = read_packed_row(db, columns).and_then(|row| Ok(row.unpack()?));
         let is_sound = match &unpacked {
             Ok(row) => row.body.is_none() || row.proven_body().is_ok(),
-            Err(SqliteError::Inbox(InboxError::NewerRow { .. })) => true, // only a newer one knows
+            // Only a newer version can check it.
+            Err(SqliteError::Inbox(InboxError::NewerRow { .. })) => true,
             Err(_) => false,
         };
         if !is_sound {
@@ -185,7 +186,7 @@ fn damaged_rows(db: &Connection) -> Result<Vec<String>, SqliteError> {
 }
 
 /// Gives the new file the owner of the old one, or of its folder: the user that `serve` runs as.
-fn take_owner(new: &Path, inbox: &Path) -> io::Result<()> {
+fn copy_owner(new: &Path, inbox: &Path) -> io::Result<()> {
     let folder = inbox.parent().unwrap_or(inbox);
     let old = fs::metadata(inbox).or_else(|_| fs::metadata(folder))?;
     let own = fs::metadata(new)?;
@@ -193,14 +194,14 @@ fn take_owner(new: &Path, inbox: &Path) -> io::Result<()> {
         return Ok(());
     }
     match chown(new, Some(old.uid()), Some(old.gid())) {
-        // A folder of another owner, in which this user may write, says nothing about the inbox.
+        // Another user's folder that this user may write to does not show who runs `serve`.
         Err(_) if !inbox.exists() || own.uid() == old.uid() => Ok(()),
         changed => changed,
     }
 }
 
-/// Copies the log of the old file into it, so that the file alone is the old inbox. A damaged file
-/// keeps its log.
+/// Copies the log of the old file into the file, so that the file alone is the old inbox. A damaged
+/// file keeps its log.
 fn copy_log(inbox: &Path) -> Result<(), RestoreError> {
     let has_rollback_journal = beside(inbox, ROLLBACK_JOURNAL).exists();
     if !inbox.exists() || !(connection::has_log(inbox) || has_rollback_journal) {
@@ -211,7 +212,7 @@ fn copy_log(inbox: &Path) -> Result<(), RestoreError> {
     };
     let is_emptied = connection::open(inbox).map(|db| checkpoint::empty_log(&db));
     match is_emptied {
-        // SQLite removes the log with the last connection: another process has one.
+        // SQLite removes the log with the last connection, so another process has one.
         Ok(Ok(is_emptied)) if !is_emptied || connection::has_log(inbox) => {
             Err(RestoreError::InUse(inbox.to_owned()))
         }
@@ -219,7 +220,7 @@ fn copy_log(inbox: &Path) -> Result<(), RestoreError> {
     }
 }
 
-/// Gives the old file, and its log if it still has one, a second name.
+/// Gives the old file, and its log if there still is one, a second name.
 fn keep_aside(inbox: &Path) -> Result<Option<PathBuf>, RestoreError> {
     let has_log = connection::has_log(inbox);
     if !inbox.exists() && !has_log {
@@ -238,8 +239,8 @@ fn keep_aside(inbox: &Path) -> Result<Option<PathBuf>, RestoreError> {
     };
     let keep = |from: &Path, to: &Path| {
         let linked = fs::hard_link(from, to).or_else(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Ok(()), // by a restore that was killed
-            _ => copy_private(from, to),            // of a disk without hard links
+            io::ErrorKind::AlreadyExists => Ok(()), // linked by a restore that was killed
+            _ => copy_private(from, to),            // on a disk without hard links
         });
         linked.map_err(|error| RestoreError::File(to.to_owned(), error))
     };
@@ -252,7 +253,7 @@ fn keep_aside(inbox: &Path) -> Result<Option<PathBuf>, RestoreError> {
     let rollback_journal = beside(inbox, ROLLBACK_JOURNAL);
     if rollback_journal.exists() {
         keep(&rollback_journal, &beside(&aside, ROLLBACK_JOURNAL))?;
-        remove(&rollback_journal)?; // SQLite would change the new file by it
+        remove(&rollback_journal)?; // SQLite would apply it to the new file
     }
     flush_folder(inbox)?;
     Ok(Some(aside))

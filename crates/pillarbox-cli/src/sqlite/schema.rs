@@ -1,4 +1,4 @@
-//! The schema, as a list of migrations to which new ones are only ever added.
+//! The schema, as a list of migrations. New ones are appended; existing ones never change.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -59,14 +59,14 @@ const MIGRATIONS: [&str; 8] = [
          version        INTEGER NOT NULL,
          text           TEXT    NOT NULL
      ) STRICT, WITHOUT ROWID;",
-    // Rows of before are told apart by the event type of HMRC's notifications; of one that could
-    // not be read, by the length of an HMAC-SHA1 in hex.
+    // Older HMRC rows are recognised by their event type or, if the notification was unreadable, by
+    // the length of an HMAC-SHA1 in hex.
     "ALTER TABLE notification ADD COLUMN kind TEXT NOT NULL DEFAULT 'govuk-pay';
      UPDATE notification SET kind = 'hmrc' WHERE event_type = 'notification' OR length(signature) \
       = 40;",
-    // Identifies the secret that proved a row. Rows of before have none.
+    // Identifies the secret that proved a row. Older rows have none.
     "ALTER TABLE notification ADD COLUMN secret_fingerprint BLOB;",
-    // What people did, in the order of time.
+    // The audit trail, in order of time.
     "CREATE TABLE audit (
          at             INTEGER NOT NULL,
          id             INTEGER NOT NULL,
@@ -80,14 +80,14 @@ const MIGRATIONS: [&str; 8] = [
          PRIMARY KEY (at, id)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX audit_expiry ON audit (expires_at);",
-    // The index has what a summary shows, so that one reads no row.
+    // The index has all that a summary shows, so that a summary reads no rows.
     "DROP INDEX notification_shelf;
      CREATE INDEX notification_shelf ON notification (shelf, due_at, received_at, reason)
          WHERE shelf IS NOT NULL;",
-    // What happened to a row after it was recorded. Rows of before have none.
+    // What happened to a row after it was recorded. Older rows have none.
     "ALTER TABLE notification ADD COLUMN history BLOB;",
-    // What a person looks for. A reference may name a person, so it is kept as a keyed digest. Rows
-    // of before, whose id is less than `below`, get theirs from `serve`.
+    // For searches. A reference may name a person, so only its keyed digest is stored. `serve` adds
+    // it to older rows, whose ids are less than `below`.
     // Finished payments are in the ledger, so no index of random ids grows with every notification.
     "CREATE INDEX notification_pending_subject ON notification (subject) WHERE shelf IS NOT NULL;
      CREATE INDEX notification_box ON notification (subject) WHERE kind = 'hmrc';
@@ -132,7 +132,7 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), rusqlite::Error> {
     transaction.commit()
 }
 
-/// Fails unless the file has the schema [`LATEST`]; for a reader, which migrates nothing.
+/// Fails unless the file has the schema [`LATEST`]. For readers, which migrate nothing.
 pub(super) fn require_latest(db: &Connection) -> Result<(), rusqlite::Error> {
     match version(db)? {
         LATEST => Ok(()),

@@ -1,11 +1,12 @@
-//! What waits in the file, from its indexes: no row is read, but for a few that are retried.
+//! A summary of the pending rows, from the indexes alone. Only a few rows with failed attempts are
+//! read.
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Statement, params};
 
 use super::{
-    columns::{COLUMNS, row},
+    columns::{COLUMNS, read_row, sql_limit},
     connection::SqliteError,
 };
 use pillarbox::{
@@ -22,7 +23,7 @@ const REASONS: &str = "SELECT coalesce(reason, ''), count(*) FROM
      GROUP BY 1";
 const EXPIRED: &str = "SELECT expires_at FROM notification WHERE expires_at <= ?1
      ORDER BY expires_at LIMIT ?2";
-/// What counts rows, which is a covering index each.
+/// The queries that count rows. A covering index answers each.
 #[cfg(test)]
 pub(super) const COUNTING: [&str; 2] = [RECEIVED, EXPIRED];
 
@@ -31,9 +32,9 @@ pub(super) fn summary(
     db: &Connection,
     request: &SummaryRequest,
 ) -> Result<InboxSummary, SqliteError> {
-    let (open, overdue) = in_state(db, State::Recorded, request)?;
-    let (held, _) = in_state(db, State::Held, request)?;
-    let (dead, _) = in_state(db, State::Dead, request)?;
+    let (open, overdue) = summarise_state(db, State::Recorded, request)?;
+    let (held, _) = summarise_state(db, State::Held, request)?;
+    let (dead, _) = summarise_state(db, State::Dead, request)?;
     Ok(InboxSummary {
         open,
         overdue,
@@ -45,33 +46,30 @@ pub(super) fn summary(
     })
 }
 
-/// The rows in `state`, and how many of them were received before the time for overdue ones.
-fn in_state(
+/// Summarises the rows in `state`, and counts those that are overdue.
+fn summarise_state(
     db: &Connection,
     state: State,
     request: &SummaryRequest,
 ) -> Result<(StateSummary, usize), SqliteError> {
     let mut select = db.prepare_cached(RECEIVED)?;
     let params = params![state.index_partition(), one_more(request.limit)];
-    let rows = select.query_map(params, |row| row.get(0))?;
-    let times = rows.map(|at| Ok(Timestamp::from_millis(at?)));
-    let times: Vec<Timestamp> = times.collect::<Result<_, SqliteError>>()?;
+    let times = query_times(&mut select, params)?;
     let counted = times.iter().take(request.limit);
     let overdue = counted.filter(|at| **at < request.overdue_before).count();
     Ok((StateSummary::of_times(times, request.limit), overdue))
 }
 
-/// The open rows with the latest next attempts that have been attempted.
+/// The attempted ones among the open rows whose next attempts are latest.
 fn retrying(db: &Connection) -> Result<Vec<Row>, SqliteError> {
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification INDEXED BY notification_shelf
          WHERE shelf = 'open:0' ORDER BY due_at DESC LIMIT ?1"
     ))?;
-    let limit = i64::try_from(MAX_RETRYING_ROWS).unwrap_or(i64::MAX);
-    let mut rows = select.query([limit])?;
+    let mut rows = select.query([sql_limit(MAX_RETRYING_ROWS)])?;
     let mut retrying = Vec::new();
     while let Some(columns) = rows.next()? {
-        match row(columns) {
+        match read_row(columns) {
             Ok(row) if row.attempts > 0 => retrying.push(row),
             Ok(_)
             | Err(SqliteError::Inbox(InboxError::NewerRow { .. } | InboxError::Damaged { .. })) => {
@@ -84,24 +82,31 @@ fn retrying(db: &Connection) -> Result<Vec<Row>, SqliteError> {
 
 fn held_reasons(db: &Connection, limit: usize) -> Result<BTreeMap<String, usize>, SqliteError> {
     let mut select = db.prepare_cached(REASONS)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let reasons = select.query_map([limit], |row| {
+    let reasons = select.query_map([sql_limit(limit)], |row| {
         Ok((row.get(0)?, row.get::<_, u32>(1)? as usize))
     })?;
     Ok(reasons.collect::<Result<_, _>>()?)
 }
 
-/// The rows that should have been removed.
+/// The expired rows that have not been removed.
 fn expired(db: &Connection, request: &SummaryRequest) -> Result<Option<StateSummary>, SqliteError> {
     let mut select = db.prepare_cached(EXPIRED)?;
     let params = params![request.expired_before.as_millis(), one_more(request.limit)];
-    let rows = select.query_map(params, |row| row.get(0))?;
-    let times = rows.map(|at| Ok(Timestamp::from_millis(at?)));
-    let times: Vec<Timestamp> = times.collect::<Result<_, SqliteError>>()?;
+    let times = query_times(&mut select, params)?;
     let expired = StateSummary::of_times(times, request.limit);
     Ok(Some(expired).filter(|expired| !expired.is_empty()))
 }
 
+/// Runs a query of times.
+fn query_times(
+    select: &mut Statement<'_>,
+    params: impl Params,
+) -> Result<Vec<Timestamp>, rusqlite::Error> {
+    let times = select.query_map(params, |row| Ok(Timestamp::from_millis(row.get(0)?)))?;
+    times.collect()
+}
+
+/// One more than `limit`, which shows whether there are more.
 fn one_more(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+    sql_limit(limit).saturating_add(1)
 }

@@ -1,11 +1,11 @@
-//! Reads rows that no inbox has written, for the fuzz targets.
+//! Reads rows with arbitrary values, for the fuzz targets.
 
 use pillarbox::inbox::{InboxError, Row};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
-use super::columns::packed_row;
+use super::columns::read_packed_row;
 
-/// How many columns a row has, its body included.
+/// The number of columns of a row, including its body.
 const COLUMN_COUNT: usize = 27;
 
 /// A value of any type.
@@ -13,9 +13,9 @@ const COLUMN_COUNT: usize = 27;
 pub enum AnyColumn {
     /// No value.
     Null,
-    /// A whole number.
+    /// An integer.
     Integer(i64),
-    /// Another number.
+    /// A floating-point number.
     Real(f64),
     /// Text.
     Text(String),
@@ -39,7 +39,7 @@ impl From<AnyColumn> for Value {
 pub struct ColumnReader(Connection);
 
 impl ColumnReader {
-    /// A reader of any values.
+    /// Creates a reader.
     ///
     /// # Errors
     /// If SQLite cannot open a database in memory.
@@ -49,7 +49,7 @@ impl ColumnReader {
         Ok(Self(connection))
     }
 
-    /// Reads the row that has these values in its columns; those that are missing are null.
+    /// Reads the row that has these values in its columns. Missing values are null.
     pub fn read(&self, mut values: Vec<AnyColumn>) -> Result<Row, InboxError> {
         values.resize(COLUMN_COUNT, AnyColumn::Null);
         let marks = vec!["?"; COLUMN_COUNT].join(",");
@@ -60,6 +60,6 @@ impl ColumnReader {
         let mut rows = select.query(params_from_iter(values)).map_err(failed)?;
         let row = rows.next().map_err(failed)?;
         let row = row.ok_or_else(|| InboxError::Unavailable("no row".to_owned()))?;
-        packed_row(&self.0, row)?.unpack()
+        read_packed_row(&self.0, row)?.unpack()
     }
 }

@@ -149,7 +149,7 @@ where
         };
         let Self { done, reply, .. } = *self;
         let answer = outcome.and_then(|()| done.unwrap_or_else(not_run));
-        let _ = reply.send(answer); // the caller may be cancelled; the change is made all the same
+        let _ = reply.send(answer); // the change is made even if the caller was cancelled
     }
 }
 
@@ -239,8 +239,8 @@ fn run_writer(queue: &SharedQueue, mut connection: CheckedConnection) {
     }
 }
 
-/// A connection to the file that was at its path when the inbox was opened. It is opened again
-/// after an error that breaks it.
+/// A connection to the file that was at its path when the inbox was opened. It is reopened after an
+/// error that breaks it.
 pub(super) struct CheckedConnection {
     access: ConnectionAccess,
     connection: Option<Connection>,
@@ -252,7 +252,7 @@ pub(super) struct CheckedConnection {
 enum ConnectionAccess {
     ReadWrite,
     ReadOnly,
-    /// For reading; the connection relies on no process changing the file.
+    /// For reading, while no process changes the file.
     Immutable,
 }
 
@@ -282,8 +282,8 @@ impl CheckedConnection {
 
     /// Makes all changes of `batch` in one transaction.
     ///
-    /// The file and its log are checked before and after it: if one of them is gone when it is
-    /// committed, it would be lost at the next start, so it counts as failed.
+    /// The file and its log are checked before and after the transaction. If one of them is gone,
+    /// the changes would be lost at the next start, so they count as failed.
     fn commit(&mut self, batch: &mut [Box<dyn BoxedChange>]) -> Result<(), InboxError> {
         if batch.is_empty() {
             return Ok(());
@@ -401,7 +401,7 @@ mod tests {
         (CheckedConnection::open(pair).unwrap(), folder)
     }
 
-    /// Queues a row of the key-value store; its result is received if the row is stored.
+    /// Queues a row for the key-value store, and returns where its result arrives.
     fn queued(
         queue: &SharedQueue,
         name: &'static str,
@@ -430,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queued_change_whose_caller_has_gone_is_not_made() {
+    fn a_queued_change_of_a_cancelled_caller_is_not_made() {
         let (connection, folder) = new_file();
         let queue = SharedQueue::default();
         let mut kept = queued(&queue, "a-kept");

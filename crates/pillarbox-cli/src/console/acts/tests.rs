@@ -1,4 +1,4 @@
-//! The forms that change notifications, attacked.
+//! The forms that change notifications, and attacks on them.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ async fn stored(console: &TestConsole, key: &str) -> Row {
 
 async fn audited(console: &TestConsole) -> Vec<(String, u64, AuditOutcome)> {
     let entries = console.inbox.audit_entries(None, 100).await.unwrap();
-    let in_words = |entry: pillarbox::inbox::AuditEntry| {
+    let describe = |entry: pillarbox::inbox::AuditEntry| {
         let what = format!("{} {}", entry.action.as_str(), entry.target);
         (what, entry.done, entry.outcome)
     };
-    entries.into_iter().rev().map(in_words).collect()
+    entries.into_iter().rev().map(describe).collect()
 }
 
 fn kill_all(console: &TestConsole) {
@@ -36,7 +36,7 @@ fn kill_all(console: &TestConsole) {
 }
 
 #[tokio::test]
-async fn each_act_has_a_page_that_asks_and_a_form_that_acts_and_is_audited() {
+async fn each_act_asks_for_confirmation_and_is_audited() {
     let console = console_with(1).await;
     for (act, state, has_bytes) in [
         ("replay", RowState::Recorded, true),
@@ -49,11 +49,8 @@ async fn each_act_has_a_page_that_asks_and_a_form_that_acts_and_is_audited() {
         assert!(asked.shows(&form) && asked.shows("Cancel"), "{act}");
         let done = console.submit(&format!("/acts/{act}"), "key=pay:m0").await;
         let location = format!("location: /notifications/pay%3am0?done={act}\r\n");
-        assert!(
-            done.status == 303 && done.head.contains(&location),
-            "{}",
-            done.head
-        );
+        assert_eq!(done.status, 303, "{act}");
+        assert!(done.head.contains(&location), "{}", done.head);
         let row = stored(&console, "pay:m0").await;
         assert_eq!((row.state, row.body.is_some()), (state, has_bytes), "{act}");
         let page = format!("/notifications/pay:m0?done={act}");
@@ -63,18 +60,16 @@ async fn each_act_has_a_page_that_asks_and_a_form_that_acts_and_is_audited() {
     let expected = [done("replay"), done("discard"), done("erase")];
     assert_eq!(audited(&console).await, expected);
     let trail = console.get("/audit").await;
-    for text in [
+    trail.assert_shows(&[
         "tester@example",
         "erase",
         "href=\"/notifications/pay%3Am0\"",
         "1 of 1",
-    ] {
-        assert!(trail.shows(text), "{text}");
-    }
+    ]);
 }
 
 #[tokio::test]
-async fn what_its_state_does_not_allow_is_neither_offered_nor_done() {
+async fn an_act_that_the_state_does_not_allow_is_neither_offered_nor_done() {
     let console = console_with(1).await;
     console.submit("/acts/discard", "key=pay:m0").await;
     let page = console.get("/notifications/pay:m0").await;
@@ -82,8 +77,7 @@ async fn what_its_state_does_not_allow_is_neither_offered_nor_done() {
     let asked = console.get("/notifications/pay:m0/replay").await;
     assert!(asked.shows("it was discarded") && !asked.shows("/acts/replay"));
     let refused = console.submit("/acts/replay", "key=pay:m0").await;
-    let says_why = refused.shows("it was discarded");
-    assert_eq!((refused.status, says_why), (409, true));
+    refused.assert_page(409, "it was discarded", "the reason");
     for fields in ["", "key=", "key=pay:none", "key=%3Cscript%3E"] {
         let answer = console.submit("/acts/replay", fields).await;
         assert_eq!(answer.status, 404, "{fields}");
@@ -94,7 +88,7 @@ async fn what_its_state_does_not_allow_is_neither_offered_nor_done() {
 }
 
 #[tokio::test]
-async fn an_act_is_done_neither_for_another_site_nor_without_a_token() {
+async fn an_act_of_another_site_or_without_a_token_is_refused() {
     let console = console_with(1).await;
     let (at, csrf) = (console.at, console.csrf().await);
     let ours = format!("Origin: http://{at}\r\n");
@@ -140,7 +134,7 @@ async fn an_act_is_done_neither_for_another_site_nor_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_console_that_only_shows_changes_nothing() {
+async fn a_read_only_console_changes_nothing() {
     let console = TestConsole::with(&[paid("m0")]).await;
     let form = "key=pay:m0&query=state%3Drecorded&expected=1&rate=0";
     let is_refused = |answer: &TestResponse| {
@@ -176,22 +170,20 @@ fn location(answer: &TestResponse) -> String {
 }
 
 #[tokio::test]
-async fn all_that_match_are_counted_and_replayed_once_their_number_is_confirmed() {
+async fn all_matching_rows_are_replayed_once_their_number_is_confirmed() {
     let console = console_with(30).await;
     kill_all(&console);
     let counted = console.get("/bulk?source=pay").await;
-    for text in [
+    counted.assert_shows(&[
         "Replay 30 notifications?",
         "name=\"expected\" value=\"30\"",
         "pay:m0<",
-    ] {
-        assert!(counted.shows(text), "{text} in {}", counted.text());
-    }
+    ]);
     assert_eq!(audited(&console).await, [], "counting changes nothing");
 
     let form = "query=source%3Dpay&rate=0&expected=";
     let changed = console.submit("/acts/bulk", &format!("{form}29")).await;
-    assert!(changed.status == 409 && changed.shows("others match now"));
+    assert!(changed.status == 409 && changed.shows("that match have changed"));
     let row = stored(&console, "pay:m0").await;
     assert_eq!(row.state, RowState::Dead);
 
@@ -214,19 +206,17 @@ async fn an_act_on_many_shows_its_progress_and_can_be_stopped() {
     let begun = console.submit("/acts/bulk", form).await;
     let address = location(&begun);
     let under_way = console.get(&address).await;
-    for text in [
+    under_way.assert_shows(&[
         "under way",
         "at most 2 a second",
         "action=\"/acts/stop\"",
         "<progress",
-    ] {
-        assert!(under_way.shows(text), "{text} in {}", under_way.text());
-    }
+    ]);
     assert!(under_way.head.contains("refresh: 2\r\n"));
     let paused = console.get(&format!("{address}?updates=off")).await;
     assert!(!paused.head.contains("refresh: "));
     let second = console.submit("/acts/bulk", form).await;
-    assert_eq!(second.status, 409, "one at a time, or others match now");
+    assert_eq!(second.status, 409, "one at a time, or other rows match");
     let id = address.strip_prefix("/bulk/").unwrap();
     let stop = console.submit("/acts/stop", &format!("id={id}")).await;
     assert_eq!(stop.status, 303);
@@ -234,10 +224,8 @@ async fn an_act_on_many_shows_its_progress_and_can_be_stopped() {
     assert!(end.shows("Replay: stopped"), "{}", end.text());
     let audited = audited(&console).await;
     let (_, done, outcome) = &audited[0];
-    assert!(
-        *outcome == AuditOutcome::Stopped && *done < 20,
-        "{audited:?}"
-    );
+    assert_eq!(*outcome, AuditOutcome::Stopped);
+    assert!(*done < 20, "{audited:?}");
     for id in ["", "0", "x", "<script>"] {
         let answer = console.submit("/acts/stop", &format!("id={id}")).await;
         assert_eq!(answer.status, 404, "{id}");
@@ -245,7 +233,7 @@ async fn an_act_on_many_shows_its_progress_and_can_be_stopped() {
 }
 
 #[tokio::test]
-async fn everything_is_not_erased_at_once() {
+async fn only_the_notifications_of_one_subject_are_erased_together() {
     let console = console_with(2).await;
     for query in [
         "act=erase",
@@ -269,7 +257,7 @@ async fn everything_is_not_erased_at_once() {
 }
 
 #[tokio::test]
-async fn a_wrong_rate_or_filter_is_a_sentence() {
+async fn an_invalid_rate_or_filter_is_refused() {
     let console = console_with(1).await;
     for (query, rate, status) in [
         ("state%3Dlost", "1", 400),
@@ -285,7 +273,7 @@ async fn a_wrong_rate_or_filter_is_a_sentence() {
 }
 
 #[tokio::test]
-async fn samples_are_for_the_demo() {
+async fn only_the_demo_sends_samples() {
     let console = console_with(0).await;
     assert!(console.get("/samples").await.shows("Only the demo"));
     let form = "source=pay&event=captured";

@@ -1,7 +1,7 @@
 //! Reads the newest rows for all streams.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -13,18 +13,18 @@ use crate::console::{
 };
 use pillarbox::inbox::{InboxError, PageRequest, Row, RowFilter};
 
-/// The rows that are followed: the newest of all.
+/// How many of the newest rows are followed.
 pub(super) const FOLLOWED_ROWS: usize = 100;
-/// The time between two readings of a local file (docs/benchmarks.md has their cost).
+/// The time between two reads of a local file (docs/benchmarks.md has their cost).
 const LOCAL_INTERVAL: Duration = Duration::from_millis(500);
-/// The time between two readings of a table, each of which is charged.
+/// The time between two reads of a table, each of which AWS charges.
 const TABLE_INTERVAL: Duration = Duration::from_secs(30);
-/// The rows of each shard that are counted on a table at most: one page of the index.
+/// The most rows of each shard of a table that are counted: one page of the index.
 const COUNTED_ROWS: usize = 25;
-/// The most streams at once. Others get no updates, and pages find a connection.
+/// The most streams. Further lists get no updates, so that pages find a free connection.
 const MAX_STREAMS: usize = 24;
 
-/// What was read last.
+/// The result of the last read.
 #[derive(Clone, Debug)]
 pub(in crate::console) enum LiveSnapshot {
     /// Nothing yet.
@@ -37,17 +37,17 @@ pub(in crate::console) enum LiveSnapshot {
     Failed,
 }
 
-/// The readings, and whether a task makes them.
+/// The snapshots, and whether a task reads them.
 pub(in crate::console) struct LiveFeed {
     snapshots: watch::Sender<LiveSnapshot>,
-    runs: Mutex<bool>,
+    is_running: Mutex<bool>,
 }
 
 impl LiveFeed {
     pub(in crate::console) fn new() -> Self {
         Self {
             snapshots: watch::Sender::new(LiveSnapshot::Pending),
-            runs: Mutex::new(false),
+            is_running: Mutex::new(false),
         }
     }
 
@@ -57,42 +57,47 @@ impl LiveFeed {
         state: &SharedConsoleState<I>,
     ) -> Option<watch::Receiver<LiveSnapshot>> {
         let feed = &state.live;
-        let mut runs = feed.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_running = feed.lock();
         if feed.snapshots.receiver_count() >= MAX_STREAMS {
             return None;
         }
         let snapshots = feed.snapshots.subscribe();
-        if !*runs {
-            *runs = true;
+        if !*is_running {
+            *is_running = true;
             tokio::spawn(read_while_followed(Arc::downgrade(state)));
         }
         Some(snapshots)
     }
 
-    /// Whether the task may end: nothing follows.
-    fn ends(&self) -> bool {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        let lock = self.is_running.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the task end if no stream follows. Returns whether it must end.
+    fn end_unless_followed(&self) -> bool {
+        let mut is_running = self.lock();
         if self.snapshots.receiver_count() > 0 {
             return false;
         }
-        *runs = false;
+        *is_running = false;
         self.snapshots.send_replace(LiveSnapshot::Pending);
         true
     }
 }
 
-/// Reads as long as a stream follows. Keeps neither the console nor its inbox open.
+/// Reads while a stream follows. Keeps neither the console nor its inbox open.
 async fn read_while_followed<I: ConsoleInbox>(state: Weak<ConsoleState<I>>) {
     loop {
         let Some(state) = state.upgrade().filter(|state| !state.stop.is_cancelled()) else {
             return;
         };
-        if state.live.ends() {
+        if state.live.end_unless_followed() {
             return;
         }
         let read = read(&state).await;
         let next = read.unwrap_or_else(|error| {
-            tracing::debug!(reason = %error, "the console could not read what arrives");
+            tracing::debug!(reason = %error, "the console could not read the newest rows");
             LiveSnapshot::Failed
         });
         state.live.snapshots.send_if_modified(|last| {

@@ -23,12 +23,12 @@ use pillarbox::{
     inbox::{Row, RowFilter},
 };
 
-/// The time after which a stream without an event says that it is there.
+/// The time without events after which a stream sends a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// How long a browser waits before it connects again, in milliseconds.
+/// How long a browser waits before it reconnects, in milliseconds.
 const RECONNECT_MS: u32 = 2_000;
 
-/// The event that a browser has last.
+/// The last event that a browser has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LastEvent {
     at: Timestamp,
@@ -36,7 +36,7 @@ pub(super) struct LastEvent {
 }
 
 impl LastEvent {
-    /// Reads an id; `None` if it is none of ours.
+    /// Reads the id of an event; `None` if it is not one of ours.
     pub(super) fn parse(id: &str) -> Option<Self> {
         let (at, key) = id.split_once('~').unwrap_or((id, ""));
         Some(Self {
@@ -67,6 +67,16 @@ struct StreamedRow {
     state: State,
     attempts: u32,
     is_listed: bool,
+}
+
+impl StreamedRow {
+    fn of(row: &Row, is_listed: bool) -> Self {
+        Self {
+            state: row.state,
+            attempts: row.attempts,
+            is_listed,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -123,17 +133,17 @@ impl LiveStream {
             }
             if self.events.is_empty() {
                 let snapshot = self.snapshots.borrow_and_update().clone();
-                self.take(snapshot);
+                self.queue_snapshot(snapshot);
             }
         }
     }
 
-    /// Queues what a snapshot has that the browser has not.
-    fn take(&mut self, snapshot: LiveSnapshot) {
+    /// Queues the events that bring the browser up to date with a snapshot.
+    fn queue_snapshot(&mut self, snapshot: LiveSnapshot) {
         let has_failed = matches!(snapshot, LiveSnapshot::Failed);
         match snapshot {
             LiveSnapshot::Pending => return,
-            LiveSnapshot::Rows(rows) => self.take_rows(&rows),
+            LiveSnapshot::Rows(rows) => self.queue_rows(&rows),
             LiveSnapshot::Counts(counts) => {
                 if self.counts.as_ref().is_some_and(|last| *last != counts) {
                     self.push_reload(&format!("Now {counts}"));
@@ -152,11 +162,11 @@ impl LiveStream {
         self.has_failed = has_failed;
     }
 
-    fn take_rows(&mut self, rows: &[Row]) {
+    fn queue_rows(&mut self, rows: &[Row]) {
         let is_first = self.known.is_none();
         let had = match self.known.take() {
             Some(known) => known,
-            None => self.had_before(rows),
+            None => self.rows_in_browser(rows),
         };
         let is_gap = rows.len() == FOLLOWED_ROWS
             && !rows.iter().any(|row| had.contains_key(&row.key))
@@ -167,11 +177,7 @@ impl LiveStream {
             let before = had.get(&row.key).copied();
             let matches = self.filter.matches(row);
             let was_listed = before.is_some_and(|before| before.is_listed);
-            let now = StreamedRow {
-                state: row.state,
-                attempts: row.attempts,
-                is_listed: was_listed || matches,
-            };
+            let now = StreamedRow::of(row, was_listed || matches);
             known.insert(row.key.clone(), now);
             if is_gap || before == Some(now) {
                 continue;
@@ -189,12 +195,12 @@ impl LiveStream {
             self.id = rows.first().map_or_else(String::new, event_id);
             self.push_reload("Many new notifications");
         }
-        tracing::trace!(new, "a console was brought up to date");
+        tracing::trace!(new, "a console was updated");
     }
 
-    /// The rows of the first snapshot that the browser has: of the page that opened the stream, or
-    /// of the stream that broke.
-    fn had_before(&self, rows: &[Row]) -> HashMap<Key, StreamedRow> {
+    /// The rows of the first snapshot that the browser already has, from the page that opened the
+    /// stream or from an earlier stream.
+    fn rows_in_browser(&self, rows: &[Row]) -> HashMap<Key, StreamedRow> {
         let first = match &self.last {
             None => 0,
             Some(last) => rows
@@ -203,18 +209,14 @@ impl LiveStream {
                 .unwrap_or(rows.len()),
         };
         let had = rows[first..].iter().map(|row| {
-            let known = StreamedRow {
-                state: row.state,
-                attempts: row.attempts,
-                is_listed: self.filter.matches(row),
-            };
+            let known = StreamedRow::of(row, self.filter.matches(row));
             (row.key.clone(), known)
         });
         had.collect()
     }
 
     fn push_line(&mut self, event: &str, row: &Row) {
-        // A line of plain texts and numbers is always written.
+        // Texts and numbers can always be serialised.
         let data = serde_json::to_string(&ListLine::of(row)).unwrap_or_default();
         self.push(event, &data);
     }

@@ -35,7 +35,7 @@ impl AskedFields {
         asked
     }
 
-    /// The names of what is shown, as far as the notification has it.
+    /// The names of the shown fields that the notification has.
     pub(super) fn names(&self, row: &Row) -> Vec<String> {
         let mut names = Vec::new();
         if let (Some(_), Some(_)) = (self.bytes, &row.body) {
@@ -56,7 +56,7 @@ impl AskedFields {
         names
     }
 
-    /// The message within, if it is shown.
+    /// The inner message, if it is shown.
     pub(super) fn message(&self, text: &str, outer: &[PersonalField]) -> Option<String> {
         let number = outer.iter().position(|field| field.is_message)?;
         let is_shown = self.outer.contains(&number);

@@ -1,4 +1,4 @@
-//! What a notification says, with its personal fields masked.
+//! The content of a notification, with its personal fields masked.
 
 use super::{asked::AskedFields, has_message};
 use crate::payload::{self, HEX_BYTES, JsonError, PayloadLine, PrettyPayload};
@@ -7,7 +7,7 @@ use pillarbox::inbox::Row;
 /// The longest body that is read as JSON for a page. A longer one can be downloaded.
 const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 
-/// What it says.
+/// The content, as the page shows it.
 pub(super) struct PayloadPanel {
     /// The bytes are erased.
     pub(super) is_erased: bool,
@@ -28,13 +28,13 @@ pub(super) enum PayloadText {
         is_cut: bool,
         error: Option<JsonError>,
     },
-    /// Bytes that are no UTF-8 from this one on.
+    /// Bytes that are not UTF-8 from this offset on.
     NotText { valid_up_to: usize },
-    /// More than is read for a page.
+    /// Longer than a page reads.
     TooLong,
 }
 
-/// The message that HMRC carries, read a second time.
+/// The message inside a notification of HMRC.
 pub(super) enum InnerMessage {
     Json {
         lines: Vec<PayloadLine>,
@@ -52,7 +52,7 @@ pub(super) struct ShownBytes {
     pub(super) is_cut: bool,
 }
 
-/// The text, if it is short enough to be read as JSON.
+/// The body as text, if it is short enough to be read as JSON.
 pub(super) fn json_text(row: &Row) -> Option<&str> {
     let body = row.body.as_ref()?;
     let text = std::str::from_utf8(body).ok()?;

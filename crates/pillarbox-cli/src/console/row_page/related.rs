@@ -1,23 +1,21 @@
 //! Notifications about the same payment.
 
-use url::form_urlencoded;
-
 use super::address;
-use crate::console::{list::ListLine, page::PageError, query::LIST_ADDRESS};
+use crate::console::{list::ListLine, page::PageError, query::ListPageQuery};
 use pillarbox::{
     domain::{Key, State},
     inbox::{PageRequest, ReadInbox, Row, RowFilter},
     telemetry::visible,
 };
 
-/// The related notifications that are listed.
+/// The most related notifications that are listed.
 const MAX_RELATED: usize = 20;
 
 /// Notifications about the same payment, and what this one conflicts with.
 pub(super) struct RelatedPanel {
     pub(super) conflict_with: Option<(String, String)>,
     pub(super) lines: Vec<RelatedLine>,
-    /// The list of all of them.
+    /// The address of the list of all of them.
     pub(super) all: Option<String>,
 }
 
@@ -41,16 +39,14 @@ impl RelatedPanel {
         let Some(subject) = row.subject.clone().filter(|_| row.event().is_some()) else {
             return Ok(panel);
         };
-        let source = row.key.source().to_owned();
-        let all = list_of(&source, &subject);
         let filter = RowFilter {
-            source: Some(source),
+            source: Some(row.key.source().to_owned()),
             subject: Some(subject),
             ..RowFilter::default()
         };
         let request = PageRequest::first(MAX_RELATED + 1);
         let listed = inbox.list(&filter, request).await?;
-        let is_more = listed.next.is_some();
+        let has_more = listed.next.is_some();
         let others = listed.rows.iter().filter(|other| other.key != row.key);
         let is_repeat = |other: &Row| {
             other.state == State::Repeat && other.reason.as_deref() == Some(row.key.as_str())
@@ -60,15 +56,7 @@ impl RelatedPanel {
             repeats_this: is_repeat(other),
         });
         panel.lines.extend(lines);
-        panel.all = is_more.then_some(all);
+        panel.all = has_more.then(|| ListPageQuery::of(&filter).address(None));
         Ok(panel)
     }
-}
-
-/// The address of the list of everything about a payment.
-fn list_of(source: &str, subject: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("source", source);
-    query.append_pair("subject", subject);
-    format!("{LIST_ADDRESS}?{}", query.finish())
 }

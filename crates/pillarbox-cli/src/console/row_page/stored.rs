@@ -13,7 +13,7 @@ pub(super) struct StoredAttribute {
     pub(super) value: String,
 }
 
-/// Who signed it, and whether that holds today.
+/// Who signed it, and whether the signature is still valid.
 pub(super) struct SignaturePanel {
     pub(super) is_broken: bool,
     pub(super) verdict: String,
@@ -60,7 +60,7 @@ impl SignaturePanel {
 }
 
 pub(super) fn about(row: &Row) -> Vec<StoredAttribute> {
-    // A dead or held row is due to a person, and its date says since when.
+    // A dead or held row has waited for a person since its date.
     let due = if row.state == State::Recorded {
         "Next due"
     } else {

@@ -1,4 +1,4 @@
-//! The page of one notification, attacked by what a sender may write.
+//! The page of one notification, with hostile content.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ const MASKED: [&str; 7] = [
     "LS1 1AA",
 ];
 
-/// A notification of Pay with every field, dated so that it is not held.
+/// A notification of Pay with every field, and a date for which it is not held.
 fn card_payment() -> Entry {
     let body = PAY.replace("2026-11-25T03:00:00.000Z", &NOW.to_string());
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
@@ -54,7 +54,7 @@ fn hides_all(page: &TestResponse) -> bool {
     MASKED.iter().all(|hidden| !text.contains(hidden))
 }
 
-/// What was shown, in order.
+/// The audited fields, in order.
 async fn unmasked(console: &TestConsole) -> Vec<String> {
     let entries = console.inbox.audit_entries(None, 100).await.unwrap();
     let entries = entries.into_iter().rev();
@@ -72,13 +72,11 @@ async fn personal_fields_are_shown_one_by_one_for_one_view_and_audited() {
     let address = page_of(&entry.key);
     let hidden = console.get(&address).await;
     assert!(hides_all(&hidden));
-    for text in [
+    hidden.assert_shows(&[
         "hidden, 20 characters",
         "&#34;Visa&#34;",
         "card_payment_captured",
-    ] {
-        assert!(hidden.shows(text), "{text}");
-    }
+    ]);
     let email = number_of(&hidden, "resource.email");
     let city = number_of(&hidden, "resource.card_details.billing_address.city");
     let metadata = number_of(&hidden, "resource.metadata.case_id");
@@ -101,7 +99,7 @@ async fn personal_fields_are_shown_one_by_one_for_one_view_and_audited() {
 }
 
 #[tokio::test]
-async fn a_field_that_is_not_there_shows_and_audits_nothing() {
+async fn a_missing_field_is_neither_shown_nor_audited() {
     let entry = card_payment();
     let console = console_with(&entry, ConsoleAccess::Changes).await;
     let show = format!("{}/show", page_of(&entry.key));
@@ -121,7 +119,7 @@ async fn a_field_that_is_not_there_shows_and_audits_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_audited_is_not_shown() {
+async fn a_field_that_cannot_be_audited_is_not_shown() {
     let entry = card_payment();
     let console = console_with(&entry, ConsoleAccess::Changes).await;
     console.tamper(
@@ -141,7 +139,7 @@ async fn what_cannot_be_audited_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_console_that_only_shows_says_how_to_allow_changes_and_writes_nothing() {
+async fn a_read_only_console_names_the_flag_for_changes_and_writes_nothing() {
     let entry = card_payment();
     let console = console_with(&entry, ConsoleAccess::ReadOnly).await;
     let address = page_of(&entry.key);
@@ -158,7 +156,7 @@ async fn a_console_that_only_shows_says_how_to_allow_changes_and_writes_nothing(
 }
 
 #[tokio::test]
-async fn the_message_of_hmrc_is_hidden_whole_and_then_read_a_second_time() {
+async fn the_message_of_hmrc_is_hidden_until_shown_with_its_own_fields_masked() {
     let message = "{\"trader\":{\"name\":\"Jo <b>Doe</b>\"},\"mrn\":\"23GB\u{202e}\"}";
     let entry = hmrc("n1", message);
     let console = console_with(&entry, ConsoleAccess::Changes).await;
@@ -186,10 +184,10 @@ async fn the_message_of_hmrc_is_hidden_whole_and_then_read_a_second_time() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_damaged_or_no_text_is_shown_as_far_as_it_is_one() {
+async fn a_body_that_is_not_json_or_text_is_shown_up_to_its_first_error() {
     let console = TestConsole::start_with(settings(ConsoleAccess::Changes)).await;
     let damaged = b"{\"id\":1,\"email\":\"jo@example.org\",]";
-    for (body, says) in [
+    for (body, text) in [
         (&damaged[..], "in line 1, at byte 34"),
         (b"\xff\xfe<script>jo@example.org", "from number 0 on"),
         (b"jo@example.org", "in line 1, at byte 1 of it"),
@@ -198,9 +196,9 @@ async fn a_body_that_is_damaged_or_no_text_is_shown_as_far_as_it_is_one() {
         let entry = entry(SenderKind::GOVUK_PAY, "pay", Bytes::copy_from_slice(body));
         console.inbox.record(&entry).await.unwrap();
         let page = console.get(&page_of(&entry.key)).await;
-        assert!(page.shows(says), "{says}: {}", page.text());
-        assert!(!page.shows("jo@example.org"), "{says}");
-        assert_tame(&page, says);
+        page.assert_shows(&[text]);
+        assert!(!page.shows("jo@example.org"), "{text}");
+        assert_tame(&page, text);
         let show = format!("{}/show", page_of(&entry.key));
         let hex = console.submit(&show, "bytes=hex").await;
         assert_eq!(hex.shows("00000000  "), !body.is_empty());
@@ -210,7 +208,7 @@ async fn a_body_that_is_damaged_or_no_text_is_shown_as_far_as_it_is_one() {
 }
 
 #[tokio::test]
-async fn a_body_of_two_megabytes_makes_a_page_of_bounded_length() {
+async fn the_page_of_a_long_body_has_a_bounded_length() {
     let console = TestConsole::start_with(settings(ConsoleAccess::Changes)).await;
     let text = "x".repeat(2 * 1024 * 1024);
     let rows = "[0],".repeat(200_000);
@@ -243,7 +241,7 @@ fn names(value: &serde_json::Value) -> Vec<&String> {
 }
 
 #[tokio::test]
-async fn files_are_attachments_that_no_browser_opens() {
+async fn downloads_are_attachments_that_no_browser_opens() {
     let entry = card_payment();
     let console = console_with(&entry, ConsoleAccess::Changes).await;
     let address = page_of(&entry.key);
@@ -283,7 +281,7 @@ async fn files_are_attachments_that_no_browser_opens() {
 }
 
 #[tokio::test]
-async fn the_command_to_post_it_again_survives_whatever_is_stored() {
+async fn the_command_to_post_it_again_quotes_every_stored_text() {
     let entry = card_payment();
     let console = console_with(&entry, ConsoleAccess::Changes).await;
     let page = console.get(&page_of(&entry.key)).await;
@@ -337,9 +335,9 @@ impl Clock for ClockAt {
 }
 
 #[tokio::test]
-async fn the_page_says_what_happened_and_when_its_sender_would_send_it_again() {
+async fn the_page_shows_what_happened_and_when_its_sender_would_send_it_again() {
     let entry = pay("m1", "p1", "card_payment_captured", NOW);
-    for (seconds, says) in [(30, true), (7 * 24 * 60 * 60, false)] {
+    for (seconds, is_shown) in [(30, true), (7 * 24 * 60 * 60, false)] {
         let now = NOW.plus(Duration::from_secs(seconds));
         let console = TestConsole::start_with(ConsoleSettings {
             clock: Arc::new(ClockAt(now)),
@@ -348,15 +346,13 @@ async fn the_page_says_what_happened_and_when_its_sender_would_send_it_again() {
         .await;
         console.inbox.record(&entry).await.unwrap();
         let page = console.get("/notifications/pay:m1").await;
-        for text in ["What happened", "Signed with 1:env:TEST", "Next attempt"] {
-            assert!(page.shows(text), "{text}");
-        }
+        page.assert_shows(&["What happened", "Signed with 1:env:TEST", "Next attempt"]);
         for text in [
-            "Next try of GOV.UK Pay",
+            "Next attempt of GOV.UK Pay",
             "2026-03-02T10:16:31.480Z",
             "tries until 2026-03-05T11:21:31.480Z",
         ] {
-            assert_eq!(page.shows(text), says, "{text} after {seconds} s");
+            assert_eq!(page.shows(text), is_shown, "{text} after {seconds} s");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a sender wrote is text.
+//! Every text of a sender is escaped.
 
 use super::{TestConsole, assert_tame, page_of, paid};
 use pillarbox::senders::{
@@ -7,7 +7,7 @@ use pillarbox::senders::{
 };
 
 #[tokio::test]
-async fn what_a_sender_wrote_is_text_and_never_markup() {
+async fn the_text_of_a_sender_never_becomes_markup() {
     let readable = format!(
         r#"{{"webhook_message_id":"m1","created_date":"{NOW}","resource_id":"<b>\"'",
             "event_type":"<script>","x":"{}"}}"#,

@@ -1,11 +1,11 @@
-//! What every request and answer has to keep to.
+//! The rules for every request and answer.
 
 use super::{TestConsole, paid, settings};
 use crate::console::*;
 use pillarbox::{inbox::ReceiveInbox, secrets::Secret};
 
 #[tokio::test]
-async fn another_host_is_misdirected() {
+async fn a_request_for_another_host_is_misdirected() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let port = console.at.port();
     for host in [
@@ -34,7 +34,7 @@ async fn another_host_is_misdirected() {
 }
 
 #[tokio::test]
-async fn a_method_that_the_console_does_not_have_is_refused() {
+async fn an_unsupported_method_is_refused() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let host = console.at.to_string();
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
@@ -49,7 +49,7 @@ async fn a_method_that_the_console_does_not_have_is_refused() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_safety_headers() {
+async fn every_answer_has_the_security_headers() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let host = console.at.to_string();
     let mut answers = vec![
@@ -78,34 +78,27 @@ async fn every_answer_carries_the_safety_headers() {
             "referrer-policy: no-referrer\r\n",
             "cache-control: no-store\r\n",
         ] {
-            assert!(
-                answer.head.contains(header),
-                "{header} is missing in {}",
-                answer.head
-            );
+            let head = &answer.head;
+            assert!(head.contains(header), "{header} is missing in {head}");
         }
         assert!(!answer.head.contains("access-control"));
     }
 }
 
 #[tokio::test]
-async fn an_inbox_that_can_not_be_read_is_a_page_of_its_own() {
+async fn an_inbox_that_cannot_be_read_has_an_error_page() {
     let console = TestConsole::with(&[paid("m1")]).await;
     console.tamper("UPDATE notification SET v = 99");
     for target in ["/notifications/pay:m1", "/notifications/pay:m1/fixture"] {
         let answer = console.get(target).await;
-        assert_eq!(
-            (answer.status, answer.shows("The inbox cannot be read")),
-            (503, true),
-            "{target}"
-        );
+        answer.assert_page(503, "The inbox cannot be read", target);
         assert!(answer.shows("run a newer Pillarbox"), "{target}");
     }
     console.inbox.record(&paid("m2")).await.unwrap();
     let list = console.get("/notifications").await;
     assert_eq!(list.status, 200);
     assert!(list.shows("pay:m1 is left out: a newer Pillarbox wrote it"));
-    assert!(list.shows("pay:m2"), "it hides no other");
+    assert!(list.shows("pay:m2"), "the others are listed");
 }
 
 #[tokio::test]
@@ -127,7 +120,7 @@ async fn pages_have_no_inline_script_and_no_inline_style() {
 }
 
 #[tokio::test]
-async fn metrics_follow_the_rules_of_every_other_page() {
+async fn metrics_follow_the_rules_of_all_pages() {
     let console = TestConsole::start().await;
     let port = console.at.port();
     for (method, host, status) in [
@@ -164,25 +157,16 @@ async fn a_console_with_a_token_shows_nothing_before_its_browser_has_signed_in()
         "/live",
     ] {
         let answer = console.get(target).await;
-        assert_eq!(
-            (answer.status, answer.shows("m1")),
-            (401, false),
-            "{target}"
-        );
+        assert!(answer.status == 401 && !answer.shows("m1"), "{target}");
     }
     assert_eq!(console.get("/console.css").await.status, 200);
     let wrong = console.submit("/sign-in", "token=wrong").await;
-    assert_eq!(
-        (wrong.status, wrong.head.contains("set-cookie")),
-        (401, false)
-    );
-    let right = console
-        .submit("/sign-in", "token=correct+horse+battery+staple")
-        .await;
+    assert!(wrong.status == 401 && !wrong.head.contains("set-cookie"));
+    let token = "token=correct+horse+battery+staple";
+    let right = console.submit("/sign-in", token).await;
     assert_eq!(right.status, 303);
     let (_, session) = right.head.split_once("set-cookie: ").unwrap();
     let session = session.split(';').next().unwrap();
-    let at = console.at;
     for (header, status) in [
         (format!("Cookie: {session}"), 200),
         (
@@ -195,12 +179,7 @@ async fn a_console_with_a_token_shows_nothing_before_its_browser_has_signed_in()
             401,
         ),
     ] {
-        let answer = console
-            .send(&format!(
-                "GET /notifications HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\
-                 {header}\r\n\r\n"
-            ))
-            .await;
+        let answer = console.get_with("/notifications", &header).await;
         assert_eq!(answer.status, status, "{header}");
     }
 }

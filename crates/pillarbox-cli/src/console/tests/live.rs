@@ -17,12 +17,11 @@ use pillarbox::{
 };
 
 #[tokio::test]
-async fn a_console_told_to_stop_stops_although_a_browser_holds_a_connection() {
+async fn a_console_stops_although_a_browser_has_a_connection_open() {
     let console = TestConsole::start().await;
     let mut idle = TcpStream::connect(console.at).await.unwrap();
-    idle.write_all(format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", console.at).as_bytes())
-        .await
-        .unwrap();
+    let request = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", console.at);
+    idle.write_all(request.as_bytes()).await.unwrap();
     assert!(idle.read(&mut [0; 64]).await.unwrap() > 0);
     console.stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(10), console.served)
@@ -74,7 +73,7 @@ impl TestStream {
 }
 
 #[tokio::test]
-async fn a_notification_that_arrives_is_on_the_stream_and_is_there_once_after_a_reconnect() {
+async fn a_new_notification_is_streamed_once_even_after_a_reconnect() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let list = console.get("/notifications").await;
     let (_, address) = list.text().split_once("data-stream=\"").unwrap();
@@ -102,14 +101,12 @@ async fn a_notification_that_arrives_is_on_the_stream_and_is_there_once_after_a_
     again.until("payment-m3").await;
     console.inbox.record(&paid("m4")).await.unwrap();
     again.until("payment-m4").await;
-    assert_eq!(
-        (again.count("payment-m2"), again.count("payment-m3")),
-        (0, 1)
-    );
+    let counts = ["payment-m2", "payment-m3"].map(|text| again.count(text));
+    assert_eq!(counts, [0, 1]);
 }
 
 #[tokio::test]
-async fn a_stream_has_the_filter_of_its_list_and_nothing_hostile() {
+async fn a_stream_has_the_filter_of_its_list_and_escapes_hostile_text() {
     let console = TestConsole::start().await;
     let mut stream = TestStream::open(&console, "/live?source=hmrc&latest=0", "").await;
     stream.until("heartbeat").await;
@@ -118,11 +115,8 @@ async fn a_stream_has_the_filter_of_its_list_and_nothing_hostile() {
         r#"{{"webhook_message_id":"m2","created_date":"{NOW}","resource_id":"a\nevent: new",
         "event_type":"x\u202e"}}"#
     );
-    console
-        .inbox
-        .record(&entry(SenderKind::GOVUK_PAY, "hmrc", hostile.into()))
-        .await
-        .unwrap();
+    let hostile = entry(SenderKind::GOVUK_PAY, "hmrc", hostile.into());
+    console.inbox.record(&hostile).await.unwrap();
     stream.until(r#""key":"hmrc:m2""#).await;
     assert_eq!(stream.count("payment-m1"), 0);
     assert_eq!(stream.count("event: new"), 1, "{}", stream.text);
@@ -137,12 +131,12 @@ async fn a_console_that_stops_ends_its_streams() {
     console.stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(4), console.served)
         .await
-        .expect("no stream holds it")
+        .expect("open streams end")
         .unwrap();
 }
 
 #[tokio::test]
-async fn ten_consoles_and_their_pages_are_answered_and_streams_have_a_limit() {
+async fn ten_streams_are_served_beside_pages_and_streams_have_a_limit() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let mut streams = Vec::new();
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! The console as a browser meets it: over a socket, before a real inbox.
+//! The console over a socket, with a real inbox.
 
 mod list;
 mod row;
@@ -87,7 +87,7 @@ impl TestConsole {
         }
     }
 
-    /// A console with these in its inbox.
+    /// A read-only console with these notifications in its inbox.
     pub(super) async fn with(entries: &[Entry]) -> Self {
         let console = Self::start().await;
         for entry in entries {
@@ -96,7 +96,7 @@ impl TestConsole {
         console
     }
 
-    /// Changes what is stored, as no sender could.
+    /// Changes stored rows past the inbox.
     pub(super) fn tamper(&self, sql: &str) {
         Connection::open(self.folder.path().join("inbox.db"))
             .unwrap()
@@ -108,6 +108,13 @@ impl TestConsole {
         self.ask("GET", target, &self.at.to_string()).await
     }
 
+    pub(super) async fn get_with(&self, target: &str, header: &str) -> TestResponse {
+        let at = self.at;
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{header}\r\n\r\n");
+        self.send(&request).await
+    }
+
     pub(super) async fn ask(&self, method: &str, target: &str, host: &str) -> TestResponse {
         self.send(&format!(
             "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -116,20 +123,25 @@ impl TestConsole {
     }
 
     pub(super) async fn send(&self, request: &str) -> TestResponse {
-        let mut stream = TcpStream::connect(self.at).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut all = Vec::new();
-        stream.read_to_end(&mut all).await.unwrap();
-        let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-        let head = String::from_utf8(all[..end].to_vec())
-            .unwrap()
-            .to_lowercase();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        TestResponse {
-            status,
-            head,
-            body: all[end..].to_vec(),
-        }
+        send_to(self.at, request).await
+    }
+}
+
+/// Sends a request, and reads the response until the connection ends.
+pub(super) async fn send_to(at: SocketAddr, request: &str) -> TestResponse {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.unwrap();
+    let end = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let head = String::from_utf8(all[..end].to_vec())
+        .unwrap()
+        .to_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    TestResponse {
+        status,
+        head,
+        body: all[end..].to_vec(),
     }
 }
 
@@ -144,6 +156,18 @@ impl TestResponse {
 
     pub(super) fn shows(&self, text: &str) -> bool {
         self.text().contains(text)
+    }
+
+    /// Fails unless the page has all of `texts`.
+    pub(super) fn assert_shows(&self, texts: &[&str]) {
+        for text in texts {
+            assert!(self.shows(text), "{text} in {}", self.text());
+        }
+    }
+
+    /// Fails unless this is a page with `status` and `text`.
+    pub(super) fn assert_page(&self, status: u16, text: &str, what: &str) {
+        assert_eq!((self.status, self.shows(text)), (status, true), "{what}");
     }
 
     /// The address of the first link whose text is `text`.
@@ -162,7 +186,7 @@ pub(super) fn page_of(key: &Key) -> String {
     row_page::address(key)
 }
 
-/// Fails if a page holds anything that would act instead of being shown.
+/// Fails if a page has markup or control characters of a sender.
 pub(super) fn assert_tame(page: &TestResponse, what: &str) {
     for acting in ["<script>", "<b>", "\u{202e}", "\u{1b}", "\0"] {
         assert!(!page.shows(acting), "{acting:?} in {what}");
@@ -170,7 +194,7 @@ pub(super) fn assert_tame(page: &TestResponse, what: &str) {
 }
 
 impl TestConsole {
-    /// The hidden field of the forms of a page.
+    /// The token in the forms of a page.
     pub(super) async fn csrf(&self) -> String {
         let page = self.get("/").await;
         let (_, after) = page.text().split_once("name=\"csrf\" value=\"").unwrap();

@@ -1,9 +1,9 @@
-//! Changes made without the writer, where their limits are.
+//! Changes without the writer, at their limits.
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::sqlite::{SqliteInbox, connection};
+use crate::sqlite::{SqliteInbox, connection, tests::incompressible};
 use pillarbox::{
     inbox::{DeliveryHistory, LeaseId},
     senders::{
@@ -12,7 +12,7 @@ use pillarbox::{
     },
 };
 
-/// A connection to a new file, which is in the folder.
+/// A connection to a new file, and its folder.
 fn new_file() -> (Connection, TempDir) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("inbox.db");
@@ -20,7 +20,7 @@ fn new_file() -> (Connection, TempDir) {
     (connection::open(&path).unwrap(), folder)
 }
 
-fn inserted(db: &mut Connection, entry: &Entry) {
+fn record_first(db: &mut Connection, entry: &Entry) {
     let recorded = record(db, &PreparedInsert::new(entry));
     assert!(matches!(recorded, Ok(RecordOutcome::First)));
 }
@@ -29,7 +29,7 @@ fn inserted(db: &mut Connection, entry: &Entry) {
 fn a_mark_of_a_row_of_a_later_version_is_an_error_and_a_late_one_is_lost() {
     let (mut db, _folder) = new_file();
     let entry = pay("m1", "p", "card_payment_captured", NOW);
-    inserted(&mut db, &entry);
+    record_first(&mut db, &entry);
     let fence = Fence {
         key: entry.key.clone(),
         attempt: 1,
@@ -50,24 +50,20 @@ fn a_mark_of_a_row_of_a_later_version_is_an_error_and_a_late_one_is_lost() {
 }
 
 #[test]
-fn a_body_of_eight_kilobytes_is_in_its_row_and_a_longer_one_is_not() {
+fn a_body_of_eight_kilobytes_is_in_its_row_and_a_longer_one_is_separate() {
     let (mut db, _folder) = new_file();
-    // Bytes that do not shrink.
-    let noise: Vec<u8> = (0..4096u32)
-        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-        .collect();
     for (bytes, separate) in [(8 * 1024, 0), (8 * 1024 + 1, 1)] {
-        let body = noise[..bytes].to_vec();
+        let body = incompressible(4096)[..bytes].to_vec();
         let entry = entry(SenderKind::GOVUK_PAY, "pay", body.into());
         assert_eq!(StoredBody::pack(&entry.body).bytes.len(), bytes);
-        inserted(&mut db, &entry);
+        record_first(&mut db, &entry);
         let count = db.query_row("SELECT count(*) FROM body", [], |row| row.get::<_, i64>(0));
         assert_eq!(count.unwrap(), separate, "{bytes}");
     }
 }
 
 #[test]
-fn a_batch_of_as_many_ledger_entries_as_its_limit_is_not_the_last() {
+fn a_batch_that_removes_its_limit_of_ledger_entries_is_not_the_last() {
     let (db, _folder) = new_file();
     for n in 0..3 {
         let event = EventName {

@@ -22,9 +22,10 @@ const STEPS: [RestoreStep; 5] = [
     RestoreStep::LogRemoved,
 ];
 
+/// The keys in the file, whose bytes are all sound.
 async fn keys(file: &Path) -> Vec<String> {
     if beside(file, ROLLBACK_JOURNAL).exists() {
-        drop(SqliteInbox::create(file).unwrap()); // a reader may not roll it back
+        drop(SqliteInbox::create(file).unwrap()); // a reader cannot roll it back
     }
     let inbox = SqliteInbox::open_read_only(file).unwrap();
     let listed = inbox
@@ -47,15 +48,15 @@ async fn record(inbox: &SqliteInbox, ids: &[&str]) {
     }
 }
 
-/// What is in the folder at the start.
+/// The inbox before the restore.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum OldInbox {
     Absent,
-    /// After an orderly stop.
+    /// After a normal stop.
     Stopped,
     /// Its newest rows are only in its log.
     Killed,
-    /// While SQLite rewrote the file with a rollback journal.
+    /// Killed while SQLite wrote to the file with a rollback journal.
     RollingBack,
     /// With a log that belongs to another file.
     Mismatched,
@@ -64,6 +65,14 @@ enum OldInbox {
 
 const OLD_KEYS: [&str; 2] = ["pay:old1", "pay:old2"];
 const NEW_KEYS: [&str; 1] = ["pay:new"];
+
+fn inbox_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("inbox.db")
+}
+
+fn backup_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("backup.db")
+}
 
 /// A folder with a backup and an inbox.
 async fn folder_with(old: OldInbox) -> TempDir {
@@ -119,10 +128,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
     ] {
         for (nth, step) in STEPS.into_iter().enumerate() {
             let folder = folder_with(old).await;
-            let (inbox, backup) = (
-                folder.path().join("inbox.db"),
-                folder.path().join("backup.db"),
-            );
+            let inbox = inbox_in(&folder);
             let status = Command::new(std::env::current_exe().unwrap())
                 .args([
                     "--ignored",
@@ -134,7 +140,10 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
                 .output()
                 .unwrap()
                 .status;
-            assert!(!status.success(), "{old:?} {step:?}: it was to be killed");
+            assert!(
+                !status.success(),
+                "{old:?} {step:?}: the process was not killed"
+            );
 
             let is_replaced = nth >= 3;
             let what = format!("{old:?}, killed after {step:?}");
@@ -149,13 +158,10 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
                     assert_eq!(keys(&inbox).await, OLD_KEYS, "{what}");
                 }
                 OldInbox::Mismatched | OldInbox::Damaged => {
-                    assert!(
-                        SqliteInbox::create(&inbox).is_err(),
-                        "{what}: it is not taken for whole"
-                    );
+                    assert!(SqliteInbox::create(&inbox).is_err(), "{what}: it opens");
                 }
             }
-            let restored = restore(&backup, &inbox, false).unwrap();
+            let restored = restore(&backup_in(&folder), &inbox, false).unwrap();
             assert_eq!((restored.rows, restored.damaged.len()), (1, 0), "{what}");
             assert_eq!(keys(&inbox).await, NEW_KEYS, "{what}");
             drop(SqliteInbox::create(&inbox).unwrap());
@@ -166,7 +172,11 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
                 OldInbox::Stopped | OldInbox::Killed | OldInbox::RollingBack
             ) {
                 let aside = beside(&inbox, ".before-restore");
-                assert_eq!(keys(&aside).await, OLD_KEYS, "{what}: the old one is kept");
+                assert_eq!(
+                    keys(&aside).await,
+                    OLD_KEYS,
+                    "{what}: the old inbox is kept"
+                );
             }
             let names: Vec<_> = fs::read_dir(folder.path())
                 .unwrap()
@@ -177,17 +187,17 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
                         || name.ends_with("-journal")
                 })
                 .collect();
-            assert_eq!(names, [""; 0], "{what}: nothing else is left");
+            assert_eq!(names, [""; 0], "{what}: no other file is left");
         }
     }
 }
 
-/// The test above runs it in a child process.
+/// Runs in a child process of the test above.
 #[test]
-#[ignore = "a part of another test"]
+#[ignore = "part of another test"]
 #[expect(
     clippy::disallowed_methods,
-    reason = "how the other test asks for a step"
+    reason = "how the other test passes the step"
 )]
 fn is_killed_as_a_child() {
     let Ok(folder) = std::env::var(FOLDER) else {
@@ -208,24 +218,20 @@ fn is_killed_as_a_child() {
             }
         },
     );
-    panic!("it went on: {done:?}");
+    panic!("it was not killed: {done:?}");
 }
 
 #[tokio::test]
-async fn what_is_no_sound_backup_is_refused_and_the_inbox_stays() {
+async fn an_invalid_backup_is_refused_and_the_inbox_is_unchanged() {
     let folder = folder_with(OldInbox::Killed).await;
     let path = |name: &str| folder.path().join(name);
     let refused = |backup: &str, words: &str| {
-        let error = restore(&path(backup), &path("inbox.db"), false)
-            .unwrap_err()
-            .to_string();
+        let restored = restore(&path(backup), &path("inbox.db"), false);
+        let error = restored.unwrap_err().to_string();
         assert!(error.contains(words), "{backup}: {error}");
     };
-    fs::write(
-        path("text.db"),
-        "no database at all, but long enough to be one".repeat(100),
-    )
-    .unwrap();
+    let text = "not a database, but long enough to be one".repeat(100);
+    fs::write(path("text.db"), text).unwrap();
     fs::write(path("empty.db"), "").unwrap();
     let sqlite = |name: &str, sql: &str| {
         fs::copy(path("backup.db"), path(name)).unwrap();
@@ -243,7 +249,7 @@ async fn what_is_no_sound_backup_is_refused_and_the_inbox_stays() {
     torn[at..at + 2048].fill(0xa5);
     fs::write(path("torn.db"), torn).unwrap();
     for (backup, words) in [
-        ("absent.db", "no longer there"),
+        ("absent.db", "is missing"),
         ("text.db", "not a database"),
         ("empty.db", "no such table"),
         ("newer.db", "newer Pillarbox"),
@@ -275,9 +281,9 @@ async fn what_is_no_sound_backup_is_refused_and_the_inbox_stays() {
 }
 
 #[tokio::test]
-async fn a_backup_of_an_earlier_schema_is_restored_and_brought_up_to_date() {
+async fn a_backup_of_an_earlier_schema_is_restored_and_migrated() {
     let folder = folder_with(OldInbox::Stopped).await;
-    let inbox = folder.path().join("inbox.db");
+    let inbox = inbox_in(&folder);
     for version in 1..schema::LATEST {
         let backup = folder.path().join(format!("schema-{version}.db"));
         let db = rusqlite::Connection::open(&backup).unwrap();
@@ -291,31 +297,22 @@ async fn a_backup_of_an_earlier_schema_is_restored_and_brought_up_to_date() {
         .unwrap();
         drop(db);
         restore(&backup, &inbox, false).unwrap();
-        assert_eq!(
-            SqliteInbox::open_read_only(&inbox)
-                .unwrap()
-                .inspect()
-                .await
-                .unwrap()
-                .schema,
-            schema::LATEST
-        );
-        let listed = SqliteInbox::open(&inbox).unwrap();
-        let listed = listed
-            .list(&RowFilter::default(), PageRequest::first(9))
-            .await;
+        let restored = SqliteInbox::open_read_only(&inbox).unwrap();
+        assert_eq!(restored.inspect().await.unwrap().schema, schema::LATEST);
+        let all = RowFilter::default();
+        let listed = restored.list(&all, PageRequest::first(9)).await;
         assert_eq!(listed.unwrap().rows.len(), 1);
+        drop(restored);
+        drop(SqliteInbox::open(&inbox).unwrap());
     }
 }
 
 #[tokio::test]
-async fn a_symbolic_link_to_the_inbox_stays_one_and_the_copy_is_for_its_owner_alone() {
+async fn a_symbolic_link_to_the_inbox_is_kept_and_only_its_owner_may_read_the_copy() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder_with(OldInbox::Stopped).await;
-    let (inbox, backup) = (
-        folder.path().join("inbox.db"),
-        folder.path().join("backup.db"),
-    );
+    let inbox = inbox_in(&folder);
+    let backup = backup_in(&folder);
     let link = folder.path().join("link.db");
     std::os::unix::fs::symlink(&inbox, &link).unwrap();
     fs::set_permissions(&backup, fs::Permissions::from_mode(0o644)).unwrap();
@@ -326,12 +323,10 @@ async fn a_symbolic_link_to_the_inbox_stays_one_and_the_copy_is_for_its_owner_al
 }
 
 #[tokio::test]
-async fn restored_twice_the_first_old_inbox_is_still_there() {
+async fn a_second_restore_keeps_the_inbox_that_the_first_one_replaced() {
     let folder = folder_with(OldInbox::Killed).await;
-    let (inbox, backup) = (
-        folder.path().join("inbox.db"),
-        folder.path().join("backup.db"),
-    );
+    let inbox = inbox_in(&folder);
+    let backup = backup_in(&folder);
     let first = restore(&backup, &inbox, false).unwrap().aside.unwrap();
     let running = Arc::new(SqliteInbox::create(&inbox).unwrap());
     record(&running, &["later"]).await;

@@ -6,10 +6,10 @@ use super::{TempInbox, copied_inbox, files, paid};
 use crate::sqlite::*;
 
 #[tokio::test]
-async fn a_backup_has_everything_acknowledged_before_it_while_the_inbox_changes() {
+async fn a_backup_of_a_changing_inbox_has_everything_acknowledged_before_it() {
     let fresh = Arc::new(TempInbox::new());
     for n in 0..50 {
-        fresh.record(&paid(&format!("before{n}"))).await.unwrap();
+        fresh.record_paid(&format!("before{n}")).await;
     }
     let long = pillarbox::senders::example::hmrc(
         "long",
@@ -18,15 +18,13 @@ async fn a_backup_has_everything_acknowledged_before_it_while_the_inbox_changes(
             .collect::<String>(),
     );
     fresh.record(&long).await.unwrap();
-    let (stop, busy) = (
-        tokio_util::sync::CancellationToken::new(),
-        Arc::clone(&fresh),
-    );
+    let busy = Arc::clone(&fresh);
+    let stop = tokio_util::sync::CancellationToken::new();
     let stopped = stop.clone();
     let writing = tokio::spawn(async move {
         let mut count = 0;
         while !stopped.is_cancelled() {
-            busy.record(&paid(&format!("during{count}"))).await.unwrap();
+            busy.record_paid(&format!("during{count}")).await;
             count += 1;
         }
         count
@@ -46,10 +44,7 @@ async fn a_backup_has_everything_acknowledged_before_it_while_the_inbox_changes(
     let row = copy.get(&long.key).await.unwrap().unwrap();
     assert_eq!(row.proven_body().unwrap(), &long.body);
     let found = copy.inspect().await.unwrap();
-    assert_eq!(
-        (found.faults.len(), found.journal_mode.as_str()),
-        (0, "wal")
-    );
+    assert_eq!((found.faults.len(), &*found.journal_mode), (0, "wal"));
     drop(copy);
 
     let restored = SqliteInbox::open(&target).unwrap();
@@ -63,13 +58,11 @@ async fn a_backup_has_everything_acknowledged_before_it_while_the_inbox_changes(
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_backup_is_for_its_owner_alone_overwrites_nothing_and_leaves_nothing_else() {
+async fn a_backup_is_readable_by_its_owner_alone_overwrites_nothing_and_leaves_no_other_file() {
     use std::os::unix::fs::PermissionsExt;
     let (copy, folder) = copied_inbox().await;
-    let (inbox, target) = (
-        SqliteInbox::open_read_only(&copy).unwrap(),
-        folder.path().join("b.db"),
-    );
+    let inbox = SqliteInbox::open_read_only(&copy).unwrap();
+    let target = folder.path().join("b.db");
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let left = folder.path().join(format!("b.db.partial{suffix}"));
         std::fs::write(left, "of a killed backup").unwrap();

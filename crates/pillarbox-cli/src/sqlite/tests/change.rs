@@ -1,8 +1,6 @@
 //! Changes, and the batches that the writer makes of them.
 
-use std::time::Duration;
-
-use super::{TempInbox, paid};
+use super::{TempInbox, claim, paid};
 use crate::sqlite::*;
 use pillarbox::{inbox::SourceFilter, senders::example::NOW};
 
@@ -12,17 +10,17 @@ async fn duplicates_flush_nothing_and_every_change_raises_the_counter() {
     let counter = || fresh.read(|db| Ok(pair::counter(db)?));
     let first = counter().await.unwrap();
     for n in 1..5 {
-        fresh.record(&paid(&format!("m{n}"))).await.unwrap();
-        fresh.record(&paid("m1")).await.unwrap();
+        fresh.record_paid(&format!("m{n}")).await;
+        fresh.record_paid("m1").await;
         assert_eq!(counter().await.unwrap(), first.wrapping_add(n));
     }
 }
 
 #[tokio::test]
-async fn one_failing_change_does_not_take_its_batch_with_it() {
+async fn a_failing_change_does_not_fail_the_others_of_its_batch() {
     let fresh = TempInbox::new();
     let (one, two) = (paid("m1"), paid("m2"));
-    let broken = fresh.change(WritePriority::Interactive, |db| {
+    let broken = fresh.change(Interactive, |db| {
         db.execute("INSERT INTO nowhere VALUES (1)", [])?;
         Ok(())
     });
@@ -36,34 +34,15 @@ async fn one_failing_change_does_not_take_its_batch_with_it() {
 }
 
 #[tokio::test]
-async fn released_leases_make_rows_due_at_once() {
+async fn rows_whose_leases_are_released_are_due_immediately() {
     let fresh = TempInbox::new();
     let entry = paid("m1");
     fresh.record(&entry).await.unwrap();
-    let lease = pillarbox::inbox::Lease {
-        id: pillarbox::inbox::LeaseId(1),
-        until: NOW.plus(Duration::from_secs(150)),
-    };
-    fresh
-        .claim(
-            &entry.key,
-            &Claim {
-                now: NOW,
-                lease,
-                first_backoff: Duration::from_secs(5),
-            },
-        )
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        fresh.find_due(&SourceFilter::ALL, NOW, 10).await.unwrap(),
-        []
-    );
+    fresh.claim(&entry.key, &claim()).await.unwrap().unwrap();
+    let all = SourceFilter::ALL;
+    let find_due = || fresh.find_due(&all, NOW, 10);
+    assert_eq!(find_due().await.unwrap(), []);
 
     assert_eq!(fresh.release_leases().await.unwrap(), 1);
-    assert_eq!(
-        fresh.find_due(&SourceFilter::ALL, NOW, 10).await.unwrap(),
-        [entry.key]
-    );
+    assert_eq!(find_due().await.unwrap(), [entry.key]);
 }

@@ -1,15 +1,15 @@
-//! What is erased, and what has expired.
+//! Erased bytes and expired rows.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{TempInbox, files, paid, summary};
+use super::{TempInbox, files, incompressible, paid, summary, with_body};
 use crate::sqlite::*;
 use pillarbox::{inbox::DiscardRequest, senders::example::NOW};
 
-/// Bytes that no compression shortens, by which they are found in a file.
+/// A text that compression does not change, so that it is found in a file.
 fn private_text(seed: u32) -> String {
     let mut state = u64::from(seed) + 1;
     let mut next = || {
@@ -21,6 +21,7 @@ fn private_text(seed: u32) -> String {
     (0..60).map(|_| next()).collect()
 }
 
+/// The files in `folder` that contain `text`.
 fn files_with(folder: &TempDir, text: &str) -> Vec<String> {
     let has_text = |name: &String| {
         let bytes = std::fs::read(folder.path().join(name)).unwrap();
@@ -32,68 +33,49 @@ fn files_with(folder: &TempDir, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn erased_bytes_are_in_no_file_and_while_a_reader_keeps_the_log_that_is_an_error() {
+async fn erased_bytes_are_in_no_file_and_a_reader_that_prevents_that_is_an_error() {
     let fresh = TempInbox::new();
     let private = |seed| {
         let text = private_text(seed);
-        (
-            pillarbox::senders::example::entry(
-                pillarbox::senders::SenderKind::GOVUK_PAY,
-                "pay",
-                text.clone().into(),
-            ),
-            text,
-        )
+        (with_body(text.clone().into()), text)
     };
     let entries: Vec<_> = (0..200).map(private).collect();
     for (entry, _) in &entries {
         fresh.record(entry).await.unwrap();
     }
-    // Rows that grow and shrink move to other pages, and must leave nothing behind there.
+    // Rows that grow and shrink move between pages, and must leave no bytes behind.
     for sql in [
         "UPDATE notification SET last_error = hex(zeroblob(id * 13 % 700))",
         "UPDATE notification SET last_error = NULL WHERE id % 3 = 0",
         "UPDATE notification SET last_error = hex(zeroblob(900)) WHERE id % 5 = 0",
         "UPDATE notification SET last_error = NULL",
     ] {
-        let grow = fresh.change(
-            WritePriority::Background,
-            move |db| Ok(db.execute(sql, [])?),
-        );
+        let grow = fresh.change(Background, move |db| Ok(db.execute(sql, [])?));
         grow.await.unwrap();
     }
     let reading = Connection::open(fresh.file()).unwrap();
     reading
         .execute_batch("BEGIN; SELECT count(*) FROM notification")
         .unwrap();
-    let erase = |entry: &Entry| {
-        let key = entry.key.clone();
-        let fresh = &fresh;
-        async move {
-            fresh
-                .discard(
-                    &key,
-                    &DiscardRequest {
-                        erase: true,
-                        now: NOW,
-                        expires_at: NOW,
-                    },
-                )
-                .await
-        }
+    let erase = DiscardRequest {
+        erase: true,
+        now: NOW,
+        expires_at: NOW,
     };
     let (first, text) = &entries[0];
-    let error = erase(first).await.unwrap_err().to_string();
+    let refused = fresh.discard(&first.key, &erase).await;
+    let error = refused.unwrap_err().to_string();
     assert!(error.contains("another process reads it"), "{error}");
-    assert!(!files_with(&fresh.folder, text).is_empty(), "as it says");
-    assert_eq!(
-        fresh.record(&paid("meanwhile")).await.unwrap(),
-        RecordOutcome::First
+    assert!(
+        !files_with(&fresh.folder, text).is_empty(),
+        "the error is true"
     );
+    assert_eq!(fresh.record_paid("meanwhile").await, RecordOutcome::First);
 
     reading.execute_batch("COMMIT").unwrap();
     for (entry, _) in &entries {
-        assert_eq!(erase(entry).await.unwrap(), DiscardOutcome::Done);
+        let erased = fresh.discard(&entry.key, &erase).await;
+        assert_eq!(erased.unwrap(), DiscardOutcome::Done);
     }
     for (_, text) in &entries {
         assert_eq!(files_with(&fresh.folder, text), [""; 0], "{text}");
@@ -101,10 +83,10 @@ async fn erased_bytes_are_in_no_file_and_while_a_reader_keeps_the_log_that_is_an
 }
 
 #[tokio::test]
-async fn expired_rows_go_in_small_batches_and_senders_are_answered_meanwhile() {
+async fn expired_rows_are_removed_in_small_batches_between_which_rows_are_recorded() {
     let fresh = Arc::new(TempInbox::new());
-    fresh.record(&paid("m0")).await.unwrap();
-    let fill = fresh.change(WritePriority::Background, |db| {
+    fresh.record_paid("m0").await;
+    let fill = fresh.change(Background, |db| {
         db.execute_batch(
             "CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 \
              FROM n WHERE n < 3000) SELECT n FROM n;
@@ -136,41 +118,24 @@ async fn expired_rows_go_in_small_batches_and_senders_are_answered_meanwhile() {
     };
     let mut recorded = 0;
     while !purging.is_finished() {
-        fresh
-            .record(&paid(&format!("new{recorded}")))
-            .await
-            .unwrap();
+        fresh.record_paid(&format!("new{recorded}")).await;
         recorded += 1;
     }
     assert_eq!(purging.await.unwrap(), 2998, "everything that had expired");
     assert!(recorded > 2, "{recorded} recorded between the batches");
     assert_eq!(summary(&fresh, now).await.expired, None);
-    let count = fresh.read(|db| {
-        Ok(db.query_row("SELECT count(*) FROM subject", [], |row| {
-            row.get::<_, u32>(0)
-        })?)
-    });
-    assert_eq!(count.await.unwrap(), 0);
-    let listed = fresh
-        .list(&RowFilter::default(), PageRequest::first(9999))
-        .await
-        .unwrap();
+    assert_eq!(fresh.count("subject"), 0);
+    let all = RowFilter::default();
+    let listed = fresh.list(&all, PageRequest::first(9999)).await.unwrap();
     assert_eq!(listed.rows.len(), recorded + 1);
 }
 
 #[tokio::test]
-async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
+async fn expired_rows_are_removed_with_their_bodies_and_the_others_stay() {
     let fresh = TempInbox::new();
-    let long = pillarbox::senders::example::entry(
-        pillarbox::senders::SenderKind::GOVUK_PAY,
-        "pay",
-        (0..10_000u32)
-            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-            .collect::<Vec<_>>()
-            .into(),
-    );
+    let long = with_body(incompressible(10_000));
     fresh.record(&long).await.unwrap();
-    fresh.record(&paid("m1")).await.unwrap();
+    fresh.record_paid("m1").await;
     let expiry = NOW.plus(Duration::from_secs(90));
     let discard = DiscardRequest {
         erase: false,
@@ -178,38 +143,13 @@ async fn expired_rows_go_with_their_bodies_and_the_others_stay() {
         expires_at: expiry,
     };
     fresh.discard(&long.key, &discard).await.unwrap();
-    fresh
-        .claim_event(
-            &fresh
-                .get(&paid("m1").key)
-                .await
-                .unwrap()
-                .unwrap()
-                .event()
-                .unwrap(),
-            &paid("m1").key,
-            expiry,
-        )
-        .await
-        .unwrap();
+    let key = paid("m1").key;
+    let event = fresh.get(&key).await.unwrap().unwrap().event().unwrap();
+    fresh.claim_event(&event, &key, expiry).await.unwrap();
 
-    assert_eq!(
-        fresh
-            .purge_all(expiry.minus(Duration::from_millis(1)))
-            .await
-            .unwrap(),
-        0
-    );
+    let before_expiry = expiry.minus(Duration::from_millis(1));
+    assert_eq!(fresh.purge_all(before_expiry).await.unwrap(), 0);
     assert_eq!(fresh.purge_all(expiry).await.unwrap(), 1);
-    let db = Connection::open(fresh.file()).unwrap();
-    let count = |table: &str| {
-        db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
-            row.get::<_, u32>(0)
-        })
-        .unwrap()
-    };
-    assert_eq!(
-        (count("notification"), count("body"), count("subject")),
-        (1, 0, 0)
-    );
+    let counts = ["notification", "body", "subject"].map(|table| fresh.count(table));
+    assert_eq!(counts, [1, 0, 0]);
 }

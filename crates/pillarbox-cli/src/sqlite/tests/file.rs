@@ -1,13 +1,13 @@
-//! The file on its disk: what a commit survives, and a disk or folder that fails.
+//! The file on its disk: commits survive a power cut, and a failing disk or folder is an error.
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{TempInbox, paid};
+use super::{TempInbox, incompressible, paid, with_body};
 use crate::sqlite::*;
 
 #[tokio::test]
-async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
+async fn the_settings_of_the_file_make_commits_survive_a_power_cut() {
     const FULL: i64 = 2;
     let fresh = TempInbox::new();
     let writes = connection::open(&fresh.file()).unwrap();
@@ -28,38 +28,28 @@ async fn the_file_is_kept_so_that_a_commit_survives_a_power_cut() {
 }
 
 #[tokio::test]
-async fn a_locked_file_refuses_until_it_is_free_again() {
+async fn a_locked_file_refuses_rows_until_it_is_unlocked() {
     let fresh = TempInbox::new();
     let other = Connection::open(fresh.file()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = fresh.record(&paid("m1")).await.unwrap_err().to_string();
+    let error = fresh.record_error("m1").await;
     assert!(error.contains("another process"), "{error}");
 
     other.execute_batch("ROLLBACK").unwrap();
-    assert_eq!(
-        fresh.record(&paid("m1")).await.unwrap(),
-        RecordOutcome::First
-    );
+    assert_eq!(fresh.record_paid("m1").await, RecordOutcome::First);
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
+async fn a_full_disk_refuses_rows_until_there_is_space() {
     let fresh = TempInbox::new();
     let limit = |pages: u32| {
-        fresh.change(WritePriority::Interactive, move |db| {
+        fresh.change(Interactive, move |db| {
             db.pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
     };
-    limit(1).await.unwrap(); // SQLite takes the size it has as the limit
-    let bulky = pillarbox::senders::example::entry(
-        pillarbox::senders::SenderKind::GOVUK_PAY,
-        "pay",
-        (0..400_000u32)
-            .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
-            .collect::<Vec<_>>()
-            .into(),
-    );
+    limit(1).await.unwrap(); // SQLite raises the limit to the size of the file
+    let bulky = with_body(incompressible(400_000));
     let error = fresh.record(&bulky).await.unwrap_err().to_string();
     assert!(error.contains("disk is full"), "{error}");
     assert!(
@@ -71,15 +61,15 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     assert_eq!(fresh.record(&bulky).await.unwrap(), RecordOutcome::First);
 }
 
-/// What a power cut leaves that hits SQLite between the first page of a new file and its commit:
-/// the page, and a rollback journal that says that the file was empty.
+/// A power cut between the first page of a new file and its commit leaves that page, and a rollback
+/// journal of an empty file.
 #[tokio::test]
-async fn a_file_whose_beginning_was_interrupted_is_begun_again() {
+async fn a_file_whose_creation_was_interrupted_is_created_again() {
     const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("inbox.db");
     connection::create_private(&file).unwrap();
-    connection::begin_file(&file).unwrap();
+    connection::write_first_page(&file).unwrap();
     let mut journal = vec![0; 512];
     journal[..8].copy_from_slice(&JOURNAL_MAGIC);
     journal[20..24].copy_from_slice(&512u32.to_be_bytes());
@@ -97,7 +87,7 @@ async fn a_file_whose_beginning_was_interrupted_is_begun_again() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_and_those_beside_it_are_for_their_owner_alone() {
+async fn only_their_owner_may_read_the_file_and_its_log() {
     use std::os::unix::fs::PermissionsExt;
     let fresh = TempInbox::new();
     fresh.record(&paid("m1")).await.unwrap();
@@ -111,11 +101,9 @@ async fn the_file_and_those_beside_it_are_for_their_owner_alone() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
-    let error = SqliteInbox::create(Path::new("/nowhere/inbox.db"))
-        .err()
-        .unwrap()
-        .to_string();
+fn a_missing_folder_is_named() {
+    let created = SqliteInbox::create(Path::new("/nowhere/inbox.db"));
+    let error = created.err().unwrap().to_string();
     assert!(
         error.contains("cannot create /nowhere/inbox.db") && error.contains("folder exists"),
         "{error}"

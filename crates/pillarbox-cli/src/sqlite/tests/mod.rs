@@ -1,4 +1,4 @@
-//! Tests of what only this inbox has: its file, and a disk that fails.
+//! Tests of what only this inbox has: a file on a disk that can fail.
 
 mod search;
 mod list;
@@ -12,12 +12,18 @@ mod damage;
 mod erasure;
 mod change;
 
-use std::ops::Deref;
+use std::{ops::Deref, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
-use pillarbox::senders::example::{NOW, pay};
+use pillarbox::{
+    inbox::{Lease, LeaseId},
+    senders::{
+        SenderKind,
+        example::{NOW, entry, pay},
+    },
+};
 
 /// An inbox in a temporary folder.
 struct TempInbox {
@@ -37,6 +43,28 @@ impl TempInbox {
     fn file(&self) -> PathBuf {
         self.folder.path().join("inbox.db")
     }
+
+    /// Records a payment notification.
+    async fn record_paid(&self, id: &str) -> RecordOutcome {
+        self.record(&paid(id)).await.unwrap()
+    }
+
+    /// Why a payment notification is not recorded.
+    async fn record_error(&self, id: &str) -> String {
+        self.record(&paid(id)).await.unwrap_err().to_string()
+    }
+
+    /// Changes stored rows past the inbox. Returns how many.
+    fn tamper(&self, sql: &str) -> usize {
+        let db = Connection::open(self.file()).unwrap();
+        db.execute(sql, []).unwrap()
+    }
+
+    fn count(&self, table: &str) -> u32 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let db = Connection::open(self.file()).unwrap();
+        db.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
 }
 
 impl Deref for TempInbox {
@@ -53,6 +81,30 @@ mod keeps_the_contract {
 
 fn paid(id: &str) -> Entry {
     pay(id, "payment", "card_payment_succeeded", NOW)
+}
+
+/// A notification of Pay with this body.
+fn with_body(body: Vec<u8>) -> Entry {
+    entry(SenderKind::GOVUK_PAY, "pay", body.into())
+}
+
+/// Bytes that compression does not shorten.
+pub(super) fn incompressible(words: u32) -> Vec<u8> {
+    (0..words)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect()
+}
+
+/// A claim at [`NOW`] for 150 seconds.
+fn claim() -> Claim {
+    Claim {
+        now: NOW,
+        lease: Lease {
+            id: LeaseId(1),
+            until: NOW.plus(Duration::from_secs(150)),
+        },
+        first_backoff: Duration::from_secs(5),
+    }
 }
 
 /// The summary at `now`, with counts up to 10,000.

@@ -1,4 +1,4 @@
-//! The file and its log, which belong together.
+//! The file and its log must belong together and stay in place.
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -7,29 +7,23 @@ use super::{TempInbox, paid};
 use crate::sqlite::*;
 
 #[tokio::test]
-async fn a_file_that_was_deleted_or_replaced_is_not_written_to() {
+async fn a_moved_file_refuses_rows_until_it_is_back() {
     let fresh = TempInbox::new();
-    fresh.record(&paid("m1")).await.unwrap();
+    fresh.record_paid("m1").await;
     let aside = fresh.folder.path().join("aside.db");
     std::fs::rename(fresh.file(), &aside).unwrap();
-    let error = fresh.record(&paid("m2")).await.unwrap_err().to_string();
-    assert!(error.contains("no longer there"), "{error}");
+    let error = fresh.record_error("m2").await;
+    assert!(error.contains("is missing"), "{error}");
 
     std::fs::rename(&aside, fresh.file()).unwrap();
-    assert_eq!(
-        fresh.record(&paid("m2")).await.unwrap(),
-        RecordOutcome::First
-    );
-    assert_eq!(
-        fresh.record(&paid("m1")).await.unwrap(),
-        RecordOutcome::Duplicate
-    );
+    assert_eq!(fresh.record_paid("m2").await, RecordOutcome::First);
+    assert_eq!(fresh.record_paid("m1").await, RecordOutcome::Duplicate);
 }
 
 /// A file with one row, as `inbox backup` makes it.
 async fn backup_in(folder: &TempDir, id: &str) -> PathBuf {
     let other = TempInbox::new();
-    other.record(&paid(id)).await.unwrap();
+    other.record_paid(id).await;
     let backup = folder.path().join("backup.db");
     other.backup(&backup).await.unwrap();
     backup
@@ -40,7 +34,7 @@ fn wal(file: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_file_or_log_that_is_exchanged_under_a_running_process_ends_every_acknowledgement() {
+async fn nothing_is_acknowledged_once_the_file_or_its_log_was_replaced() {
     type FileChange = fn(&Path, &Path);
     let changes: [(&str, FileChange, &str); 7] = [
         (
@@ -66,7 +60,7 @@ async fn a_file_or_log_that_is_exchanged_under_a_running_process_ends_every_ackn
         (
             "removed",
             |file, _| std::fs::remove_file(file).unwrap(),
-            "no longer there",
+            "is missing",
         ),
         (
             "log removed",
@@ -96,11 +90,11 @@ async fn a_file_or_log_that_is_exchanged_under_a_running_process_ends_every_ackn
     ];
     for (what, change, words) in changes {
         let fresh = TempInbox::new();
-        fresh.record(&paid("m1")).await.unwrap();
+        fresh.record_paid("m1").await;
         let backup = backup_in(&fresh.folder, "other").await;
         change(&fresh.file(), &backup);
         for id in ["m2", "m1"] {
-            let error = fresh.record(&paid(id)).await.unwrap_err().to_string();
+            let error = fresh.record_error(id).await;
             assert!(error.contains(words), "{what}: {error}");
             let error = fresh.get(&paid(id).key).await.unwrap_err().to_string();
             assert!(error.contains(words), "{what}: {error}");
@@ -110,20 +104,17 @@ async fn a_file_or_log_that_is_exchanged_under_a_running_process_ends_every_ackn
         drop(fresh.inbox);
         let left = std::fs::read(file).ok();
         if !what.starts_with("log") {
-            assert_eq!(
-                left, put_in_place,
-                "{what}: stopping leaves what was put there"
-            );
+            assert_eq!(left, put_in_place, "{what}: closing changes the new file");
         }
     }
 }
 
 #[tokio::test]
-async fn a_log_that_vanishes_while_a_change_is_made_takes_its_acknowledgement_with_it() {
+async fn a_change_during_which_the_log_is_removed_is_not_acknowledged() {
     let fresh = TempInbox::new();
-    fresh.record(&paid("m1")).await.unwrap();
+    fresh.record_paid("m1").await;
     let log = wal(&fresh.file());
-    let change = fresh.change(WritePriority::Interactive, move |db| {
+    let change = fresh.change(Interactive, move |db| {
         std::fs::remove_file(log).unwrap();
         db.execute("UPDATE notification SET attempts = attempts", [])?;
         Ok(())
@@ -136,71 +127,62 @@ async fn a_log_that_vanishes_while_a_change_is_made_takes_its_acknowledgement_wi
 async fn killed_inbox(rows: u32) -> TempInbox {
     let fresh = TempInbox::new();
     for n in 0..rows {
-        fresh.record(&paid(&format!("m{n}"))).await.unwrap();
+        fresh.record_paid(&format!("m{n}")).await;
     }
     let killed = TempInbox {
         inbox: SqliteInbox::create(&fresh.folder.path().join("unused.db")).unwrap(),
         folder: TempDir::new().unwrap(),
     };
-    // As a kill leaves them; the connections that are still open belong to another folder.
+    // As a kill leaves them: the open connections are to files in another folder.
     for name in ["inbox.db", "inbox.db-wal"] {
-        std::fs::copy(
-            fresh.folder.path().join(name),
-            killed.folder.path().join(name),
-        )
-        .unwrap();
+        let from = fresh.folder.path().join(name);
+        std::fs::copy(from, killed.folder.path().join(name)).unwrap();
     }
     killed
 }
 
+/// Puts a file and its log in place, without the index of the log.
+fn put(file: &Path, bytes: &[u8], log: &[u8]) {
+    std::fs::write(file, bytes).unwrap();
+    std::fs::write(wal(file), log).unwrap();
+    let _ = std::fs::remove_file(connection::beside(file, "-shm"));
+}
+
 #[tokio::test]
-async fn a_log_is_replayed_into_its_own_file_alone() {
+async fn a_log_is_replayed_only_into_the_file_it_belongs_to() {
     let killed = killed_inbox(20).await;
     let file = killed.file();
-    let (own, log) = (
-        std::fs::read(&file).unwrap(),
-        std::fs::read(wal(&file)).unwrap(),
-    );
-    let put = |bytes: &[u8]| {
-        std::fs::write(&file, bytes).unwrap();
-        std::fs::write(wal(&file), &log).unwrap();
-        let _ = std::fs::remove_file(connection::beside(&file, "-shm"));
-    };
-    let opens = || {
-        let error = SqliteInbox::create(&file)
-            .err()
-            .map(|error| error.to_string());
-        let reads = SqliteInbox::open_read_only(&file)
-            .err()
-            .map(|error| error.to_string());
-        assert_eq!(error, reads, "reading and writing agree");
+    let own = std::fs::read(&file).unwrap();
+    let log = std::fs::read(wal(&file)).unwrap();
+    let open_error = || {
+        let text = |error: Option<InboxError>| error.map(|error| error.to_string());
+        let error = text(SqliteInbox::create(&file).err());
+        let of_reader = text(SqliteInbox::open_read_only(&file).err());
+        assert_eq!(error, of_reader, "reading and writing agree");
         error
     };
-    // The same inbox a while ago, a backup, another inbox, nothing.
+    // The same inbox after later changes, another inbox, a backup, an empty file.
     let before = {
-        put(&own);
+        put(&file, &own, &log);
         drop(SqliteInbox::create(&file).unwrap());
         let inbox = SqliteInbox::create(&file).unwrap();
         for n in 0..9 {
-            inbox.record(&paid(&format!("after{n}"))).await.unwrap();
+            let entry = paid(&format!("after{n}"));
+            inbox.record(&entry).await.unwrap();
         }
         drop(inbox);
         std::fs::read(&file).unwrap()
     };
     let other = TempInbox::new();
-    other.record(&paid("other")).await.unwrap();
+    other.record_paid("other").await;
     let other_file = other.file();
     drop(other.inbox);
     let backup = std::fs::read(backup_in(&killed.folder, "b").await).unwrap();
-    let not_its_own = [
-        before,
-        std::fs::read(other_file).unwrap(),
-        backup,
-        Vec::new(),
-    ];
-    for (nth, bytes) in not_its_own.iter().enumerate() {
-        put(bytes);
-        let error = opens().unwrap_or_else(|| panic!("file {nth} takes the log of another"));
+    let other = std::fs::read(other_file).unwrap();
+    for (nth, bytes) in [before, other, backup, Vec::new()].iter().enumerate() {
+        put(&file, bytes, &log);
+        let error = open_error();
+        let error = error.unwrap_or_else(|| panic!("file {nth} opened with the log of another"));
         assert!(
             error.contains("belongs to another file") && error.contains("inbox restore"),
             "{error}"
@@ -208,29 +190,21 @@ async fn a_log_is_replayed_into_its_own_file_alone() {
         assert_eq!(&std::fs::read(&file).unwrap(), bytes, "nothing was written");
         assert_eq!(std::fs::read(wal(&file)).unwrap(), log);
     }
-    put(&own);
-    assert_eq!(opens(), None);
+    put(&file, &own, &log);
+    assert_eq!(open_error(), None);
     let inbox = SqliteInbox::open(&file).unwrap();
     for n in 0..20 {
-        assert!(
-            inbox
-                .get(&paid(&format!("m{n}")).key)
-                .await
-                .unwrap()
-                .is_some(),
-            "{n}"
-        );
+        let row = inbox.get(&paid(&format!("m{n}")).key).await.unwrap();
+        assert!(row.is_some(), "{n}");
     }
 }
 
 #[tokio::test]
-async fn a_log_of_which_a_part_is_in_its_file_or_that_is_torn_is_its_own_too() {
+async fn a_torn_or_partly_copied_log_still_belongs_to_its_file() {
     let killed = killed_inbox(20).await;
     let file = killed.file();
-    let (before, log) = (
-        std::fs::read(&file).unwrap(),
-        std::fs::read(wal(&file)).unwrap(),
-    );
+    let before = std::fs::read(&file).unwrap();
+    let log = std::fs::read(wal(&file)).unwrap();
     let half = log.len() / 2;
     std::fs::write(wal(&file), &log[..half]).unwrap();
     let db = Connection::open(&file).unwrap();
@@ -239,24 +213,19 @@ async fn a_log_of_which_a_part_is_in_its_file_or_that_is_torn_is_its_own_too() {
     let half_copied = std::fs::read(&file).unwrap();
     assert_ne!(half_copied, before);
     drop(db);
-    let put = |bytes: &[u8], log: &[u8]| {
-        std::fs::write(&file, bytes).unwrap();
-        std::fs::write(wal(&file), log).unwrap();
-        let _ = std::fs::remove_file(connection::beside(&file, "-shm"));
-    };
     for length in (0..log.len()).step_by(1000).chain([log.len()]) {
-        put(&before, &log[..length]);
+        put(&file, &before, &log[..length]);
         assert!(FilePair::open(&file).is_ok(), "torn after {length} bytes");
         // A log is flushed before any of it is copied.
         if length >= half {
-            put(&half_copied, &log[..length]);
+            put(&file, &half_copied, &log[..length]);
             assert!(FilePair::open(&file).is_ok(), "half copied, {length}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_log_that_sqlite_removed_with_the_last_connection_is_not_missed() {
+async fn a_log_that_sqlite_removed_with_the_last_connection_is_no_error() {
     let fresh = TempInbox::new();
     let pair = Arc::new(FilePair::open(&fresh.file()).unwrap());
     drop(fresh.inbox);

@@ -7,7 +7,7 @@ use crate::sqlite::*;
 use pillarbox::senders::example::NOW;
 
 #[tokio::test]
-async fn reading_a_copy_writes_neither_to_it_nor_beside_it() {
+async fn reading_a_copy_writes_to_no_file() {
     let (copy, folder) = copied_inbox().await;
     let before = std::fs::read(&copy).unwrap();
     let inbox = SqliteInbox::open_read_only(&copy).unwrap();
@@ -17,10 +17,7 @@ async fn reading_a_copy_writes_neither_to_it_nor_beside_it() {
     assert_eq!(listed.rows.len(), 1);
     assert_eq!(summary(&inbox, NOW).await.open.rows, 1);
     let found = inbox.inspect().await.unwrap();
-    assert_eq!(
-        (found.faults.len(), found.journal_mode.as_str()),
-        (0, "wal")
-    );
+    assert_eq!((found.faults.len(), &*found.journal_mode), (0, "wal"));
     assert_eq!(files(&folder), ["a copy? 50%.db"], "while it is open");
     assert!(inbox.record(&paid("m2")).await.is_err());
     drop(inbox);
@@ -29,9 +26,9 @@ async fn reading_a_copy_writes_neither_to_it_nor_beside_it() {
 }
 
 #[tokio::test]
-async fn a_reader_sees_what_is_only_in_the_log_and_leaves_it_there() {
+async fn a_reader_finds_rows_that_are_only_in_the_log_and_leaves_them_there() {
     let fresh = TempInbox::new();
-    fresh.record(&paid("m1")).await.unwrap();
+    fresh.record_paid("m1").await;
     let log = fresh.folder.path().join("inbox.db-wal");
     let before = std::fs::read(&log).unwrap();
     let reader = SqliteInbox::open_read_only(&fresh.file()).unwrap();
@@ -51,7 +48,7 @@ async fn a_reader_follows_a_process_that_opens_the_file_later() {
 }
 
 #[tokio::test]
-async fn a_query_during_which_another_process_opens_the_file_has_no_result() {
+async fn a_query_during_which_another_process_opens_the_file_fails() {
     let (copy, _folder) = copied_inbox().await;
     let reader = SqliteInbox::open_read_only(&copy).unwrap();
     let opens = move |_: &Connection| {

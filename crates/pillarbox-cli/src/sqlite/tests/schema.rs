@@ -15,13 +15,11 @@ use pillarbox::{
 #[tokio::test]
 async fn a_reopened_file_has_every_row_and_is_migrated_once() {
     let fresh = TempInbox::new();
-    fresh.record(&paid("m1")).await.unwrap();
+    fresh.record_paid("m1").await;
     for _ in 0..2 {
         let again = SqliteInbox::open(&fresh.file()).unwrap();
-        assert_eq!(
-            again.record(&paid("m1")).await.unwrap(),
-            RecordOutcome::Duplicate
-        );
+        let outcome = again.record(&paid("m1")).await.unwrap();
+        assert_eq!(outcome, RecordOutcome::Duplicate);
     }
 }
 
@@ -49,28 +47,22 @@ fn file_of_schema(version: u32, entry: &Entry) -> (PathBuf, TempDir) {
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_schema_keeps_its_rows_and_learns_to_keep_memos() {
+async fn a_file_of_the_first_schema_keeps_its_rows_and_gets_a_key_value_store() {
     let (file, _folder) = file_of_schema(1, &paid("m1"));
     let inbox = SqliteInbox::open(&file).unwrap();
-    assert_eq!(
-        inbox.record(&paid("m1")).await.unwrap(),
-        RecordOutcome::Duplicate
-    );
+    let outcome = inbox.record(&paid("m1")).await.unwrap();
+    assert_eq!(outcome, RecordOutcome::Duplicate);
     let entry = KvEntry {
         version: 1,
         text: "kept".into(),
     };
-    assert_eq!(
-        inbox
-            .compare_and_swap(&KvKey::new("lock", "pay"), None, &entry)
-            .await
-            .unwrap(),
-        CasOutcome::Stored
-    );
+    let key = KvKey::new("lock", "pay");
+    let outcome = inbox.compare_and_swap(&key, None, &entry).await.unwrap();
+    assert_eq!(outcome, CasOutcome::Stored);
 }
 
 #[tokio::test]
-async fn rows_of_the_schema_before_histories_are_read_and_replayed() {
+async fn rows_of_a_schema_without_histories_are_read_and_replayed() {
     let entry = paid("m1");
     let (file, _folder) = file_of_schema(4, &entry);
     let inbox = SqliteInbox::open(&file).unwrap();
@@ -88,12 +80,9 @@ async fn rows_of_the_schema_before_histories_are_read_and_replayed() {
 #[tokio::test]
 async fn a_file_of_a_later_schema_is_refused_and_left_alone() {
     let fresh = TempInbox::new();
+    fresh.tamper("PRAGMA user_version = 99");
     let file = fresh.file();
     drop(fresh.inbox);
-    Connection::open(&file)
-        .unwrap()
-        .pragma_update(None, "user_version", 99)
-        .unwrap();
     let error = SqliteInbox::open(&file).err().unwrap().to_string();
     assert!(
         error.contains("schema 99") && error.contains("newer Pillarbox"),
@@ -106,46 +95,29 @@ async fn a_row_of_a_later_version_is_refused_and_left_alone() {
     let fresh = TempInbox::new();
     let entry = paid("m1");
     fresh.record(&entry).await.unwrap();
-    Connection::open(fresh.file())
-        .unwrap()
-        .execute("UPDATE notification SET v = 2", [])
-        .unwrap();
+    fresh.tamper("UPDATE notification SET v = 2");
 
-    let error = fresh.get(&entry.key).await.unwrap_err();
-    assert!(
-        matches!(error, InboxError::NewerRow { found: 2, .. }),
-        "{error}"
-    );
-    assert_eq!(
-        fresh
-            .find_due(&SourceFilter::ALL, NOW.plus(Duration::from_secs(60)), 10)
-            .await
-            .unwrap(),
-        []
-    );
-    let error = fresh.replay(&entry.key, NOW).await.unwrap_err();
-    assert!(
-        matches!(error, InboxError::NewerRow { found: 2, .. }),
-        "{error}"
-    );
-    assert_eq!(
-        fresh.record(&entry).await.unwrap(),
-        RecordOutcome::Duplicate,
-        "it is stored, whoever stored it"
-    );
+    let later = NOW.plus(Duration::from_secs(60));
+    let due = fresh.find_due(&SourceFilter::ALL, later, 10).await.unwrap();
+    assert_eq!(due, []);
+    for error in [
+        fresh.get(&entry.key).await.unwrap_err(),
+        fresh.replay(&entry.key, NOW).await.unwrap_err(),
+    ] {
+        let is_newer = matches!(error, InboxError::NewerRow { found: 2, .. });
+        assert!(is_newer, "{error}");
+    }
+    let outcome = fresh.record(&entry).await.unwrap();
+    assert_eq!(outcome, RecordOutcome::Duplicate, "it is stored");
 }
 
 #[tokio::test]
-async fn a_row_that_only_a_newer_version_can_read_is_named_and_hides_no_other() {
+async fn a_row_of_a_later_version_is_named_and_the_others_are_listed() {
     let fresh = TempInbox::new();
     for id in ["m1", "m2", "m3", "m4"] {
-        fresh.record(&paid(id)).await.unwrap();
+        fresh.record_paid(id).await;
     }
-    let newer = "UPDATE notification SET v = 2 WHERE pk IN ('pay:m2', 'pay:m3')";
-    Connection::open(fresh.file())
-        .unwrap()
-        .execute(newer, [])
-        .unwrap();
+    fresh.tamper("UPDATE notification SET v = 2 WHERE pk IN ('pay:m2', 'pay:m3')");
     for limit in [1, 2, 3, 10] {
         let (mut rows, mut unread, mut page) = (vec![], vec![], PageRequest::first(limit));
         loop {

@@ -1,8 +1,8 @@
-//! What a search finds, and how little of the file it reads.
+//! Searches, and how much of the file they read.
 
 use std::time::Duration;
 
-use super::{TempInbox, paid, summary};
+use super::{TempInbox, summary};
 use crate::sqlite::*;
 use pillarbox::{
     inbox::DiscardRequest,
@@ -12,7 +12,7 @@ use pillarbox::{
     },
 };
 
-/// A notification of a payment with a reference.
+/// A notification about a payment with a reference.
 fn of_reference(id: &str, payment: &str, reference: &str) -> Entry {
     let body = format!(
         "{{\"webhook_message_id\":\"{id}\",\"created_date\":\"{NOW}\",\
@@ -22,7 +22,7 @@ fn of_reference(id: &str, payment: &str, reference: &str) -> Entry {
     entry(SenderKind::GOVUK_PAY, "pay", body.into())
 }
 
-/// The ids of the rows, and the payments.
+/// The ids of the rows and the payments that are found.
 async fn found(inbox: &SqliteInbox, text: &str) -> (Vec<String>, Vec<String>) {
     let sources = ["pay", "hmrc"].map(|name| SourceName::new(name).unwrap());
     let found = inbox.find(text, &sources).await.unwrap();
@@ -69,10 +69,8 @@ fn ids_of(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
-/// The reference is nowhere in the file in clear, since a body is compressed; and erasing a
-/// notification erases its digest.
 #[tokio::test]
-async fn a_reference_is_kept_as_a_digest_that_goes_with_the_bytes() {
+async fn a_reference_is_stored_as_a_digest_that_is_erased_with_the_bytes() {
     let fresh = TempInbox::new();
     let reference = "a reference that names a person";
     let entry = of_reference("m1", "payment-1", reference);
@@ -85,11 +83,7 @@ async fn a_reference_is_kept_as_a_digest_that_goes_with_the_bytes() {
     };
     fresh.discard(&entry.key, &discard).await.unwrap();
     assert_eq!(found(&fresh, reference).await.0, [""; 0]);
-    let digests = fresh.read(|db| {
-        let sql = "SELECT count(reference) FROM notification";
-        Ok(db.query_row(sql, [], |row| row.get::<_, u32>(0))?)
-    });
-    assert_eq!(digests.await.unwrap(), 0);
+    assert_eq!(fresh.count("notification WHERE reference NOTNULL"), 0);
 }
 
 #[tokio::test]
@@ -103,21 +97,15 @@ async fn an_imported_row_is_found_by_its_reference() {
 }
 
 #[tokio::test]
-async fn rows_from_before_there_were_digests_get_theirs_newest_first() {
+async fn digests_are_added_to_older_rows() {
     let fresh = TempInbox::new();
     for nth in 0..600 {
         let id = format!("m{nth}");
         let entry = of_reference(&id, &format!("p{nth}"), &format!("order {nth}"));
         fresh.record(&entry).await.unwrap();
     }
-    let forget = fresh.change(WritePriority::Background, |db| {
-        db.execute_batch(
-            "UPDATE notification SET reference = NULL;
-             UPDATE reference_key SET below = (SELECT max(id) + 1 FROM notification);",
-        )?;
-        Ok(())
-    });
-    forget.await.unwrap();
+    fresh.tamper("UPDATE notification SET reference = NULL");
+    fresh.tamper("UPDATE reference_key SET below = (SELECT max(id) + 1 FROM notification)");
     let sources = [SourceName::new("pay").unwrap()];
     let before = fresh.find("order 7", &sources).await.unwrap();
     assert!(before.keys.is_empty() && before.is_incomplete, "{before:?}");
@@ -127,11 +115,11 @@ async fn rows_from_before_there_were_digests_get_theirs_newest_first() {
     assert!(!after.is_incomplete);
 }
 
-/// Fills a file with as many rows as `PILLARBOX_TEST_ROWS` says, and prints how long a summary and
-/// each search take. `PILLARBOX_TEST_FILE` keeps the file, for the commands.
+/// Fills a file with `PILLARBOX_TEST_ROWS` rows, and prints how long a summary and each search
+/// take. `PILLARBOX_TEST_FILE` is where the file is kept, for the commands.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the length of a measurement is given from outside, and it is timed by the wall clock"
+    reason = "a measurement whose length is set from outside, by the wall clock"
 )]
 #[tokio::test]
 async fn a_summary_and_a_search_read_a_bounded_part_of_a_file_of_any_length() {
@@ -143,8 +131,8 @@ async fn a_summary_and_a_search_read_a_bounded_part_of_a_file_of_any_length() {
         Some(file) => SqliteInbox::create(file).unwrap(),
         None => SqliteInbox::create(&fresh.file()).unwrap(),
     };
-    let fill = inbox.change(WritePriority::Background, move |db| {
-        // Of a hundred rows one is dead, five are open, and two are of a box.
+    let fill = inbox.change(Background, move |db| {
+        // Of every hundred rows, one is dead, five are open, and two are of a box.
         db.execute_batch(&format!(
             "CREATE TEMP TABLE many AS WITH RECURSIVE n(n) AS
                  (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows})
@@ -192,19 +180,16 @@ async fn a_summary_and_a_search_read_a_bounded_part_of_a_file_of_any_length() {
         assert_eq!(found_payments, ids_of(&payments));
     }
     let begun = std::time::Instant::now();
-    assert_eq!(
-        found(&inbox, "50dca").await.0.len(),
-        20,
-        "the newest of the box"
-    );
+    let (of_box, _) = found(&inbox, "50dca").await;
+    assert_eq!(of_box.len(), 20, "the newest of the box");
     println!("a search of a box took {:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn keys_are_found_by_how_they_begin() {
+async fn keys_are_found_by_their_beginning() {
     let fresh = TempInbox::new();
     for id in ["5s1k7c", "5s1k8d", "5s", "6~x"] {
-        fresh.record(&paid(id)).await.unwrap();
+        fresh.record_paid(id).await;
     }
     for (prefix, limit, expected) in [
         ("pay:5s1k", 9, "pay:5s1k7c pay:5s1k8d"),

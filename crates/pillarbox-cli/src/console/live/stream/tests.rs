@@ -6,7 +6,7 @@ use pillarbox::{
     senders::example::{NOW, pay},
 };
 
-/// An inbox whose newest rows are published by hand.
+/// An inbox whose newest rows the test publishes.
 struct TestFeed {
     inbox: MemoryInbox,
     snapshots: watch::Sender<LiveSnapshot>,
@@ -56,35 +56,27 @@ impl TestFeed {
             CancellationToken::new(),
         );
         assert_eq!(stream.next().await.unwrap(), "retry: 2000\n\n");
-        assert!(
-            stream
-                .next()
-                .await
-                .unwrap()
-                .starts_with("event: heartbeat\n")
-        );
+        let event = stream.next().await.unwrap();
+        assert!(event.starts_with("event: heartbeat\n"));
         stream
     }
 }
 
-/// The names of the next events and their keys, until nothing more is there.
+/// The names and keys of the next events, until there are no more.
 async fn drain(stream: &mut LiveStream) -> String {
     let mut events = Vec::new();
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_secs(1), stream.next()).await {
         let name = event.lines().next().unwrap();
         let key = event.split_once("\"key\":\"pay:").map(|(_, rest)| rest);
         let key = key.and_then(|rest| rest.split('"').next()).unwrap_or("");
-        events.push(
-            format!("{} {key}", &name["event: ".len()..])
-                .trim()
-                .to_owned(),
-        );
+        let event = format!("{} {key}", &name["event: ".len()..]);
+        events.push(event.trim().to_owned());
     }
     events.join(", ")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_sends_what_its_browser_does_not_have_each_once() {
+async fn a_stream_sends_each_row_that_its_browser_does_not_have_once() {
     let mut feed = TestFeed::new();
     feed.record(3).await;
     let id = event_id(&feed.rows().await[1]);
@@ -104,7 +96,7 @@ async fn a_stream_sends_what_its_browser_does_not_have_each_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_id_whose_row_is_gone_stands_for_its_time_and_loses_nothing() {
+async fn the_id_of_a_removed_row_means_its_time_and_no_row_is_missed() {
     let mut feed = TestFeed::new();
     feed.record(3).await;
     feed.publish().await;
@@ -114,14 +106,14 @@ async fn an_id_whose_row_is_gone_stands_for_its_time_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_can_be_followed_is_one_event_that_says_to_load_the_page_again() {
+async fn a_browser_that_missed_rows_gets_one_event_to_reload_its_page() {
     let mut feed = TestFeed::new();
     feed.record(1).await;
     feed.publish().await;
     let id = event_id(&feed.rows().await[0]);
     let mut stream = feed.follow(&id).await;
     assert_eq!(drain(&mut stream).await, "");
-    // A reader that was slow for a while finds a snapshot without anything that it knows.
+    // A slow browser gets a snapshot without any row that it knows.
     feed.record(500).await;
     feed.publish().await;
     assert_eq!(drain(&mut stream).await, "reload");
@@ -132,7 +124,7 @@ async fn more_than_can_be_followed_is_one_event_that_says_to_load_the_page_again
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_row_whose_state_changes_is_a_change_and_one_that_begins_to_match_is_new() {
+async fn a_changed_row_is_a_change_event_and_a_row_that_starts_to_match_is_new() {
     let mut feed = TestFeed::new();
     feed.record(1).await;
     feed.publish().await;
@@ -140,9 +132,8 @@ async fn a_row_whose_state_changes_is_a_change_and_one_that_begins_to_match_is_n
         state: Some(State::Dead),
         ..RowFilter::default()
     };
-    let stop = CancellationToken::new();
-    let (receiver, dead) = (feed.snapshots.subscribe(), dead_only);
-    let mut dead = LiveStream::new(receiver, dead, LastEvent::parse("0"), stop);
+    let (receiver, stop) = (feed.snapshots.subscribe(), CancellationToken::new());
+    let mut dead = LiveStream::new(receiver, dead_only, LastEvent::parse("0"), stop);
     dead.events.clear();
     let mut all = feed.follow("").await;
     assert_eq!(drain(&mut all).await, "");
@@ -154,11 +145,11 @@ async fn a_row_whose_state_changes_is_a_change_and_one_that_begins_to_match_is_n
     assert_eq!(drain(&mut all).await, "change m1");
     assert_eq!(drain(&mut dead).await, "new m1");
     feed.publish().await;
-    assert_eq!(drain(&mut dead).await, "change m1", "it matches no longer");
+    assert_eq!(drain(&mut dead).await, "change m1", "it no longer matches");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_without_events_shows_every_15_seconds_that_it_is_there() {
+async fn a_stream_without_events_sends_a_heartbeat_every_15_seconds() {
     let feed = TestFeed::new();
     let mut stream = feed.follow("0").await;
     let began = tokio::time::Instant::now();
@@ -170,7 +161,7 @@ async fn a_stream_without_events_shows_every_15_seconds_that_it_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_table_says_that_its_numbers_changed_and_a_failure_is_said_once() {
+async fn changed_counts_of_a_table_are_a_reload_event_and_a_failure_is_sent_once() {
     let feed = TestFeed::new();
     let mut stream = feed.follow("0").await;
     for (snapshot, events) in [

@@ -1,8 +1,8 @@
-//! The write-ahead log as SQLite writes it, read to see which commits are in it.
+//! Reads SQLite's write-ahead log to find the commits in it.
 //!
-//! The log is a header and frames, one for each page of a commit. SQLite replays the frames whose
-//! salts are those of the header and whose checksums follow from all before them, up to the last
-//! that ends a commit; whatever comes after is left of an earlier log, or torn.
+//! The log is a header and frames, one for each page of a commit. SQLite replays the frames that
+//! have the salts of the header and a checksum that follows from all frames before them, up to the
+//! last frame that ends a commit. Later frames are torn, or left over from an earlier log.
 
 use std::{
     fs::File,
@@ -14,15 +14,15 @@ use super::connection::beside;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The last bit of the first number says how the words of a checksum are ordered.
+/// The last bit of the first word is the byte order of the checksums.
 const MAGIC: u32 = 0x377f_0682;
-/// Where the first page has its `application_id`.
+/// The offset of `application_id` in the first page.
 pub(super) const COUNTER_OFFSET: usize = 68;
 
-/// The header of a log: all of it changes whenever the log starts again.
+/// The header of a log. A restarted log has another.
 pub(super) type LogHeader = [u8; HEADER_BYTES];
 
-/// The committed frames of the first page.
+/// What the commits in the log wrote to the first page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CommittedCounters {
     /// Whether any commit is in the log.
@@ -31,8 +31,8 @@ pub(super) struct CommittedCounters {
     pub(super) counters: Vec<u32>,
 }
 
-/// The header of the log beside the file at `path`; `None` if there is none that SQLite would read.
-pub(super) fn header(path: &Path) -> io::Result<Option<LogHeader>> {
+/// The header of the log beside the file at `path`; `None` if SQLite would not read the log.
+pub(super) fn read_header(path: &Path) -> io::Result<Option<LogHeader>> {
     let mut header = [0; HEADER_BYTES];
     let Some(mut log) = open(path)? else {
         return Ok(None);
@@ -42,13 +42,13 @@ pub(super) fn header(path: &Path) -> io::Result<Option<LogHeader>> {
         .filter(is_valid))
 }
 
-/// Whether `header` begins a log.
+/// Whether this is the header of a log.
 pub(super) fn is_valid(header: &LogHeader) -> bool {
     let sums = LogChecksum::of(header).add(&header[..24]);
-    word(header, 0) & !1 == MAGIC && sums.is(word(header, 24), word(header, 28))
+    read_u32(header, 0) & !1 == MAGIC && sums.matches(read_u32(header, 24), read_u32(header, 28))
 }
 
-/// Reads the log beside the file at `path`.
+/// The counters that the commits in the log beside the file at `path` wrote.
 pub(super) fn committed_counters(path: &Path) -> io::Result<CommittedCounters> {
     let (mut found, mut header) = (CommittedCounters::default(), [0; HEADER_BYTES]);
     let Some(log) = open(path)? else {
@@ -59,7 +59,7 @@ pub(super) fn committed_counters(path: &Path) -> io::Result<CommittedCounters> {
         return Ok(found);
     }
     let mut sums = LogChecksum::of(&header).add(&header[..24]);
-    let page_bytes = match word(&header, 8) {
+    let page_bytes = match read_u32(&header, 8) {
         1 => 65_536,
         bytes => bytes as usize,
     };
@@ -67,13 +67,15 @@ pub(super) fn committed_counters(path: &Path) -> io::Result<CommittedCounters> {
     let mut uncommitted = Vec::new();
     while fill(&mut log, &mut frame)? && fill(&mut log, &mut page)? {
         sums = sums.add(&frame[..8]).add(&page);
-        if frame[8..16] != header[16..24] || !sums.is(word(&frame, 16), word(&frame, 20)) {
+        if frame[8..16] != header[16..24]
+            || !sums.matches(read_u32(&frame, 16), read_u32(&frame, 20))
+        {
             break;
         }
-        if word(&frame, 0) == 1 {
-            uncommitted.push(word(&page, COUNTER_OFFSET));
+        if read_u32(&frame, 0) == 1 {
+            uncommitted.push(read_u32(&page, COUNTER_OFFSET));
         }
-        if word(&frame, 4) != 0 {
+        if read_u32(&frame, 4) != 0 {
             found.has_commits = true;
             found.counters.append(&mut uncommitted);
         }
@@ -89,7 +91,7 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Fills `bytes`; false at the end of the file.
+/// Fills `bytes`; returns false at the end of the file.
 fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(bytes) {
         Ok(()) => Ok(true),
@@ -99,7 +101,7 @@ fn fill(file: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
 }
 
 /// The big-endian number at `at`.
-fn word(bytes: &[u8], at: usize) -> u32 {
+fn read_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
@@ -113,14 +115,14 @@ struct LogChecksum {
 impl LogChecksum {
     fn of(header: &LogHeader) -> Self {
         Self {
-            is_big_endian: word(header, 0) & 1 == 1,
+            is_big_endian: read_u32(header, 0) & 1 == 1,
             sums: (0, 0),
         }
     }
 
     fn add(mut self, bytes: &[u8]) -> Self {
         for pair in bytes.chunks_exact(8) {
-            let (first, second) = (word(pair, 0), word(pair, 4));
+            let (first, second) = (read_u32(pair, 0), read_u32(pair, 4));
             let [first, second] = match self.is_big_endian {
                 true => [first, second],
                 false => [first.swap_bytes(), second.swap_bytes()],
@@ -131,7 +133,7 @@ impl LogChecksum {
         self
     }
 
-    fn is(self, first: u32, second: u32) -> bool {
+    fn matches(self, first: u32, second: u32) -> bool {
         self.sums == (first, second)
     }
 }
@@ -144,17 +146,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_counters_of_every_commit_are_read_and_a_torn_one_is_not() {
+    fn the_counter_of_every_complete_commit_is_read() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("a.db");
-        assert_eq!(header(&path).unwrap(), None);
+        assert_eq!(read_header(&path).unwrap(), None);
         let db = Connection::open(&path).unwrap();
         db.execute_batch("PRAGMA page_size = 2048; PRAGMA journal_mode = WAL")
             .unwrap();
         for counter in [7, 8, -9] {
             db.pragma_update(None, "application_id", counter).unwrap();
         }
-        assert!(header(&path).unwrap().is_some());
+        assert!(read_header(&path).unwrap().is_some());
         let found = committed_counters(&path).unwrap();
         let expected = [7, 8, (-9i32).cast_unsigned()];
         assert_eq!((found.has_commits, &*found.counters), (true, &expected[..]));
