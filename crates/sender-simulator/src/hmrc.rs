@@ -209,8 +209,8 @@ pub fn is_echo(challenge: &str, status: u16, body: &[u8]) -> bool {
     status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
 }
 
-/// The headers that every request has, in HMRC's order: first its own, sorted by name, then those
-/// of the client.
+/// The headers of every request, in HMRC's order: first those that HMRC sets, sorted by name, then
+/// those that its HTTP client adds.
 fn client_headers(url: &Url) -> [(&'static str, String); 4] {
     [
         ("Http-ClientV2-Version", "15.8.0".to_owned()),

@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::{Sender, SenderRequest, is_loopback, target::host_header};
 
-/// What a client does with a redirect.
+/// A client's reaction to a redirect.
 pub(crate) enum RedirectStep {
     /// It sends this request to this URL.
     Follow(SenderRequest, Url),

@@ -1,4 +1,4 @@
-//! Grades responses by what they mean to the sender. No I/O.
+//! Grades responses by their meaning to the sender. No I/O.
 
 use super::{
     super::Sender,

@@ -246,7 +246,7 @@ fn each_invalid_response_has_its_own_error() {
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nokay",
             false,
-            Garbled("a chunk is longer than it says"),
+            Garbled("a chunk is longer than its size"),
         ),
         (
             "SSH-2.0-OpenSSH_9.6\r\n",

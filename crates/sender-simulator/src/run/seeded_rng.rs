@@ -1,10 +1,10 @@
-//! Random numbers that are the same in every run with one seed, whatever else the run does.
+//! Random numbers that are the same in every run with one seed, independent of other events.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Clock, Timestamp};
 
-/// The purpose of random numbers. Each has its own stream, so that one more draw for one purpose
+/// The purpose of random numbers. Each has a separate stream, so that one more draw for one purpose
 /// changes no other.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RngStream {

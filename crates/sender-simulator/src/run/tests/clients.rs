@@ -2,10 +2,8 @@
 
 use std::{fmt::Display, sync::Mutex, time::Duration};
 
-use super::{
-    receiver::{ReceiverReaction, TestReceiver, echo, status},
-    *,
-};
+use super::*;
+use crate::test_receiver::{ReceiverReaction, echo, status};
 
 /// The outcome of one message, and the number of attempts and requests that it took, if the
 /// receiver reacts with one reaction after the other, and with the last one from then on.
@@ -135,7 +133,7 @@ async fn a_chain_of_redirects_ends_as_in_the_senders_client() {
         (Hmrc, numbered(302, 5), ("acknowledged", 2, 6)),
         (GovukPay, numbered(307, 50), ("acknowledged", 1, 51)),
         (GovukPay, numbered(307, 51), ("acknowledged", 2, 52)),
-        // Pay follows no redirect to a place that it was redirected to before.
+        // Pay follows no redirect to a URL that it was redirected to before.
         (
             GovukPay,
             repeated(1, &to(307, "/try")),
@@ -143,7 +141,7 @@ async fn a_chain_of_redirects_ends_as_in_the_senders_client() {
         ),
         (GovukPay, circle(307), ("acknowledged", 2, 3)),
         (GovukPay, circle(302), ("acknowledged", 2, 3)),
-        // Without a place there is no redirect.
+        // A status without a Location is not followed.
         (
             Hmrc,
             repeated(1, &answer("302 Moved")),
