@@ -92,6 +92,11 @@ impl SenderRequest {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn header_names(&self) -> Vec<&str> {
+        self.headers.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Replaces the value of every header with this name, in any letter case.
     pub(crate) fn set_header(&mut self, name: &str, value: &str) {
         for (known, current) in &mut self.headers {

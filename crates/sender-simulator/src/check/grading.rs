@@ -136,16 +136,9 @@ mod tests {
             (Some(503), Grade::Warning, Grade::Warning),
             (None, Grade::Failed, Grade::Failed),
         ] {
-            assert_eq!(
-                refused(ForgeryExposure::Anyone, status),
-                anyone,
-                "{status:?}"
-            );
-            assert_eq!(
-                refused(ForgeryExposure::SecretHolders, status),
-                known,
-                "{status:?}"
-            );
+            let grades = [ForgeryExposure::Anyone, ForgeryExposure::SecretHolders]
+                .map(|exposure| refused(exposure, status));
+            assert_eq!(grades, [anyone, known], "{status:?}");
         }
     }
 

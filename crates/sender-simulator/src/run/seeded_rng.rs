@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn each_seed_stream_and_item_has_its_own_random_numbers() {
+    fn each_seed_stream_and_item_has_different_random_numbers() {
         assert_eq!(
             drawn(7, RngStream::Message, 3),
             drawn(7, RngStream::Message, 3)

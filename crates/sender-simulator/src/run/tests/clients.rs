@@ -52,7 +52,7 @@ const CUT_CHUNK: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\
 const CUT_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-le";
 
 #[tokio::test]
-async fn hmrc_repeats_at_once_only_what_closed_in_order_before_the_response_was_complete() {
+async fn hmrc_repeats_immediately_only_after_an_orderly_close_before_the_response_was_complete() {
     let close_after = |bytes: &str| ReceiverReaction::CloseAfter(bytes.to_owned());
     let reset_after = |bytes: &str| ReceiverReaction::ResetAfter(bytes.to_owned());
     for (sender, reaction, times, attempts) in [

@@ -131,7 +131,7 @@ async fn after_half_of_the_messages_all_are_signed_with_the_new_key() {
 }
 
 #[tokio::test]
-async fn each_planned_message_completes_once_whatever_its_faults_add() {
+async fn each_planned_message_completes_once_with_every_fault() {
     let receiver = TestReceiver::answering(OK).await;
     let folder = tempfile::tempdir().unwrap();
     let mut plan = plan(Sender::Hmrc, &receiver, 50);

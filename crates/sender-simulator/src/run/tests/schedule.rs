@@ -6,7 +6,7 @@ use super::*;
 use crate::test_receiver::{OK, ReceivedRequest, echo, status};
 
 #[tokio::test]
-async fn each_sender_follows_its_own_schedule_to_the_end() {
+async fn each_sender_follows_its_schedule_to_the_end() {
     let refuses = |answer: u16| move |_: usize, _: &ReceivedRequest| Some(status(answer, ""));
     for (sender, answer, outcome, posts) in [
         (Sender::GovukPay, 200, "acknowledged", 1),
@@ -43,7 +43,7 @@ async fn each_sender_follows_its_own_schedule_to_the_end() {
 }
 
 #[tokio::test]
-async fn after_a_closed_connection_hmrc_repeats_at_once_and_pay_counts_a_failure() {
+async fn after_a_closed_connection_hmrc_repeats_immediately_and_pay_counts_a_failure() {
     for (sender, copies) in [(Sender::Hmrc, 6 * 73), (Sender::GovukPay, 6)] {
         let receiver = TestReceiver::new(|_, _| None::<String>).await;
         let summary = summary_of(&plan(sender, &receiver, 1)).await;
