@@ -1,8 +1,8 @@
-//! The arguments of a command: words, and options with a value.
+//! Parses the arguments of a command: words, and options with a value.
 
 use std::str::FromStr;
 
-/// What the command line holds besides the program's name.
+/// The command line without the program's name.
 pub(crate) struct CommandArguments {
     words: Vec<String>,
     options: Vec<(String, String)>,
@@ -25,42 +25,39 @@ impl CommandArguments {
         Self { words, options }
     }
 
-    /// The first word that was not taken yet.
+    /// Takes the next word.
     pub(crate) fn next_word(&mut self) -> Option<String> {
         self.words.pop()
     }
 
-    /// All other words, as one line.
+    /// All remaining words in one line.
     pub(crate) fn line(&self) -> String {
         let words: Vec<&str> = self.words.iter().rev().map(String::as_str).collect();
         words.join(" ")
     }
 
-    /// The text of an option.
+    /// The value of an option; the last one if it occurs several times.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let mut options = self.options.iter().filter(|(known, _)| known == name);
         options.next_back().map(|(_, value)| value.as_str())
     }
 
-    /// The number of an option, or another if it was not given.
-    pub(crate) fn number<T: FromStr>(&self, name: &str, otherwise: T) -> Result<T, String> {
+    /// The value of an option as a number, or `default` if the option is absent.
+    pub(crate) fn number<T: FromStr>(&self, name: &str, default: T) -> Result<T, String> {
         match self.text(name) {
-            None => Ok(otherwise),
+            None => Ok(default),
             Some(text) => text
                 .parse()
                 .map_err(|_| format!("--{name} takes a number, not `{text}`")),
         }
     }
 
-    /// Fails if an option is none of these.
+    /// Fails if there is an option other than these.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), String> {
-        match self
-            .options
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
+        let mut names = self.options.iter().map(|(name, _)| name.as_str());
+        match names.find(|name| !known.contains(name)) {
             None => Ok(()),
-            Some((name, _)) => Err(format!("unknown option --{name}")),
+            Some(name) => Err(format!("unknown option --{name}")),
         }
     }
 }

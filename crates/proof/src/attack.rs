@@ -1,7 +1,7 @@
-//! One request to the receiver, directly or through a front of the Lambda, judged by the second
-//! implementation.
+//! Sends one request to the receiver, directly or through a front of the Lambda, and compares the
+//! outcome with that of the second implementation.
 
-/// AWS's fronts, simulated: they share no code with what reads their events.
+/// AWS's fronts, simulated independently of the code that parses their events.
 #[allow(
     clippy::unwrap_used,
     missing_docs,
@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    attacked::{CountingInbox, NOW, SOURCES, StoredNotification, receiver},
+    receiver_under_test::{CountingInbox, NOW, SOURCES, StoredNotification, receiver},
     second_verifier::{ExpectedAnswer, PlainRequest, judge},
 };
 use fronts::{FrontRequest, LambdaFront};
@@ -30,28 +30,28 @@ use fronts::{FrontRequest, LambdaFront};
 /// How a request arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WayIn {
-    /// At the receiver itself.
+    /// Directly at the receiver.
     Direct,
-    /// As the event that a front makes of it.
+    /// As the event of a front.
     LambdaFront(LambdaFront),
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub struct AttackOutcome {
-    /// What the second implementation requires.
+    /// The answer that the second implementation requires.
     pub expected: ExpectedAnswer,
     /// The answer.
     pub answer: HttpAnswer,
-    /// How often the inbox was asked to store something.
+    /// The number of calls that store a notification in the inbox.
     pub calls: u64,
-    /// How often the inbox was probed, which a monitor alone may cause.
+    /// The number of probes of the inbox. Only a monitor may cause one.
     pub probes: u64,
-    /// What the inbox was asked to store.
+    /// The last notification passed to the inbox.
     pub stored: Option<StoredNotification>,
 }
 
-/// One receiver, and what it stores.
+/// A receiver with its inbox.
 pub struct AttackedReceiver {
     inbox: Arc<CountingInbox>,
     receiver: Receiver<CountingInbox>,
@@ -59,7 +59,7 @@ pub struct AttackedReceiver {
 }
 
 impl WayIn {
-    /// The way in one word.
+    /// The name in one word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -67,8 +67,8 @@ impl WayIn {
         }
     }
 
-    /// Whether such a request can arrive this way: an event is text with a query as URLs have it,
-    /// and a REST API has paths of one segment.
+    /// Whether this request can arrive in this way: an event contains only text and a valid query,
+    /// and the paths of a REST API have one segment.
     pub fn carries(self, request: &PlainRequest) -> bool {
         let mut values = request.headers.iter().map(|(_, value)| value);
         let is_text = values.all(|value| std::str::from_utf8(value).is_ok());
@@ -80,15 +80,16 @@ impl WayIn {
         }
     }
 
-    /// Whether a front must refuse the request before anything else reads it.
+    /// Whether the adapter of a front must refuse the request: a header contains a control
+    /// character.
     fn must_refuse(self, request: &PlainRequest) -> bool {
-        let steers = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+        let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
         let mut headers = request.headers.iter();
-        self != Self::Direct && headers.any(|(_, value)| value.iter().any(steers))
+        self != Self::Direct && headers.any(|(_, value)| value.iter().any(is_control))
     }
 }
 
-/// What may stand in the query of a URL.
+/// Whether the byte is allowed in the query of a URL.
 fn is_in_query(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%[]".contains(&byte)
 }
@@ -108,36 +109,28 @@ impl Default for AttackedReceiver {
 }
 
 impl AttackedReceiver {
-    /// Sends a request, and notes what becomes of it.
+    /// Sends a request and returns its outcome.
     pub fn attack(&self, request: &PlainRequest, way_in: WayIn) -> AttackOutcome {
+        let before = (self.inbox.calls(), self.inbox.probes());
         let expected = match way_in.must_refuse(request) {
             true => ExpectedAnswer::Refused(400),
             false => judge(&SOURCES, request),
         };
-        self.outcome_of(expected, || match way_in {
+        let answer = match way_in {
             WayIn::Direct => self.runtime.block_on(self.receive(request)),
-            WayIn::LambdaFront(front) => self.answer_event(&event(front, request)),
-        })
+            WayIn::LambdaFront(front) => self
+                .answer_event(&event(front, request))
+                .expect("a front's event is recognised"),
+        };
+        self.outcome_since(before, expected, answer)
     }
 
-    /// Gives the receiver any event; `None` if it is not one of a front.
+    /// Passes any event to the receiver; `None` if it is not an event of a front.
     pub fn attack_with_event(&self, event: &RawValue) -> Option<AttackOutcome> {
-        let stopped_at = NOW.plus(Duration::from_secs(10));
         let before = (self.inbox.calls(), self.inbox.probes());
-        let answer = answer_event(&self.receiver, event, stopped_at);
-        let answer = self.runtime.block_on(answer)?;
+        let answer = self.answer_event(event)?;
         let expected = ExpectedAnswer::Refused(answer.status);
         Some(self.outcome_since(before, expected, answer))
-    }
-
-    fn outcome_of(
-        &self,
-        expected: ExpectedAnswer,
-        answer: impl FnOnce() -> HttpAnswer,
-    ) -> AttackOutcome {
-        let before = (self.inbox.calls(), self.inbox.probes());
-        let answer = answer();
-        self.outcome_since(before, expected, answer)
     }
 
     fn outcome_since(
@@ -162,19 +155,18 @@ impl AttackedReceiver {
         answer(&result, &mut record)
     }
 
-    fn answer_event(&self, event: &RawValue) -> HttpAnswer {
+    fn answer_event(&self, event: &RawValue) -> Option<HttpAnswer> {
         let stopped_at = NOW.plus(Duration::from_secs(10));
         let answer = answer_event(&self.receiver, event, stopped_at);
-        let answer = self.runtime.block_on(answer);
-        answer.expect("a front's event is recognised")
+        self.runtime.block_on(answer)
     }
 }
 
-/// The event that `front` makes of a request.
+/// The event that `front` sends for a request.
 pub fn event(front: LambdaFront, request: &PlainRequest) -> Box<RawValue> {
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
     let headers = request.headers.iter();
-    let asked = FrontRequest {
+    let front_request = FrontRequest {
         method: request.method.clone(),
         path: request.path.clone(),
         query: request.query.clone(),
@@ -184,18 +176,18 @@ pub fn event(front: LambdaFront, request: &PlainRequest) -> Box<RawValue> {
         body: request.body.to_vec(),
         is_base64: false,
     };
-    let event = front.invocation(&asked, NOW).to_string();
+    let event = front.invocation(&front_request, NOW).to_string();
     RawValue::from_string(event).expect("a front writes JSON")
 }
 
 impl AttackOutcome {
-    /// Whether something was stored that is not proven.
+    /// Whether an unproven notification was stored.
     pub fn is_forgery_accepted(&self) -> bool {
         let is_stored = self.calls > 0 || self.answer.body.contains(r#""status""#);
         is_stored && !matches!(self.expected, ExpectedAnswer::Proven(_))
     }
 
-    /// Whether the receiver did what the second implementation requires.
+    /// Compares the outcome with that of the second implementation.
     pub fn check(&self, request: &PlainRequest, way_in: WayIn) -> Result<(), String> {
         let status = self.answer.status;
         let problem = match &self.expected {
@@ -218,10 +210,10 @@ impl AttackOutcome {
             ExpectedAnswer::Challenge(value)
                 if status != 200 || self.answer.body != challenge_answer(value) =>
             {
-                "the challenge was not given back"
+                "the challenge was not returned"
             }
-            ExpectedAnswer::Monitor if status != 200 => "a monitor got no answer",
-            // A front's own checks come first.
+            ExpectedAnswer::Monitor if status != 200 => "a monitor did not get 200",
+            // The checks of a front's adapter come first, and may have another status.
             ExpectedAnswer::Refused(_)
                 if way_in != WayIn::Direct && (400..600).contains(&status) =>
             {

@@ -1,26 +1,29 @@
-//! A history: what senders, receiver, inbox, destinations and the senders' APIs saw, in order.
+//! A history: the events at senders, receiver, inbox, destinations and the senders' APIs, in order.
 //!
-//! Each part writes what it sees where it happens: a destination when it takes an event, a table
-//! when a change takes effect, a sender when it has an answer. The checker knows nothing else, so
-//! any run that can write these events can be checked: simulated, over sockets, or killed.
+//! Each component records an event at the instant of its effect: a destination when it accepts an
+//! event, a table when a change takes effect, a sender when it receives an answer. The checker
+//! reads only the history, so it can check any run that records these events: simulated, over
+//! sockets, or with killed processes.
 
 use std::{fmt, time::Duration};
 
-/// SHA-256 of some bytes.
+use pillarbox::domain::State;
+
+/// A SHA-256 digest.
 pub(crate) type Sha256Digest = [u8; 32];
 
 /// Whether a posted body is genuine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyGenuineness {
-    /// Signed with a secret that is installed.
+    /// Signed with an installed secret.
     Proven,
-    /// Signed by the sender with a secret that is not installed now.
+    /// Signed by the sender with a secret that may not be installed.
     Unknown,
     /// Not signed by the sender.
     Forged,
 }
 
-/// What became of a row, as far as the checker cares.
+/// The state of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowState {
     Open,
@@ -32,16 +35,29 @@ pub(crate) enum RowState {
 }
 
 impl RowState {
-    /// Whether nothing more is to be done.
+    /// Whether the row needs no more work.
     pub(crate) fn is_finished(self) -> bool {
         matches!(self, Self::Delivered | Self::Repeat | Self::Discarded)
     }
 }
 
-/// One event. A `key` is that of a row, a `source` and an `id` are the sender's own.
+impl From<State> for RowState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Recorded => Self::Open,
+            State::Delivered => Self::Delivered,
+            State::Repeat => Self::Repeat,
+            State::Dead => Self::Dead,
+            State::Held => Self::Held,
+            State::Discarded => Self::Discarded,
+        }
+    }
+}
+
+/// One event. `key` identifies a row, `source` and `id` identify a sender's message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RecordedEvent {
-    /// A sender has a message, and begins to send it.
+    /// A sender created a message and begins to send it.
     Created {
         source: String,
         id: String,
@@ -57,13 +73,13 @@ pub(crate) enum RecordedEvent {
         digest: Sha256Digest,
         genuine: BodyGenuineness,
     },
-    /// The receiver answered it.
+    /// The receiver answered the request.
     Answered {
         post: u32,
         status: u16,
         took: Duration,
     },
-    /// A sender has ended: the message is acknowledged, or given up.
+    /// A sender no longer sends a message, because it is acknowledged or given up.
     Ended {
         source: String,
         id: String,
@@ -74,7 +90,7 @@ pub(crate) enum RecordedEvent {
         source: String,
         digest: Sha256Digest,
     },
-    /// HMRC took an acknowledgement of these.
+    /// HMRC accepted an acknowledgement of these ids.
     PullAcknowledged { source: String, ids: Vec<String> },
     /// A row was stored.
     Stored {
@@ -92,19 +108,19 @@ pub(crate) enum RecordedEvent {
     },
     /// A destination was called.
     Delivering { key: String, call: u32 },
-    /// A destination has the event now.
+    /// A destination accepted the event.
     Accepted {
         key: String,
         call: u32,
         digest: Sha256Digest,
     },
-    /// The call has ended in any way, or was dropped.
+    /// The call of a destination ended or was dropped.
     Returned {
         key: String,
         call: u32,
         refused: bool,
     },
-    /// An attempt's outcome was to be written.
+    /// A worker wrote the outcome of an attempt; `done` is false if the inbox did not store it.
     Marked {
         key: String,
         attempt: u32,
@@ -113,70 +129,67 @@ pub(crate) enum RecordedEvent {
         reason: String,
         done: bool,
     },
-    /// A person set a row back to recorded.
+    /// A person replayed a row.
     Replayed { key: String },
-    /// A person ended a row.
+    /// A person discarded a row.
     Discarded { key: String },
-    /// A row was removed, because its expiry had passed.
+    /// A row was removed after its expiry.
     Expired { key: String, state: RowState },
-    /// A stream's batch was answered: the rows before the point of resumption that no attempt had
-    /// touched.
+    /// A stream batch was answered. `untouched` are the rows before the point of resumption without
+    /// an attempt.
     StreamAnswered {
         records: usize,
         untouched: Vec<String>,
     },
-    /// A fault was injected that may touch this row; any row if it names none.
-    Disturbed {
+    /// A fault was injected that may affect this row; any row if `key` is `None`.
+    FaultInjected {
         key: Option<String>,
         fault: &'static str,
     },
-    /// A process's clock was set.
+    /// A process's clock was changed by this number of milliseconds.
     ClockSet { by: i64 },
-    /// No more faults from now on.
-    Calmed,
-    /// What the inbox holds at the end.
-    Left {
+    /// No faults are injected from now on.
+    FaultsEnded,
+    /// A row in the inbox at the end.
+    Remaining {
         key: String,
         state: RowState,
         digest: Option<Sha256Digest>,
     },
-    /// What HMRC still waits to have acknowledged at the end.
+    /// A notification that is not acknowledged at HMRC at the end.
     Unacknowledged { source: String, id: String },
-    /// The run should have ended by then, and had not.
+    /// A part of the run did not end in time.
     Stuck { what: String },
 }
 
-/// What happened, with the time in milliseconds since the beginning.
+/// An event with its time in milliseconds since the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TimedRecord {
     pub(crate) at: i64,
-    pub(crate) what: RecordedEvent,
+    pub(crate) event: RecordedEvent,
 }
 
-/// Everything that happened in one run, in order.
+/// All events of one run, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct History {
-    pub(crate) moments: Vec<TimedRecord>,
-    /// How long a finished row is kept; `None` if nothing expires in this run.
+    pub(crate) records: Vec<TimedRecord>,
+    /// How long a finished row is kept; `None` if no row expires in this run.
     pub(crate) retention: Option<Duration>,
-    /// Whether the senders' APIs are asked, so that nothing may be missing at the end.
+    /// Whether reconcile runs, so that no message may be missing at the end.
     pub(crate) is_reconciled: bool,
 }
 
 impl History {
-    pub(crate) fn push(&mut self, at: i64, what: RecordedEvent) {
-        self.moments.push(TimedRecord { at, what });
+    pub(crate) fn push(&mut self, at: i64, event: RecordedEvent) {
+        self.records.push(TimedRecord { at, event });
     }
 
-    /// The faults that were injected.
+    /// The number of injected faults.
     pub(crate) fn faults(&self) -> usize {
-        let is_fault = |moment: &&TimedRecord| {
-            matches!(
-                moment.what,
-                RecordedEvent::Disturbed { .. } | RecordedEvent::ClockSet { .. }
-            )
-        };
-        self.moments.iter().filter(is_fault).count()
+        use RecordedEvent::{ClockSet, FaultInjected};
+        let is_fault =
+            |record: &&TimedRecord| matches!(record.event, FaultInjected { .. } | ClockSet { .. });
+        self.records.iter().filter(is_fault).count()
     }
 }
 
@@ -189,10 +202,10 @@ impl fmt::Display for TimedRecord {
             f,
             "{days}d {hours:02}:{minutes:02}:{seconds:02}.{millis:03} "
         )?;
-        let text = format!("{:?}", self.what);
-        // A digest is known by its first bytes.
+        let text = format!("{:?}", self.event);
+        // Digests are shortened to their first four bytes.
         let mut rest = text.as_str();
-        while let Some(start) = rest.find("[") {
+        while let Some(start) = rest.find('[') {
             let Some(length) = rest[start..].find(']') else {
                 break;
             };

@@ -1,7 +1,7 @@
-//! What the commands of `proof` and its fuzz targets share.
+//! The code that the commands of `proof` and its fuzz targets share.
 
 pub mod attack;
-pub mod attacked;
+pub mod receiver_under_test;
 pub mod fuzz;
 pub mod second_policy;
 pub mod second_verifier;

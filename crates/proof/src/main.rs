@@ -1,16 +1,13 @@
-//! Attacks what Pillarbox promises, and shows the counts: `docs/proof.md`.
+//! Tests the promises of Pillarbox under attack, and prints the counts: `docs/proof.md`.
 //!
-//! Each command is one module. It prints its seed and its counts, and ends with 1 if a promise was
-//! broken, with 2 if it was called wrongly.
+//! Each command is one module. It prints its seed and its counts. The exit code is 1 if a promise
+//! was broken, and 2 if the arguments are invalid.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for the terminal"
 )]
-#![allow(
-    clippy::float_arithmetic,
-    reason = "rates and shares are printed, and decide nothing"
-)]
+#![allow(clippy::float_arithmetic, reason = "rates and shares are only printed")]
 
 mod arguments;
 mod checker;
@@ -26,6 +23,7 @@ mod power;
 #[cfg(feature = "processes")]
 mod processes;
 mod simulate;
+mod sync;
 mod timing;
 
 use std::process::ExitCode;
@@ -36,25 +34,24 @@ const USAGE: &str = "\
 usage: proof COMMAND
   simulate [--histories N] [--seed S] [--threads T] [--class NAME]
                      random histories in virtual time, each checked
-  replay LINE        one of them again, with everything that happened
+  replay LINE        one of these histories again, with all of its events
   forge [--cases N] [--seed S] [--threads T] [--case NUMBER]
-                     genuine requests, changed: a second implementation decides on each
+                     genuine requests, changed: a second implementation judges each
   timing [--samples N] [--seed S]
-                     whether the time of verification shows where a signature is wrong: run alone
+                     whether the time of verification shows where a signature is wrong; run it
+                     alone on the machine
   model [--bounds short|long] [--only NAME] [--threads T] [--seconds N]
                      every state of a few rows within bounds, each checked
-  power [--times N] [--seed S] [--minutes M] [--threads T] [--lie KIND] [--pillarbox FILE]
-                     power losses of the shipped serve: what was not flushed is lost
   power [--times N] [--seed S] [--minutes M] [--threads T] [--only serve|commands]
         [--lie all|folders|log|file] [--pillarbox FILE] [--folder FOLDER]
-                     power losses of the shipped serve: what was not flushed may be lost
+                     power losses of the shipped serve: unflushed data may be lost
   planted [--only TEXT] [--histories N]
-                     faults planted in copies of the sources, each of which a check must find
+                     faults planted in a copy of the sources, each of which a check must find
 with the feature `processes`:
   kill [--times N] [--seed S] [--only LANE] [--binaries FOLDER]
-                     the binaries killed under load, at random and at named points
+                     the binaries, killed under load, at random and at named points
   faults [--cases N] [--seed S] [--binaries FOLDER]
-                     every kind of fault of a network and a table, over sockets";
+                     every kind of network and table fault, over sockets";
 
 fn main() -> ExitCode {
     let mut arguments = CommandArguments::of_process();

@@ -1,9 +1,9 @@
-//! A second implementation of which addresses are public: IANA's registries of special addresses,
-//! written down as networks.
+//! A second implementation of the check for public addresses: IANA's registries of special
+//! addresses, as a list of networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Every network that is not reachable on the public internet, or that must not be sent to.
+/// Every network that is not on the public internet, or that must not receive events.
 const SPECIAL_V4: [(&str, u32); 17] = [
     ("0.0.0.0", 8),
     ("10.0.0.0", 8),
@@ -24,10 +24,11 @@ const SPECIAL_V4: [(&str, u32); 17] = [
     ("255.255.255.255", 32),
 ];
 
-/// The same in 2000::/3, outside which nothing is public but translated addresses.
+/// The same within 2000::/3. Outside it, only translated addresses are public.
 const SPECIAL_V6: [(&str, u32); 3] = [("2001::", 23), ("2001:db8::", 32), ("3fff::", 20)];
 
-/// The networks whose addresses hold an IPv4 address, and behind which bit it begins.
+/// The networks whose addresses contain an IPv4 address: prefix, prefix length, and the position
+/// of the IPv4 address in bits.
 const EMBEDDING: [(&str, u32, u32); 4] = [
     ("::ffff:0:0", 96, 96),
     ("::", 96, 96),

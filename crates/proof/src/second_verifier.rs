@@ -1,8 +1,8 @@
-//! A second implementation of what a receiver has to decide about a request: a plain reading of
-//! the senders' documents, RFC 2104 and this product's table of statuses.
+//! A second implementation of a receiver's decision about a request, written from the senders'
+//! documents, RFC 2104 and this product's table of statuses.
 //!
-//! It shares no code with the receiver and none of its ways: a signature header is genuine if it is
-//! the text that the sender would have written. It is slow, and compares in no constant time.
+//! It shares neither code nor algorithms with the receiver: a signature header is genuine if it
+//! equals the text that the sender would have written. It is slow and not constant-time.
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -32,7 +32,7 @@ pub struct InstalledSource {
     pub secrets: &'static [&'static str],
 }
 
-/// A request as its sender wrote it.
+/// A request before any parsing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlainRequest {
     /// The method.
@@ -47,16 +47,16 @@ pub struct PlainRequest {
     pub body: bytes::Bytes,
 }
 
-/// What a receiver must do.
+/// The answer that a receiver must give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExpectedAnswer {
-    /// Give the challenge back.
+    /// Return the challenge.
     Challenge(String),
     /// Answer a monitor.
     Monitor,
-    /// Store the body: one of the source's secrets signed it.
+    /// Store the body, which is signed with a secret of this source.
     Proven(&'static str),
-    /// Refuse it with this status, and store nothing.
+    /// Refuse the request with this status, and store nothing.
     Refused(u16),
 }
 
@@ -69,7 +69,7 @@ impl SigningSender {
         }
     }
 
-    /// The header that this sender writes over `body`, if it signs exactly these bytes.
+    /// The value of the signature header for exactly these bytes.
     pub fn sign(self, secret: &[u8], body: &[u8]) -> String {
         match self {
             Self::Hmrc => lower_hex(&hmac_of::<Sha1>(secret, body)),
@@ -111,18 +111,18 @@ pub fn judge(sources: &[InstalledSource], request: &PlainRequest) -> ExpectedAns
     }
 }
 
-/// Whether there is one signature header, and one of the secrets would have written it.
+/// Whether there is exactly one signature header, and it is valid for one of the secrets.
 fn is_genuine(source: &InstalledSource, request: &PlainRequest) -> bool {
-    let mut written = Vec::new();
+    let mut signatures = Vec::new();
     for (name, value) in &request.headers {
         if name.to_lowercase() == source.sender.header().to_lowercase() {
-            written.push(value);
+            signatures.push(value);
         }
     }
-    written.len() == 1 && is_signed(source, &request.body, written[0])
+    signatures.len() == 1 && is_signed(source, &request.body, signatures[0])
 }
 
-/// Whether one of the source's secrets would have written this header over the body.
+/// Whether this header is a signature of the body with one of the source's secrets.
 pub fn is_signed(source: &InstalledSource, body: &[u8], header: &[u8]) -> bool {
     let mut forms = vec![body.to_vec()];
     if source.sender == SigningSender::Hmrc {
@@ -157,7 +157,7 @@ fn lower_hex(bytes: &[u8]) -> String {
     digits.map(digit).collect()
 }
 
-/// The text that HMRC signed: every unescaped pair of surrogate escapes is one character in it.
+/// The text that HMRC signed: it contains a character in place of each pair of surrogate escapes.
 fn with_raw_astral_characters(body: &[u8]) -> Vec<u8> {
     let mut written = Vec::with_capacity(body.len());
     let mut rest = body;
@@ -172,7 +172,7 @@ fn with_raw_astral_characters(body: &[u8]) -> Vec<u8> {
             rest = &rest[12..];
             continue;
         }
-        // A backslash takes the next byte with it, whatever that is.
+        // A backslash escapes the next byte.
         let taken = if *first == b'\\' { 2 } else { 1 }.min(rest.len());
         written.extend_from_slice(&rest[..taken]);
         rest = &rest[taken..];
@@ -180,7 +180,7 @@ fn with_raw_astral_characters(body: &[u8]) -> Vec<u8> {
     written
 }
 
-/// The unit that `\uXXXX` at the start of `text` stands for.
+/// The UTF-16 unit of `\uXXXX` at the start of `text`.
 fn escaped_unit(text: &[u8]) -> Option<u32> {
     let [b'\\', b'u', digits @ ..] = text else {
         return None;
@@ -192,7 +192,7 @@ fn escaped_unit(text: &[u8]) -> Option<u32> {
     Some(unit)
 }
 
-/// The only challenge of a query, if it is one that may be written into an answer.
+/// The only challenge in a query, if an answer may contain it.
 fn challenge(query: &str) -> Option<String> {
     let mut found = Vec::new();
     for pair in query.split('&') {
@@ -209,7 +209,7 @@ fn challenge(query: &str) -> Option<String> {
     is_challenge.then(|| String::from_utf8_lossy(value).into_owned())
 }
 
-/// A name or a value of a query, decoded as a form is.
+/// Decodes a name or value of a query as form data.
 fn decoded(text: &str) -> Vec<u8> {
     let mut rest = text.as_bytes();
     let mut decoded = Vec::new();
@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_known_answers_are_judged_as_they_are_marked() {
+    fn the_published_vectors_are_judged_as_marked() {
         let vectors: Vec<Value> =
             serde_json::from_str(include_str!("../../../tests/fixtures/vectors.json")).unwrap();
         assert_eq!(vectors.len(), 11);
@@ -278,9 +278,9 @@ mod tests {
         }
     }
 
-    /// RFC 2202 and RFC 4231, and a key that is longer than a block.
+    /// Vectors of RFC 2202 and RFC 4231, one with a key longer than a block.
     #[test]
-    fn hmac_gives_the_answers_of_its_documents() {
+    fn hmac_matches_the_vectors_of_the_rfcs() {
         let text = b"what do ya want for nothing?";
         for (digest, known) in [
             (

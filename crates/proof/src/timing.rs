@@ -1,9 +1,9 @@
-//! Whether the time of verification depends on where a signature is wrong: `proof timing`.
+//! Tests whether the time of verification depends on where a signature is wrong: `proof timing`.
 //!
-//! As dudect does it: requests of two classes in random order, the time of each, and Welch's t of
-//! both. Long times are interruptions, so t is also computed over the times below some
-//! percentiles; the largest t counts. The same measurement of a comparison that stops at the first
-//! difference must find it, or it would find nothing in the product either.
+//! The method is that of dudect: two classes of requests in random order, and Welch's t of their
+//! times. Long times are interruptions, so t is also computed over the times below several
+//! percentiles, and the largest t counts. As a control, the same measurement must detect a
+//! comparison that stops at the first difference.
 
 use std::{hint::black_box, time::Instant};
 
@@ -12,31 +12,31 @@ use pillarbox::{
     domain::Secret,
     senders::{SenderKind, SigningKey, verify},
 };
-use proof::attacked::NOW;
+use proof::receiver_under_test::NOW;
 use sender_simulator::{Sender, signature::sign};
 
 use crate::{arguments::CommandArguments, simulate::SplitMix64};
 
-/// A larger |t| is a leak.
+/// A larger |t| is a timing leak.
 const THRESHOLD: f64 = 4.5;
-/// The parts of the times that are compared, in thousandths from the shortest.
+/// The shortest times that are compared, in thousandths of all times.
 const PARTS: [usize; 6] = [1000, 990, 950, 900, 750, 500];
-/// The requests before the first that is measured.
+/// The number of requests before the first measured one.
 const WARM_UP: u64 = 20_000;
-/// The samples that are prepared at once.
+/// The number of samples that are prepared before they are measured.
 const BATCH: usize = 1000;
 const SECRETS: [&str; 2] = [
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
     "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu",
 ];
 
-/// Two places in which a header may be wrong: these are compared.
+/// Two positions at which a header is wrong, compared with each other.
 struct WrongPlaces {
     name: &'static str,
     places: [WrongPlace; 2],
 }
 
-/// Where a header is wrong.
+/// The position at which a header is wrong.
 #[derive(Clone, Copy)]
 enum WrongPlace {
     First,
@@ -55,9 +55,9 @@ const COMPARISONS: [WrongPlaces; 2] = [
     },
 ];
 
-/// One call to be timed. Its message is used once: digits that a processor has seen before are read
-/// faster, and more of them would be in the one class than in the other. A sender of forgeries
-/// knows the digits of a header, and learns nothing from that.
+/// One measured call. Each message is used once: a processor reads digits faster if it has read
+/// them before, and the two classes would differ in that. This reveals nothing to an attacker, who
+/// chose the digits.
 struct TimedSample {
     class: usize,
     body: Bytes,
@@ -65,7 +65,7 @@ struct TimedSample {
     header: Vec<u8>,
 }
 
-/// Who signs the messages.
+/// The sender and secret that sign the messages.
 struct MessageSigner {
     sender: Sender,
     secret: &'static str,
@@ -102,11 +102,11 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     let (t, name) = planted_leak(samples, &mut random);
     println!("{:10} {name:44} t = {t:6.2}", "planted");
     let is_found = t.abs() >= THRESHOLD;
-    println!("a leak is |t| >= {THRESHOLD}; the planted one is found: {is_found}");
+    println!("a leak is |t| >= {THRESHOLD}; the planted leak is found: {is_found}");
     Ok(is_constant && is_found)
 }
 
-/// The same measurement of a comparison that stops where the texts differ.
+/// The same measurement of a comparison that stops at the first difference.
 fn planted_leak(samples: u64, random: &mut SplitMix64) -> (f64, &'static str) {
     let signer = MessageSigner {
         sender: Sender::GovukPay,
@@ -122,7 +122,7 @@ fn planted_leak(samples: u64, random: &mut SplitMix64) -> (f64, &'static str) {
     )
 }
 
-/// The right header, made wrong there.
+/// Makes the header wrong at this position.
 fn wrong(right: &[u8], place: WrongPlace, random: &mut SplitMix64, header: &mut [u8]) {
     header.copy_from_slice(right);
     let at = match place {
@@ -132,7 +132,7 @@ fn wrong(right: &[u8], place: WrongPlace, random: &mut SplitMix64, header: &mut 
     };
     for at in at {
         while header[at] == right[at] {
-            header[at] = random.pick(b"0123456789abcdef").unwrap_or(b'0');
+            header[at] = random.pick(b"0123456789abcdef");
         }
     }
 }
@@ -151,7 +151,8 @@ fn measure(
     let mut times = [Vec::new(), Vec::new()];
     let mut number = 0;
     while number < WARM_UP + samples {
-        // Prepared before the first is measured, so that making one leaves no trace in its time.
+        // The whole batch is prepared before the measurements, so that preparing a sample does not
+        // affect its time.
         for sample in prepare(comparison, signer, random) {
             let began = Instant::now();
             call(&sample);
@@ -208,12 +209,12 @@ fn welch(one: &[u64], other: &[u64]) -> f64 {
         let sum: f64 = times.iter().map(|time| *time as f64).sum();
         sum / times.len() as f64
     };
-    let share = |times: &[u64], mean: f64| {
+    let squared_error = |times: &[u64], mean: f64| {
         let squares: f64 = times.iter().map(|time| (*time as f64 - mean).powi(2)).sum();
         squares / (times.len() as f64 - 1.0) / times.len() as f64
     };
     let (first, second) = (mean(one), mean(other));
-    (first - second) / (share(one, first) + share(other, second)).sqrt()
+    (first - second) / (squared_error(one, first) + squared_error(other, second)).sqrt()
 }
 
 #[cfg(test)]
@@ -221,13 +222,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn welch_gives_the_t_of_a_known_example() {
+    fn welch_computes_the_t_of_a_known_example() {
         let t = welch(&[3, 4, 5, 6, 7], &[1, 2, 3, 4, 5]);
         assert!((t - 2.0).abs() < 1e-9, "{t}");
     }
 
     #[test]
-    fn a_header_is_wrong_where_its_place_says() {
+    fn a_header_is_wrong_exactly_at_the_given_position() {
         let (right, mut random) = (vec![b'a'; 40], SplitMix64::of(1, 1));
         let mut header = vec![0; 40];
         wrong(&right, WrongPlace::First, &mut random, &mut header);

@@ -135,7 +135,7 @@ impl ReceiverConnection {
         let _ = timeout(self.profile.total_timeout, write).await;
     }
 
-    /// How long the receiver keeps the connection when it is idle, if it says so.
+    /// How long the receiver keeps the connection when it is idle, if a header announced it.
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
         self.keep_alive
     }
@@ -236,7 +236,7 @@ async fn connect(
         port: target.port,
         error,
     })?;
-    // The system's resolver decides what `localhost` is.
+    // The system's resolver decides which address `localhost` has.
     if !target.tls && !peer.ip().is_loopback() {
         return Err(TargetError::PlainHttp(target.host.clone()).into());
     }

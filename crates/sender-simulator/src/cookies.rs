@@ -1,7 +1,7 @@
 //! Cookies, kept and sent back as Pay's HTTP client does. HMRC's client keeps none.
 //!
 //! A load balancer sets a cookie to have the next request on the same machine. Pay's client shares
-//! one store between all its requests, so whatever a receiver sets comes back with later messages.
+//! one store between all its requests, so a receiver's cookies come back with later messages.
 
 use std::time::Duration;
 

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_failure_has_its_own_outcome() {
+    async fn each_failure_has_a_separate_outcome() {
         for (response, expected) in [
             ("", ExchangeOutcome::Closed),
             ("HTTP/1.1 200 OK\r\nserver: x", ExchangeOutcome::Garbled),
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handshake_that_stalls_is_no_connection_and_has_its_own_limit() {
+    async fn a_stalled_handshake_is_no_connection_and_has_a_separate_limit() {
         for (sender, seconds) in [(Sender::Hmrc, 10), (Sender::GovukPay, 3)] {
             let profile = sender.client_profile();
             assert_eq!(profile.tls_timeout, Duration::from_secs(seconds));

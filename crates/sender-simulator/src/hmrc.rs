@@ -209,8 +209,8 @@ pub fn is_echo(challenge: &str, status: u16, body: &[u8]) -> bool {
     status < 400 && echoed.and_then(Value::as_str) == Some(challenge)
 }
 
-/// The headers that every request has, in HMRC's order: first its own, sorted by name, then those
-/// of the client.
+/// The headers of every request, in HMRC's order: first those that HMRC sets, sorted by name, then
+/// those that its HTTP client adds.
 fn client_headers(url: &Url) -> [(&'static str, String); 4] {
     [
         ("Http-ClientV2-Version", "15.8.0".to_owned()),
@@ -366,11 +366,6 @@ mod tests {
             "sample key",
             &Url::parse("https://receiver.example.gov.uk/hmrc").unwrap(),
         );
-        let names: Vec<&str> = request
-            .headers
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
         let expected = [
             "Content-Type",
             "Http-ClientV2-Version",
@@ -380,7 +375,7 @@ mod tests {
             "host",
             "accept",
         ];
-        assert_eq!(names, expected);
+        assert_eq!(request.header_names(), expected);
         assert_eq!(request.headers[0].1, "application/json");
         assert_eq!(request.headers[4].1, request.body.len().to_string());
         assert_eq!(request.headers[5].1, "receiver.example.gov.uk");
@@ -399,14 +394,9 @@ mod tests {
             let (request, challenged) = challenge(&Url::parse(url).unwrap(), &TestClock::new());
             let expected = format!("https://receiver.example.gov.uk{before}{}", request.id);
             assert_eq!(challenged.as_str(), expected);
-            let names: Vec<&str> = request
-                .headers
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
             assert_eq!((request.method, request.body.len()), ("GET", 0));
             assert_eq!(
-                names,
+                request.header_names(),
                 ["Http-ClientV2-Version", "User-Agent", "host", "accept"]
             );
         }

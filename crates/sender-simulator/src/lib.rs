@@ -1,12 +1,12 @@
-//! HMRC's Push Pull Notifications Service and GOV.UK Pay, simulated: what they send, how they sign
-//! it, and how they react to a receiver's response.
+//! HMRC's Push Pull Notifications Service and GOV.UK Pay, simulated: their requests, their
+//! signatures, and their reactions to a receiver's response.
 //!
 //! * [`run`] sends a series of messages on the sender's own schedule, with injected faults.
 //! * [`check`] tests a receiver and reports what the real sender would do to it.
 //! * [`apis`] serves the senders' APIs on loopback.
 //!
 //! Time and randomness are passed in as a [`Clock`], so a run can be repeated. This package shares
-//! no code with any receiver: each states the wire format independently.
+//! no code with any receiver: each implements the wire format independently.
 
 pub mod apis;
 pub mod check;
@@ -90,6 +90,11 @@ impl SenderRequest {
             body: body.wire.clone().into_bytes(),
             id: body.id.clone(),
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn header_names(&self) -> Vec<&str> {
+        self.headers.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// Replaces the value of every header with this name, in any letter case.
@@ -239,5 +244,7 @@ pub(crate) fn owned_headers(headers: &[(&str, String)]) -> Vec<(String, String)>
     headers.iter().map(owned).collect()
 }
 
+#[cfg(test)]
+mod test_receiver;
 #[cfg(test)]
 mod tests;

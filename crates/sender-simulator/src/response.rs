@@ -46,8 +46,8 @@ impl ReceiverResponse {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The time that the receiver asks the sender to wait, in seconds or until a date. `None` if
-    /// the header is missing or invalid, or the date has passed.
+    /// The wait that the receiver requests, in seconds or until a date. `None` if the header is
+    /// missing or invalid, or the date has passed.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let text = self.header("retry-after")?;
         let wait = match text.parse::<u64>() {
@@ -107,7 +107,7 @@ pub(super) enum ResponseParseError {
 /// The properties of a request and its client that the parser depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ParseRules {
-    /// The request was a HEAD: its response has no body, whatever its headers say.
+    /// The request was a HEAD: its response has no body, even if its headers announce one.
     pub(super) to_head: bool,
     /// An interim response (1xx) other than 100 counts as the final one.
     pub(super) interim_is_final: bool,
@@ -156,8 +156,8 @@ impl ResponseParser {
         }
     }
 
-    /// Parses what was received. `ended` means that nothing more will follow. Returns `None` if
-    /// more bytes are needed.
+    /// Parses the received bytes. `ended` means that no more will follow. Returns `None` if more
+    /// bytes are needed.
     pub(super) fn advance(
         &mut self,
         ended: bool,
@@ -235,7 +235,7 @@ impl ResponseParser {
             BodyPosition::ChunkEnd => match self.received.first_chunk() {
                 Some(b"\r\n") => Ok(self.skip(2, BodyPosition::ChunkSize)),
                 Some(_) => Err(ResponseParseError::Garbled(
-                    "a chunk is longer than it says",
+                    "a chunk is longer than its size",
                 )),
                 None => Ok(false),
             },
@@ -257,7 +257,7 @@ impl ResponseParser {
         }
     }
 
-    /// Reads what follows the last chunk, up to the empty line.
+    /// Reads the trailers after the last chunk, up to the empty line.
     fn read_trailers(&mut self) -> Result<bool, ResponseParseError> {
         match httparse::parse_headers(&self.received, &mut [EMPTY_HEADER; MAX_HEADERS]) {
             Ok(Status::Complete((used, _))) => Ok(self.skip(used, COMPLETE)),

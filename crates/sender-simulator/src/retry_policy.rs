@@ -1,4 +1,4 @@
-//! What the real sender does after an exchange: acknowledge, retry or give up. No I/O.
+//! The real sender's decision after an exchange: acknowledge, retry or give up. No I/O.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl ExchangeOutcome {
 pub struct DeliveryAttempt {
     /// The attempt in the sender's schedule.
     pub number: u32,
-    /// The copy within that attempt: senders repeat some requests at once.
+    /// The copy within that attempt: senders repeat some requests immediately.
     pub copy: u32,
 }
 
@@ -84,7 +84,7 @@ impl DeliveryAttempt {
     }
 }
 
-/// What the sender does next.
+/// The next step of the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAction {
     /// It counts the message as delivered and never sends it again.
@@ -104,13 +104,13 @@ pub enum NextAction {
 /// A decision and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SenderDecision {
-    /// What the sender does next.
+    /// The sender's next step.
     pub next: NextAction,
     /// The reason, for people.
     pub sentence: String,
 }
 
-/// Returns what `sender` does after this outcome.
+/// Decides for `sender` after this outcome.
 pub fn decide(
     sender: Sender,
     outcome: ExchangeOutcome,
@@ -161,7 +161,8 @@ fn replay(why: &str, attempt: DeliveryAttempt) -> (NextAction, String) {
     (
         NextAction::Repost(Duration::ZERO),
         format!(
-            "{why}: HMRC's client sends the same bytes again at once, copy {} of {HMRC_COPIES}.",
+            "{why}: HMRC's client immediately sends the same bytes again, copy {} of \
+             {HMRC_COPIES}.",
             attempt.copy + 1
         ),
     )

@@ -151,7 +151,7 @@ fn messages_have_the_keys_of_the_samples_in_the_same_order() {
 }
 
 #[test]
-fn pays_own_test_envelope_has_the_same_top_level() {
+fn pays_test_envelope_has_the_same_top_level() {
     let clock = TestClock::new();
     let top = |json: &str| {
         shape(json)

@@ -1,11 +1,11 @@
-//! The rows of the inbox in one file, damaged in any way.
+//! Rows of the SQLite inbox, damaged in any way.
 
 use std::cell::OnceCell;
 
 use pillarbox_cli::sqlite::{AnyColumn, ColumnReader};
 use proof::fuzz::{FuzzInput, SeedWriter, check_row};
 
-/// The types of the columns in their order: a number, text or bytes.
+/// The types of the columns in order: 1 is a number, 2 is text, 3 is bytes.
 const TYPES: [u8; 27] = [
     1, 2, 1, 2, 2, 1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 2, 2, 3, 3, 2, 1, 2, 3, 2, 3, 3,
 ];
@@ -14,7 +14,7 @@ thread_local! {
     static READER: OnceCell<ColumnReader> = const { OnceCell::new() };
 }
 
-/// Any values in the columns: an error, or a row that can be shown.
+/// Any values in the columns: an error, or a row that can be used.
 pub fn run(bytes: &[u8]) {
     let mut input = FuzzInput::new(bytes);
     let mut values = Vec::new();
@@ -39,7 +39,7 @@ pub fn run(bytes: &[u8]) {
     });
 }
 
-/// Rows as the inbox writes them.
+/// Valid rows.
 pub fn seeds() -> Vec<Vec<u8>> {
     let at = 1_772_446_531_480;
     [&b"recorded"[..], b"delivered"]

@@ -1,10 +1,10 @@
-//! The callback port of `serve`: any bytes on one connection, and requests that are written well.
+//! The callback port of `serve`: any bytes on one connection, and well-formed requests.
 
 use std::{cell::OnceCell, sync::Arc};
 
 use pillarbox_cli::server::InMemoryServer;
 use proof::{
-    attacked::{CountingInbox, SOURCES, StoppedClock, receiver},
+    receiver_under_test::{CountingInbox, SOURCES, StoppedClock, receiver},
     fuzz::{FuzzInput, request, seed_requests, structured_seeds},
     second_verifier::{ExpectedAnswer, PlainRequest, is_signed, judge},
 };
@@ -13,9 +13,9 @@ use tokio::{
     runtime::{Builder, Runtime},
 };
 
-/// What the pipe between both sides holds.
+/// The capacity of the pipe between client and server.
 const PIPE_BYTES: usize = 64 * 1024;
-/// Every status that a sender may get.
+/// The statuses that a sender may get.
 const STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
 
 struct Port {
@@ -39,10 +39,10 @@ impl Port {
         }
     }
 
-    /// What the server writes on a connection with these bytes, until it closes it.
+    /// Sends these bytes on a connection, and returns all bytes that the server writes.
     fn exchange(&self, sent: &[u8]) -> Vec<u8> {
         let (mut client, server) = tokio::io::duplex(PIPE_BYTES);
-        let talk = async move {
+        let exchange = async move {
             // The server may stop reading before the end.
             let _ = client.write_all(sent).await;
             let _ = client.shutdown().await;
@@ -51,11 +51,11 @@ impl Port {
             received
         };
         self.runtime
-            .block_on(async { tokio::join!(talk, self.server.serve(server)).0 })
+            .block_on(async { tokio::join!(exchange, self.server.serve(server)).0 })
     }
 }
 
-/// The first byte chooses: bytes as they are, or one request written as HTTP/1.1 is.
+/// The first byte selects the mode: raw bytes, or one well-formed HTTP/1.1 request.
 pub fn run(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else {
         return;
@@ -64,12 +64,12 @@ pub fn run(bytes: &[u8]) {
         let port = port.get_or_init(Port::open);
         match first % 2 {
             0 => raw(port, rest),
-            _ => written(port, rest),
+            _ => well_formed(port, rest),
         }
     });
 }
 
-/// Whatever is sent: the answers are answers, and nothing is stored that a sender has not signed.
+/// Any bytes: every answer is well-formed, and only signed bodies are stored.
 fn raw(port: &Port, sent: &[u8]) {
     let before = port.inbox.calls();
     let received = port.exchange(sent);
@@ -91,8 +91,8 @@ fn check_stored(port: &Port) {
     }
 }
 
-/// One request, with a length or in chunks: the outcome that the second implementation requires.
-fn written(port: &Port, bytes: &[u8]) {
+/// One request, with a length or in chunks: the same outcome as in the second implementation.
+fn well_formed(port: &Port, bytes: &[u8]) {
     let mut input = FuzzInput::new(bytes);
     let pieces = input.byte();
     let request = request(&mut input);
@@ -121,12 +121,12 @@ fn written(port: &Port, bytes: &[u8]) {
     }
 }
 
-/// Whether any reader of HTTP would read the request as it is written.
+/// Whether every HTTP parser reads the request in the same way.
 fn is_plain(request: &PlainRequest) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
     let in_query = |byte: u8| plain(byte) || b"=&%+".contains(&byte);
     let in_value = |byte: &u8| (0x21..0x7f).contains(byte);
-    let steers = [
+    let control_headers = [
         "content-length",
         "transfer-encoding",
         "connection",
@@ -140,7 +140,7 @@ fn is_plain(request: &PlainRequest) -> bool {
         && request.path.bytes().all(plain)
         && request.query.bytes().all(in_query)
         && request.headers.iter().all(|(name, value)| {
-            !steers.contains(&&*name.to_lowercase())
+            !control_headers.contains(&&*name.to_lowercase())
                 && !value.is_empty()
                 && value.iter().all(in_value)
         })
@@ -177,7 +177,7 @@ fn statuses(received: &[u8]) -> Vec<u16> {
     let mut rest = received;
     while !rest.is_empty() {
         let head = rest.windows(4).position(|four| four == b"\r\n\r\n");
-        let head = head.unwrap_or_else(|| panic!("half an answer: {rest:?}"));
+        let head = head.unwrap_or_else(|| panic!("an incomplete answer: {rest:?}"));
         let text = std::str::from_utf8(&rest[..head]).unwrap().to_lowercase();
         let status: u16 = text.strip_prefix("http/1.").unwrap()[2..5].parse().unwrap();
         rest = &rest[head + 4..];
@@ -188,7 +188,7 @@ fn statuses(received: &[u8]) -> Vec<u16> {
         assert!(!text.contains("set-cookie") && !text.contains("retry-after"));
         let length = text.split("content-length: ").nth(1);
         let length = length.and_then(|rest| rest.lines().next()?.parse().ok());
-        // The answer to HEAD has no body, though it has a length.
+        // The answer to HEAD has a length but no body.
         let length: usize = length.unwrap_or(0);
         let is_here = rest.len() >= length && !rest.starts_with(b"HTTP/1.");
         rest = if is_here { &rest[length..] } else { rest };
@@ -197,7 +197,7 @@ fn statuses(received: &[u8]) -> Vec<u16> {
     statuses
 }
 
-/// Genuine requests, in both modes, pipelined, chunked, and with two lengths.
+/// Genuine requests in both modes: pipelined, chunked, and with two lengths.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = structured_seeds()
         .into_iter()

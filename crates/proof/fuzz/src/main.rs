@@ -1,6 +1,6 @@
-//! Every fuzz target in one binary: `FUZZ_TARGET` names the one to run, and libFuzzer reads the
-//! arguments. With `FUZZ_SEEDS=FOLDER`, it writes each target's seeds below that folder, prints the
-//! targets' names and ends.
+//! All fuzz targets in one binary. `FUZZ_TARGET` selects the target, and libFuzzer parses the
+//! arguments. With `FUZZ_SEEDS=FOLDER`, the binary instead writes the seeds of each target to that
+//! folder, prints the names of the targets and exits.
 #![no_main]
 
 mod columns;
@@ -11,18 +11,10 @@ use std::{env, fs, path::Path, process, sync::OnceLock};
 use libfuzzer_sys::fuzz_target;
 use proof::fuzz::{FuzzTarget, LIBRARY_TARGETS};
 
-/// The targets that need the command line's package.
+/// The targets that need the package `pillarbox-cli`.
 const SERVER_TARGETS: [FuzzTarget; 2] = [
-    FuzzTarget {
-        name: "connection",
-        run: connection::run,
-        seeds: connection::seeds,
-    },
-    FuzzTarget {
-        name: "sqlite_columns",
-        run: columns::run,
-        seeds: columns::seeds,
-    },
+    FuzzTarget::new("connection", connection::run, connection::seeds),
+    FuzzTarget::new("sqlite_columns", columns::run, columns::seeds),
 ];
 
 static TARGET: OnceLock<FuzzTarget> = OnceLock::new();

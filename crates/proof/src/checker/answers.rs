@@ -1,14 +1,14 @@
-//! What senders are answered, and what is acknowledged at HMRC.
+//! Checks the answers to senders, and acknowledgements at HMRC.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{HistoryChecker, OpenPost, row::RowLife};
 use crate::history::BodyGenuineness;
 
-/// The longest time to an answer.
+/// The longest time until an answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(2_500);
 
-/// The most ids of one acknowledgement.
+/// The largest number of ids in one acknowledgement.
 const MAX_ACKNOWLEDGED: usize = 100;
 
 impl HistoryChecker<'_> {
@@ -20,14 +20,11 @@ impl HistoryChecker<'_> {
             genuine,
         }) = self.posts.remove(&post)
         else {
-            return self.report(
-                "I1",
-                format!("request {post} was answered and never posted"),
-            );
+            return self.report("I1", format!("request {post} was answered without a post"));
         };
         let allowed: &[u16] = match genuine {
             BodyGenuineness::Proven => &[200, 503],
-            // A secret may be installed while the request is under way.
+            // A secret may be installed while the request is in progress.
             BodyGenuineness::Unknown => &[200, 401, 503],
             BodyGenuineness::Forged => &[401, 503],
         };
@@ -45,7 +42,7 @@ impl HistoryChecker<'_> {
         }
     }
 
-    /// Whether this content is stored under its sender's id, or once was and has expired.
+    /// Whether this content is stored under its sender's id, or was stored and has expired.
     fn is_stored(&self, source: &str, id: &str, content: u64) -> bool {
         let key = format!("{source}:{id}");
         self.contents.contains_key(&(key.as_str(), content))

@@ -1,4 +1,4 @@
-//! What changes a row: it is stored, claimed, marked, and expires.
+//! Checks the changes of a row: stored, claimed, marked, expired.
 
 use super::{BUDGET_MILLIS, HistoryChecker, message_key};
 use crate::history::{RowState, Sha256Digest};
@@ -13,7 +13,7 @@ impl<'a> HistoryChecker<'a> {
         held: Option<&'static str>,
     ) {
         self.require(self.proven.contains(&digest), "I4", || {
-            format!("{key} was stored with bytes that no sender proved")
+            format!("{key} was stored with bytes that are not proven")
         });
         let message = message_key(key);
         if let Some(other) = self.contents.insert((message, content), key) {
@@ -45,7 +45,7 @@ impl<'a> HistoryChecker<'a> {
             format!("{key} was claimed while it was leased")
         });
         self.require(is_counted, "attempts", || {
-            format!("{key} was claimed for attempt {attempt}, and attempts were not counted")
+            format!("{key} was claimed for attempt {attempt}, which is not the next attempt")
         });
     }
 
@@ -62,13 +62,13 @@ impl<'a> HistoryChecker<'a> {
         let held_claim = row.lease.map(|(attempt, lease, _)| (attempt, lease));
         let (was_accepted, refusals) = (row.accepted_since_claim, row.refusals);
         let spent = at - row.budget_from;
-        let stood_still = if row.stalls > 0 { 60 * 60 * 1000 } else { 0 };
-        row.end(state, at);
+        let frozen = if row.freezes > 0 { 60 * 60 * 1000 } else { 0 };
+        row.set_state(state, at);
         self.require(held_claim == Some(claim), "fence", || {
             format!("{key} was marked by claim {claim:?}, and {held_claim:?} holds it")
         });
         self.require(state != RowState::Delivered || was_accepted, "I2", || {
-            format!("{key} is marked delivered, and no destination accepted it")
+            format!("{key} is marked delivered, but no destination accepted it")
         });
         if state == RowState::Repeat {
             let content = self.rows.get(key).and_then(|row| row.content);
@@ -81,8 +81,8 @@ impl<'a> HistoryChecker<'a> {
         if state == RowState::Dead {
             let is_explained = match reason {
                 "refused" => refusals > 0,
-                // It counts from the receipt, and a process may stand still before it stores.
-                "budget spent" => spent + stood_still >= BUDGET_MILLIS || is_skewed,
+                // The budget begins at receipt, and a process may freeze before it stores the row.
+                "budget spent" => spent + frozen >= BUDGET_MILLIS || is_skewed,
                 _ => false,
             };
             self.require(is_explained, "budget", || {
@@ -103,7 +103,7 @@ impl<'a> HistoryChecker<'a> {
         });
         if let (Some(retention), false) = (self.history.retention, self.is_skewed) {
             let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-            // A slow mark takes effect after the time that its expiry counts from.
+            // A slow mark takes effect later than the instant from which its expiry counts.
             let slack = 60 * 60 * 1000;
             self.require(age.is_some_and(|age| age + slack >= kept), "I8", || {
                 format!("{key} expired {age:?} ms after it ended")

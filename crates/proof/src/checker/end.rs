@@ -1,4 +1,4 @@
-//! What is left at the end, and what is missing.
+//! Checks the final rows, and finds missing messages.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,23 @@ use super::{HistoryChecker, is_payment, row::RowLife};
 use crate::history::{RowState, Sha256Digest};
 
 impl<'a> HistoryChecker<'a> {
-    pub(super) fn row_left(&mut self, key: &'a str, state: RowState, digest: Option<Sha256Digest>) {
-        self.left.insert(key);
+    pub(super) fn row_remaining(
+        &mut self,
+        key: &'a str,
+        state: RowState,
+        digest: Option<Sha256Digest>,
+    ) {
+        self.remaining.insert(key);
         let row = self.rows.entry(key).or_default();
         let (known, stored, erased) = (row.state, row.digest, state == RowState::Discarded);
         self.require(state != RowState::Open, "I2", || {
             format!("{key} is still open")
         });
         self.require(known == Some(state), "I2", || {
-            format!("{key} is {state:?} at the end, and nothing made it so: it was {known:?}")
+            format!("{key} is {state:?} at the end, but its last recorded state is {known:?}")
         });
         self.require(digest == stored || erased && digest.is_none(), "I6", || {
-            format!("{key} does not have the bytes it was stored with")
+            format!("{key} does not have the bytes that were stored")
         });
     }
 
@@ -25,8 +30,8 @@ impl<'a> HistoryChecker<'a> {
         let lost: Vec<String> = self
             .rows
             .iter()
-            .filter(|(key, row)| row.was_stored() && !row.is_gone && !self.left.contains(*key))
-            .map(|(key, _)| format!("{key} was stored and is gone"))
+            .filter(|(key, row)| row.was_stored() && !row.is_gone && !self.remaining.contains(*key))
+            .map(|(key, _)| format!("{key} was stored and is missing"))
             .collect();
         for text in lost {
             self.report("I2", text);
@@ -37,7 +42,7 @@ impl<'a> HistoryChecker<'a> {
         for ((source, id), message) in &self.messages {
             let key = format!("{source}:{id}");
             let is_stored = self.rows.get(key.as_str()).is_some_and(RowLife::was_stored);
-            // The same event may have come under another id.
+            // The same event may have been received under another id.
             let is_observed = message.payment.is_some_and(|payment| {
                 let (first, after) = (
                     format!("pay:observed-{payment}-"),
@@ -47,9 +52,12 @@ impl<'a> HistoryChecker<'a> {
                 payments.contains(&message.content) || observed.any(|(_, row)| row.was_stored())
             });
             if message.acknowledged == Some(true) && !is_stored {
-                missing.push(("I1", format!("{key} is acknowledged and not stored")));
+                missing.push(("I1", format!("{key} is acknowledged but not stored")));
             } else if self.history.is_reconciled && !is_stored && !is_observed {
-                missing.push(("I10", format!("{key} is neither stored nor found missing")));
+                missing.push((
+                    "I10",
+                    format!("{key} is neither stored nor reported missing"),
+                ));
             }
         }
         for (rule, text) in missing {

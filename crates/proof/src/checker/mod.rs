@@ -1,8 +1,8 @@
-//! Decides whether a history kept the promise.
+//! Checks a history against the invariants.
 //!
-//! One pass over what happened, and one look at what is left. Each rule has the name of the
-//! invariant it belongs to; `docs/proof.md` lists them. A rule that faults may bend, such as the
-//! number of copies that a destination sees, counts the faults that the history names.
+//! The checker reads the events once, in order, then compares the final rows. Each rule has the
+//! name of its invariant, as listed in `docs/proof.md`. Where faults justify an exception, such as
+//! more copies at a destination, the checker counts the faults in the history.
 
 mod row;
 mod answers;
@@ -25,7 +25,7 @@ use crate::history::{BodyGenuineness, History, RecordedEvent, RowState, Sha256Di
 /// How long a row is retried.
 pub(crate) const BUDGET_MILLIS: i64 = 3 * 24 * 60 * 60 * 1000;
 
-/// A broken promise.
+/// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     /// The invariant, as in `docs/proof.md`.
@@ -40,17 +40,17 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Every broken promise of a history, in the order in which it was broken.
+/// All violations in a history, in order.
 pub(crate) fn check(history: &History) -> Vec<Violation> {
     let mut checker = HistoryChecker::new(history);
-    for moment in &history.moments {
-        checker.see(moment.at, &moment.what);
+    for record in &history.records {
+        checker.check_event(record.at, &record.event);
     }
     checker.finish();
     checker.violations
 }
 
-/// A request that was not answered yet.
+/// A request without an answer so far.
 struct OpenPost<'a> {
     source: &'a str,
     id: &'a str,
@@ -71,21 +71,22 @@ struct HistoryChecker<'a> {
     violations: Vec<Violation>,
     posts: HashMap<u32, OpenPost<'a>>,
     messages: BTreeMap<(&'a str, &'a str), MessageLife<'a>>,
-    /// The digests of all bytes that may be stored.
+    /// The digests of all genuine bodies, which may be stored.
     proven: HashSet<Sha256Digest>,
     rows: BTreeMap<&'a str, RowLife>,
-    /// The contents stored under a sender's id, with their keys.
+    /// The key of each content stored under a sender's id.
     contents: HashMap<(&'a str, u64), &'a str>,
     /// The key under which each payment event was accepted.
     events: HashMap<u64, &'a str>,
-    left: BTreeSet<&'a str>,
-    /// Faults that may touch any row.
-    disturbances: usize,
-    /// Whether a clock was ever wrong.
+    /// The rows in the inbox at the end.
+    remaining: BTreeSet<&'a str>,
+    /// The number of faults that may affect any row.
+    faults: usize,
+    /// Whether a clock was wrong at any time.
     is_skewed: bool,
 }
 
-/// The sender's part of a key: a conflict's without its mark.
+/// The key without the suffix of a conflict.
 fn message_key(key: &str) -> &str {
     key.split_once('~').map_or(key, |(key, _)| key)
 }
@@ -105,12 +106,12 @@ impl<'a> HistoryChecker<'a> {
             rows: BTreeMap::new(),
             contents: HashMap::new(),
             events: HashMap::new(),
-            left: BTreeSet::new(),
-            disturbances: 0,
+            remaining: BTreeSet::new(),
+            faults: 0,
             is_skewed: history
-                .moments
+                .records
                 .iter()
-                .any(|moment| matches!(moment.what, RecordedEvent::ClockSet { .. })),
+                .any(|record| matches!(record.event, RecordedEvent::ClockSet { .. })),
         }
     }
 
@@ -124,8 +125,8 @@ impl<'a> HistoryChecker<'a> {
         }
     }
 
-    fn see(&mut self, at: i64, what: &'a RecordedEvent) {
-        match what {
+    fn check_event(&mut self, at: i64, event: &'a RecordedEvent) {
+        match event {
             RecordedEvent::Created {
                 source,
                 id,
@@ -210,37 +211,36 @@ impl<'a> HistoryChecker<'a> {
             }
             RecordedEvent::Discarded { key } => {
                 if let Some(row) = self.rows.get_mut(key.as_str()) {
-                    row.end(RowState::Discarded, at);
+                    row.set_state(RowState::Discarded, at);
                 }
             }
             RecordedEvent::Expired { key, state } => self.expired(at, key, *state),
             RecordedEvent::StreamAnswered { records, untouched } => {
                 self.require(untouched.is_empty(), "I12", || {
                     format!(
-                        "a stream's batch of {records} was answered, and no attempt touched \
+                        "a stream batch of {records} was answered, without an attempt of \
                          {untouched:?}"
                     )
                 });
             }
-            RecordedEvent::Disturbed {
+            RecordedEvent::FaultInjected {
                 key: Some(key),
                 fault,
             } => {
-                // A fault may hit the write that would have made the row.
+                // The fault may affect the write that creates the row.
                 let row = self.rows.entry(key).or_default();
-                row.disturbances += 1;
-                row.stalls += usize::from(*fault == "freeze");
+                row.faults += 1;
+                row.freezes += usize::from(*fault == "freeze");
             }
-            RecordedEvent::Disturbed { key: None, .. } | RecordedEvent::ClockSet { .. } => {
-                self.disturbances += 1;
+            RecordedEvent::FaultInjected { key: None, .. } | RecordedEvent::ClockSet { .. } => {
+                self.faults += 1;
             }
-            RecordedEvent::Calmed => {}
-            RecordedEvent::Left { key, state, digest } => self.row_left(key, *state, *digest),
+            RecordedEvent::FaultsEnded => {}
+            RecordedEvent::Remaining { key, state, digest } => {
+                self.row_remaining(key, *state, *digest)
+            }
             RecordedEvent::Unacknowledged { source, id } => {
-                self.report(
-                    "I11",
-                    format!("{source}:{id} is never acknowledged at HMRC"),
-                );
+                self.report("I11", format!("{source}:{id} is not acknowledged at HMRC"));
             }
             RecordedEvent::Stuck { what } => self.report("I2", format!("{what} does not end")),
         }

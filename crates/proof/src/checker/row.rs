@@ -1,18 +1,18 @@
-//! The life of one row, as the history tells it.
+//! The state of one row according to the history.
 
 use std::collections::BTreeSet;
 
 use crate::history::{RowState, Sha256Digest};
 
-/// What is known of a row at some moment.
+/// The state of a row after the events so far.
 #[derive(Default)]
 pub(super) struct RowLife {
     pub(super) state: Option<RowState>,
     pub(super) digest: Option<Sha256Digest>,
     pub(super) content: Option<u64>,
-    /// Whether it was removed after its expiry.
+    /// Whether the row was removed after its expiry.
     pub(super) is_gone: bool,
-    /// The claim that may mark it: attempt, lease, and until when it holds.
+    /// The claim that may mark the row: attempt, lease, and the end of the lease.
     pub(super) lease: Option<(u32, u64, i64)>,
     pub(super) attempts: u32,
     pub(super) claims: usize,
@@ -21,14 +21,14 @@ pub(super) struct RowLife {
     pub(super) calls: BTreeSet<u32>,
     pub(super) accepted: usize,
     pub(super) accepted_since_claim: bool,
-    /// The bytes that were accepted first.
+    /// The digest of the event that a destination first accepted.
     pub(super) delivered: Option<Sha256Digest>,
     pub(super) refusals: usize,
     pub(super) replays: usize,
-    /// Faults that touched this row.
-    pub(super) disturbances: usize,
-    /// Of these, the times that a process stood still, perhaps for longer than a lease.
-    pub(super) stalls: usize,
+    /// The number of faults that affected this row.
+    pub(super) faults: usize,
+    /// The number of these that froze a process, perhaps for longer than a lease.
+    pub(super) freezes: usize,
     pub(super) budget_from: i64,
     pub(super) ended_at: Option<i64>,
 }
@@ -69,8 +69,8 @@ impl RowLife {
         self.ended_at = None;
     }
 
-    /// An attempt or a person has ended; an attempt may leave the row open.
-    pub(super) fn end(&mut self, state: RowState, at: i64) {
+    /// Sets the state after an attempt or a discard. After an attempt the row may still be open.
+    pub(super) fn set_state(&mut self, state: RowState, at: i64) {
         self.state = Some(state);
         self.lease = None;
         self.ended_at = state.is_finished().then_some(at);

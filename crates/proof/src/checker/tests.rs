@@ -96,27 +96,37 @@ fn marked(key: &str, attempt: u32, lease: u64, state: RowState, reason: &str) ->
     }
 }
 
-fn left(key: &str, state: RowState, content: u64) -> RecordedEvent {
+fn remaining(key: &str, state: RowState, content: u64) -> RecordedEvent {
     let digest = Some([u8::try_from(content).unwrap(); 32]);
-    RecordedEvent::Left {
+    RecordedEvent::Remaining {
         key: key.to_owned(),
         state,
         digest,
     }
 }
 
-fn history(what: impl IntoIterator<Item = RecordedEvent>) -> History {
+fn history(events: impl IntoIterator<Item = RecordedEvent>) -> History {
     let mut history = History {
         retention: Some(Duration::from_secs(90 * 86_400)),
         ..History::default()
     };
-    for (at, what) in what.into_iter().enumerate() {
-        history.push(i64::try_from(at).unwrap(), what);
+    for (at, event) in events.into_iter().enumerate() {
+        history.push(i64::try_from(at).unwrap(), event);
     }
     history
 }
 
-/// One message that is received, delivered and left.
+fn replayed() -> RecordedEvent {
+    let key = KEY.to_owned();
+    RecordedEvent::Replayed { key }
+}
+
+fn expired(state: RowState) -> RecordedEvent {
+    let key = KEY.to_owned();
+    RecordedEvent::Expired { key, state }
+}
+
+/// One message that is received and delivered.
 fn good() -> Vec<RecordedEvent> {
     vec![
         created("m1"),
@@ -129,15 +139,15 @@ fn good() -> Vec<RecordedEvent> {
         accepted(KEY, 1, 9),
         returned(KEY, 1, false),
         marked(KEY, 1, 11, RowState::Delivered, ""),
-        left(KEY, RowState::Delivered, 1),
+        remaining(KEY, RowState::Delivered, 1),
     ]
 }
 
-/// The good history with the event number `at` replaced by others.
+/// The good history with its event at index `at` replaced by others.
 fn with(at: usize, others: impl IntoIterator<Item = RecordedEvent>) -> History {
-    let mut what = good();
-    what.splice(at..=at, others);
-    history(what)
+    let mut events = good();
+    events.splice(at..=at, others);
+    history(events)
 }
 
 fn rules(history: &History) -> Vec<&'static str> {
@@ -148,15 +158,15 @@ fn rules(history: &History) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_history_that_keeps_every_promise_breaks_no_rule() {
+fn a_correct_history_has_no_violations() {
     assert_eq!(check(&history(good())), []);
-    let disturbed = RecordedEvent::Disturbed {
+    let fault = RecordedEvent::FaultInjected {
         key: Some(KEY.to_owned()),
         fault: "lost-reply",
     };
     let again = [
         marked(KEY, 1, 11, RowState::Open, "no answer"),
-        disturbed,
+        fault,
         claimed(KEY, 2, 12),
         delivering(KEY, 2),
         accepted(KEY, 2, 9),
@@ -167,25 +177,25 @@ fn a_history_that_keeps_every_promise_breaks_no_rule() {
 }
 
 #[test]
-fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
+fn each_violation_is_reported_under_its_rule() {
     let nothing = [];
     let cases: Vec<(&str, History, &str)> = vec![
         (
-            "answered 200 before it is stored",
+            "answered 200 before storing",
             {
-                let mut what = good();
-                what.swap(2, 3);
-                history(what)
+                let mut events = good();
+                events.swap(2, 3);
+                history(events)
             },
             "I1",
         ),
         (
-            "answered 200 and never stored",
+            "answered 200 but never stored",
             history(good()[..2].iter().cloned().chain([answered(1, 200)])),
             "I1",
         ),
         (
-            "acknowledged and never stored",
+            "acknowledged but never stored",
             history([created("m1"), ended("m1", true)]),
             "I1",
         ),
@@ -207,54 +217,48 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
                 good()[..5]
                     .iter()
                     .cloned()
-                    .chain([left(KEY, RowState::Open, 1)]),
+                    .chain([remaining(KEY, RowState::Open, 1)]),
             ),
             "I2",
         ),
-        ("gone", with(10, nothing.clone()), "I2"),
-        ("finished by nothing", with(9, nothing.clone()), "I2"),
+        ("missing at the end", with(10, nothing.clone()), "I2"),
+        ("finished without a mark", with(9, nothing.clone()), "I2"),
         (
             "marked delivered without a delivery",
             {
-                let mut what = good();
-                what.drain(6..9);
-                history(what)
+                let mut events = good();
+                events.drain(6..9);
+                history(events)
             },
             "I2",
         ),
         (
-            "claimed after its end",
-            with(10, [claimed(KEY, 2, 12), left(KEY, RowState::Delivered, 1)]),
+            "claimed after delivery",
+            with(
+                10,
+                [claimed(KEY, 2, 12), remaining(KEY, RowState::Delivered, 1)],
+            ),
             "I2",
         ),
         (
-            "dead rows expire",
+            "expired while dead",
             with(
                 9,
                 [
                     returned(KEY, 1, true),
                     marked(KEY, 1, 11, RowState::Dead, "refused"),
-                    RecordedEvent::Expired {
-                        key: KEY.to_owned(),
-                        state: RowState::Dead,
-                    },
+                    expired(RowState::Dead),
                 ],
             ),
             "I2",
         ),
         (
-            "expires too early",
-            with(
-                10,
-                [RecordedEvent::Expired {
-                    key: KEY.to_owned(),
-                    state: RowState::Delivered,
-                }],
-            ),
+            "expired too early",
+            with(10, [expired(RowState::Delivered)]),
             "I8",
         ),
         (
-            "dead without a reason",
+            "dead before the budget ended",
             with(9, [marked(KEY, 1, 11, RowState::Dead, "budget spent")]),
             "budget",
         ),
@@ -263,9 +267,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             with(
                 10,
                 [
-                    RecordedEvent::Replayed {
-                        key: KEY.to_owned(),
-                    },
+                    replayed(),
                     claimed(KEY, 1, 12),
                     delivering(KEY, 2),
                     accepted(KEY, 2, 8),
@@ -274,7 +276,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "I3",
         ),
         (
-            "a second copy that nothing explains",
+            "a second copy without an explanation",
             with(
                 9,
                 [
@@ -287,7 +289,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "I3b",
         ),
         (
-            "stored without a proof",
+            "stored although forged",
             with(1, [posted(1, "m1", 1, BodyGenuineness::Forged)]),
             "I4",
         ),
@@ -310,20 +312,20 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "I9",
         ),
         (
-            "a failure of storage is a client's error",
+            "a storage failure is answered with a client error",
             with(3, [answered(1, 409)]),
             "I9",
         ),
         (
             "other bytes at the end",
-            with(10, [left(KEY, RowState::Delivered, 2)]),
+            with(10, [remaining(KEY, RowState::Delivered, 2)]),
             "I6",
         ),
         (
             "bytes lost at the end",
             with(
                 10,
-                [RecordedEvent::Left {
+                [RecordedEvent::Remaining {
                     key: KEY.to_owned(),
                     state: RowState::Delivered,
                     digest: None,
@@ -373,7 +375,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "I11",
         ),
         (
-            "acknowledged twice in one call",
+            "an id twice in one acknowledgement",
             with(
                 4,
                 [RecordedEvent::PullAcknowledged {
@@ -395,7 +397,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "I11",
         ),
         (
-            "a stream's record that nothing touched",
+            "a stream record without an attempt",
             with(
                 4,
                 [RecordedEvent::StreamAnswered {
@@ -411,7 +413,7 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "lease",
         ),
         (
-            "delivered twice at once",
+            "delivered twice simultaneously",
             with(
                 8,
                 [
@@ -441,22 +443,22 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "fence",
         ),
         (
-            "one event of a payment under two keys",
+            "one payment event under two keys",
             {
-                let mut what = good();
-                what.extend([
+                let mut events = good();
+                events.extend([
                     posted(2, "m2", 1, BodyGenuineness::Proven),
                     stored("pay:m2", 1, None),
                     claimed("pay:m2", 1, 21),
                     delivering("pay:m2", 3),
                     accepted("pay:m2", 3, 7),
                 ]);
-                history(what)
+                history(events)
             },
             "ledger",
         ),
         (
-            "something that never ends",
+            "a sender that does not end",
             with(
                 4,
                 [RecordedEvent::Stuck {
@@ -466,12 +468,12 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
             "I2",
         ),
         (
-            "lost by its sender and never found missing",
+            "lost by its sender and not reported missing",
             {
-                let what = [created("m1"), ended("m1", false)];
+                let events = [created("m1"), ended("m1", false)];
                 History {
                     is_reconciled: true,
-                    ..history(what)
+                    ..history(events)
                 }
             },
             "I10",
@@ -479,12 +481,12 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
         (
             "retried beyond its budget",
             {
-                let mut what = history(good()[..9].iter().cloned().chain([
+                let mut events = history(good()[..9].iter().cloned().chain([
                     marked(KEY, 1, 11, RowState::Open, "down"),
                     claimed(KEY, 2, 12),
                 ]));
-                what.push(3 * DAY + 3, delivering(KEY, 2));
-                what
+                events.push(3 * DAY + 3, delivering(KEY, 2));
+                events
             },
             "budget",
         ),
@@ -496,26 +498,24 @@ fn a_history_that_is_wrong_in_one_way_breaks_the_rule_of_that_way() {
 }
 
 #[test]
-fn a_clock_that_was_wrong_and_a_decision_explain_what_they_may() {
+fn wrong_clocks_replays_and_observations_explain_exceptions() {
     let jump = RecordedEvent::ClockSet { by: 3_600_000 };
-    let mut what = good();
-    what.insert(5, jump);
-    what.insert(7, claimed(KEY, 2, 12));
-    let broken = rules(&history(what));
+    let mut events = good();
+    events.insert(5, jump);
+    events.insert(7, claimed(KEY, 2, 12));
+    let broken = rules(&history(events));
     assert!(!broken.contains(&"lease"), "{broken:?}");
 
     let replayed = with(
         10,
         [
-            RecordedEvent::Replayed {
-                key: KEY.to_owned(),
-            },
+            replayed(),
             claimed(KEY, 1, 12),
             delivering(KEY, 2),
             accepted(KEY, 2, 9),
             returned(KEY, 2, false),
             marked(KEY, 1, 12, RowState::Delivered, ""),
-            left(KEY, RowState::Delivered, 1),
+            remaining(KEY, RowState::Delivered, 1),
         ],
     );
     assert_eq!(check(&replayed), []);
@@ -528,7 +528,7 @@ fn a_clock_that_was_wrong_and_a_decision_explain_what_they_may() {
             digest: [3; 32],
         },
         stored("pay:observed-p1-0123456789abcdef", 3, Some("held")),
-        left("pay:observed-p1-0123456789abcdef", RowState::Held, 3),
+        remaining("pay:observed-p1-0123456789abcdef", RowState::Held, 3),
     ];
     assert_eq!(
         check(&History {

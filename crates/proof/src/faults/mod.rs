@@ -1,9 +1,9 @@
-//! Every kind of fault of a network and a table, over sockets: `proof faults`.
+//! Every kind of network and table fault, over sockets: `proof faults`.
 //!
-//! Each case is a notification that a shipped binary is to store, or to deliver, while one kind of
-//! fault affects its calls to the table. Every answer is checked: 200 only if the row is stored,
-//! otherwise 503, within 2.5 s. Then the faults of that row end, it is posted until its 200, and at
-//! the end everything must have been delivered.
+//! In each case, a shipped binary stores or delivers a notification while one kind of fault affects
+//! its calls to the table. The first answer must be 200 with a stored row, or 503, within 2.5 s.
+//! Then the faults of that row end, and the notification is posted until it is answered 200. At the
+//! end, every row must be delivered.
 
 mod set_up;
 
@@ -22,7 +22,7 @@ use crate::{
 };
 use set_up::FaultSetUp;
 
-/// Cases of one set-up.
+/// The number of cases in one set-up.
 const CASES: u64 = 2_000;
 
 /// `proof faults`.
@@ -40,7 +40,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     }
     println!(
         "{cases} cases and {} faults of {} kinds in {:.1} s; {} requests; first answers {answers}; \
-         {} copies at destinations; {} answers after 2.5 s of a shared machine; {} violations",
+         {} copies at destinations; {} answers after more than 2.5 s; {} violations",
         injected.values().sum::<u64>(),
         injected.len(),
         began.elapsed().as_secs_f64(),
@@ -52,7 +52,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     Ok(outcome.report(&line))
 }
 
-/// The first answers to notifications whose storing a fault befell.
+/// The first answers to notifications with a fault while they were stored.
 #[derive(Default)]
 pub(crate) struct FirstAnswers {
     recorded: AtomicU64,
@@ -61,8 +61,8 @@ pub(crate) struct FirstAnswers {
 }
 
 impl FirstAnswers {
-    pub(crate) fn add(&self, word: &str) {
-        let count = match word {
+    pub(crate) fn add(&self, outcome: &str) {
+        let count = match outcome {
             "recorded" => &self.recorded,
             "duplicate" => &self.duplicate,
             _ => &self.unavailable,

@@ -1,4 +1,4 @@
-//! A table, a `serve` and some functions on it, and the cases that they are put through.
+//! A table with a `serve` and several functions, and the cases that run on them.
 
 use std::{
     collections::BTreeMap,
@@ -33,20 +33,20 @@ use crate::{
         outcome::LaneOutcome,
         point::KillTrap,
         recorder::HistoryRecorder,
-        rows::{drain_table, rows_left},
-        senders::{SeededClock, SenderConnection, SenderContext, new_message, source_of},
+        rows::{drain_table, remaining_rows},
+        senders::{SeededClock, SenderConnection, SenderContext, new_message},
         table_calls::observed_table,
     },
-    simulate::random::SplitMix64,
+    simulate::{random::SplitMix64, receivers::source_of},
 };
 
-/// Cases under way at once: most of them wait for what a fault holds back.
+/// The number of concurrent cases. Most of them wait because of a fault.
 const SENDERS: u64 = 96;
-/// Functions that receive, each of which has one case at a time.
+/// The number of functions that receive. Each has one case at a time.
 const FUNCTIONS: usize = 16;
 const DRAINED: Duration = Duration::from_secs(400);
 
-/// One table with what runs on it.
+/// One table, and the processes on it.
 pub(super) struct FaultSetUp {
     number: u64,
     seed: u64,
@@ -92,8 +92,8 @@ impl FaultSetUp {
         let in_flight = Arc::<AtomicUsize>::default();
         let mut environments = Vec::new();
         for number in 1..=FUNCTIONS {
-            let place = (number, "receive", inbox.table());
-            environments.push(LambdaEnvironment::new(place, &recorder, &in_flight).await);
+            let identity = (number, "receive", inbox.table());
+            environments.push(LambdaEnvironment::new(identity, &recorder, &in_flight).await);
         }
         Self {
             number,
@@ -111,7 +111,7 @@ impl FaultSetUp {
         }
     }
 
-    /// Runs so many cases, one in four of them through functions.
+    /// Runs this number of cases, one in four of them through functions.
     pub(super) async fn run(&self, cases: u64) {
         let left = Arc::new(AtomicU64::new(cases));
         let mut running = JoinSet::new();
@@ -148,15 +148,16 @@ impl FaultSetUp {
         }
     }
 
-    /// Lets everything be delivered, and judges the history.
+    /// Waits until all rows are delivered, and checks the history.
     pub(super) async fn drain(mut self) -> (LaneOutcome, BTreeMap<String, u64>) {
         let mut outcome = LaneOutcome::default();
         self.plan.end();
         drain_table(&self.inbox, &self.recorder, DRAINED).await;
         if !block_in_place(|| self.serve.stop(Signal::TERM)).success() {
-            self.recorder.problem("serve does not end well".to_owned());
+            self.recorder
+                .problem("serve exits with an error".to_owned());
         }
-        self.recorder.finish(rows_left(&self.inbox).await);
+        self.recorder.finish(remaining_rows(&self.inbox).await);
         outcome.judge(&format!("set-up {}", self.number), &self.recorder);
         let mut injected = self.plan.injected();
         for environment in self.environments.into_inner() {
@@ -168,7 +169,7 @@ impl FaultSetUp {
     }
 }
 
-/// Cases, one after the other.
+/// Runs cases one after the other.
 struct CaseRunner {
     left: Arc<AtomicU64>,
     clock: SeededClock,
@@ -178,7 +179,8 @@ struct CaseRunner {
 }
 
 impl CaseRunner {
-    /// A new notification with a fault before it.
+    /// Creates a notification and plans its fault. Returns also whether the fault affects the
+    /// delivery attempt instead of storing.
     fn next(&self, may_be_of_attempt: bool) -> Option<(Sender, SenderRequest, String, bool)> {
         let one_less = |left: u64| left.checked_sub(1);
         let order = Ordering::SeqCst;
@@ -198,25 +200,29 @@ impl CaseRunner {
         Some((sender, request, key, is_of_attempt))
     }
 
-    fn is_first(&self, key: &str, is_of_attempt: bool, word: Option<&str>) {
+    /// Counts the first answer to a notification, and ends its faults.
+    fn count_first_answer(&self, key: &str, is_of_attempt: bool, outcome: Option<&str>) {
         if !is_of_attempt {
-            self.answers.add(word.unwrap_or_default());
+            self.answers.add(outcome.unwrap_or_default());
             self.plan.clear(key);
         }
     }
 
     async fn run_on_serve(self, sending: Arc<SenderContext>) -> Option<LambdaEnvironment> {
-        let mut line: SenderConnection = None;
+        let mut connection: SenderConnection = None;
         while let Some((sender, request, key, is_of_attempt)) = self.next(true) {
             let proven = BodyGenuineness::Proven;
-            let word = sending.post(sender, &request, proven, &mut line).await;
-            self.is_first(&key, is_of_attempt, word.as_deref());
-            if word.is_none() {
+            let outcome = sending
+                .post(sender, &request, proven, &mut connection)
+                .await;
+            self.count_first_answer(&key, is_of_attempt, outcome.as_deref());
+            if outcome.is_none() {
                 self.recorder.problem(format!("{key} has no answer"));
             }
-            let again = sending.deliver(sender, &request, &mut line).await;
+            let again = sending.deliver(sender, &request, &mut connection).await;
             self.recorder.ended(source_of(sender), &request.id, true);
-            if word.as_deref().is_some_and(|word| word != "inbox") && again != "duplicate" {
+            if outcome.as_deref().is_some_and(|outcome| outcome != "inbox") && again != "duplicate"
+            {
                 self.recorder
                     .problem(format!("{key} is acknowledged, and recorded again"));
             }
@@ -238,12 +244,12 @@ impl CaseRunner {
                 self.recorder.answered(&posted, answer.status);
                 if post == 0 {
                     let is_new = answer.body.contains("recorded");
-                    let word = match (answer.status, is_new) {
+                    let outcome = match (answer.status, is_new) {
                         (200, true) => "recorded",
                         (200, false) => "duplicate",
                         _ => "inbox",
                     };
-                    self.is_first(&key, false, Some(word));
+                    self.count_first_answer(&key, false, Some(outcome));
                 } else if answer.status == 200 {
                     break;
                 }

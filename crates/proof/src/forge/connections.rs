@@ -1,5 +1,5 @@
-//! Connections that must not be opened: to this machine, by names that resolve to it and by
-//! redirects of an endpoint.
+//! Delivers events to names that resolve to this machine, and to endpoints that redirect to it. No
+//! connection may be opened.
 
 use std::{
     io::{self, Read, Write},
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-/// Names that the configuration accepts, and that resolve to this machine or to nothing.
+/// Names that the configuration accepts. They resolve to this machine or not at all.
 const NAMES: [&str; 8] = [
     "localhost.",
     "LocalHost.",
@@ -36,10 +36,10 @@ const NAMES: [&str; 8] = [
     "loopback.",
 ];
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
-/// Longer than a connection to this machine takes. A listener here never answers.
+/// Longer than a connection to this machine takes. These listeners never answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What was attempted, and what came of it.
+/// The attempts, and the connections that were opened.
 #[derive(Default)]
 pub(super) struct OpenedConnections {
     pub(super) names: usize,
@@ -47,7 +47,7 @@ pub(super) struct OpenedConnections {
     pub(super) connections: usize,
 }
 
-/// Sends an event to each, and counts the connections to listeners that no URL names.
+/// Delivers an event to each, and counts the connections to the listeners.
 pub(super) fn open() -> OpenedConnections {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime of one thread needs nothing");
@@ -77,18 +77,18 @@ pub(super) fn open() -> OpenedConnections {
     opened
 }
 
-/// Names of this machine besides: its own, if a file has it.
+/// All names of this machine, with its host name if that is known.
 fn names() -> Vec<String> {
-    let own = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let own = Some(own.trim().to_owned()).filter(|name| !name.is_empty());
+    let host_name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let host_name = Some(host_name.trim().to_owned()).filter(|name| !name.is_empty());
     NAMES
-        .iter()
-        .map(|name| (*name).to_owned())
-        .chain(own)
+        .map(str::to_owned)
+        .into_iter()
+        .chain(host_name)
         .collect()
 }
 
-/// Listeners on both families, as far as this machine has them.
+/// Listeners on the IPv4 and IPv6 loopback addresses, if this machine has them.
 fn traps() -> Vec<TcpListener> {
     let addresses = [
         SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -135,7 +135,7 @@ async fn row() -> Row {
     inbox.rows().remove(0)
 }
 
-/// One attempt to deliver the row there, which must fail.
+/// Makes one attempt to deliver the row to `url`, which must fail.
 fn deliver(runtime: &Runtime, row: &Row, url: &str) {
     let document = format!(
         "[destination]\nkind = \"https\"\nurl = \"{url}\"\nsecret = \"env:WHSEC\"\n\

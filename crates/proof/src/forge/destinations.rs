@@ -1,5 +1,5 @@
-//! Hostile destinations: every special address in every spelling, and names and redirects that
-//! lead to one when the connection is opened.
+//! Hostile destinations: every special address in every spelling, and names and redirects that lead
+//! to one when a connection is opened.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -8,8 +8,8 @@ use proof::second_policy::is_public;
 
 use super::connections;
 
-/// Addresses of this machine, of private networks, of metadata services and of no one; and, as
-/// controls, three that are public.
+/// Addresses of this machine, of private networks, of metadata services, and reserved ones; and, as
+/// controls, three public addresses.
 const ADDRESSES: [&str; 31] = [
     "0.0.0.0",
     "0.1.2.3",
@@ -108,7 +108,7 @@ const REFUSED: [&str; 60] = [
     "javascript:0",
 ];
 
-/// Gives every URL to the policy, and opens connections to what names and redirects lead to.
+/// Checks every URL with the policy, and delivers events to hostile names and redirects.
 pub(super) fn check() -> bool {
     let mut wrong = Vec::new();
     let urls = table();
@@ -157,7 +157,7 @@ pub(super) fn table() -> Vec<(String, bool)> {
     urls
 }
 
-/// One address in every way in which a URL can have it as its host.
+/// All spellings of an address as the host of a URL.
 fn spellings(address: Ipv4Addr) -> Vec<String> {
     let [a, b, c, d] = address.octets();
     let (whole, text) = (u32::from(address), address.to_string());

@@ -1,15 +1,15 @@
-//! Requests as the senders write them: what every forgery begins with.
+//! Genuine requests, from which every forgery is made.
 
 use bytes::Bytes;
 use proof::{
-    attacked::SOURCES,
+    receiver_under_test::SOURCES,
     second_verifier::{InstalledSource, PlainRequest, SigningSender},
 };
 use sender_simulator::{Sender, signature::sign};
 
 use crate::simulate::SplitMix64;
 
-/// Where the signature is among the headers.
+/// The index of the signature among the headers.
 pub(super) const SIGNATURE: usize = 1;
 
 const HMRC_BODIES: [&str; 4] = [
@@ -27,7 +27,7 @@ const PAY_BODIES: [&str; 6] = [
     include_str!("../../../../tests/fixtures/pay/unit_test_envelope.json"),
 ];
 
-/// A request that its sender has signed, and the source that it is for.
+/// A correctly signed request and its source.
 #[derive(Clone)]
 pub(super) struct GenuineRequest {
     pub(super) source: InstalledSource,
@@ -35,16 +35,16 @@ pub(super) struct GenuineRequest {
 }
 
 impl GenuineRequest {
-    /// One of any source that has a secret.
+    /// A request to any source that has a secret.
     pub(super) fn any(random: &mut SplitMix64) -> Self {
         let with_secret: Vec<InstalledSource> = SOURCES
             .into_iter()
             .filter(|source| !source.secrets.is_empty())
             .collect();
-        let source = random.pick(&with_secret).unwrap_or(SOURCES[0]);
+        let source = random.pick(&with_secret);
         let (body, signed) = message(source.sender, random);
-        let secret = random.pick(source.secrets).unwrap_or_default();
-        // By the simulated sender, so that a third implementation signs.
+        let secret = random.pick(source.secrets);
+        // Signed by the simulated sender, a third implementation.
         let sender = match source.sender {
             SigningSender::Hmrc => Sender::Hmrc,
             SigningSender::GovukPay => Sender::GovukPay,
@@ -66,7 +66,7 @@ impl GenuineRequest {
     }
 }
 
-/// A body, and the form of it that is signed.
+/// A body, and the form that is signed.
 fn message(sender: SigningSender, random: &mut SplitMix64) -> (Bytes, Bytes) {
     if random.is(150) {
         let length = random.below(300);
@@ -80,9 +80,8 @@ fn message(sender: SigningSender, random: &mut SplitMix64) -> (Bytes, Bytes) {
         SigningSender::Hmrc => random.pick(&HMRC_BODIES),
         SigningSender::GovukPay => random.pick(&PAY_BODIES),
     };
-    let text = text.unwrap_or_default();
     let body = Bytes::from_static(text.as_bytes());
-    // HMRC signs the characters beyond U+FFFF as they are, and sends them escaped.
+    // HMRC signs characters beyond U+FFFF unescaped, and sends them escaped.
     let signs_raw = sender == SigningSender::Hmrc && random.is(500) && !text.contains(r"\\");
     let signed = match signs_raw {
         true => Bytes::from(text.replace(r"\uD83D\uDE00", "😀")),

@@ -1,6 +1,6 @@
-//! Changes of a request's head: its headers, its path, its method and its query.
+//! Changes of a request's headers, path, method and query.
 
-use proof::{attacked::SOURCES, second_verifier::SigningSender};
+use proof::{receiver_under_test::SOURCES, second_verifier::SigningSender};
 
 use super::genuine::{GenuineRequest, SIGNATURE};
 use crate::simulate::SplitMix64;
@@ -28,7 +28,7 @@ pub(super) fn no_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     }
 }
 
-/// Names in another letter case are the same name; the others are not.
+/// Another letter case is still the same name; the other names are not.
 pub(super) fn other_name(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const NAMES: [&str; 9] = [
         "Pay-Signature",
@@ -41,19 +41,14 @@ pub(super) fn other_name(genuine: &mut GenuineRequest, random: &mut SplitMix64) 
         "Signature",
         "Authorization",
     ];
-    let name = random.pick(&NAMES).unwrap_or("Signature");
-    genuine.request.headers[SIGNATURE].0 = name.to_owned();
+    genuine.request.headers[SIGNATURE].0 = random.pick(&NAMES).to_owned();
 }
 
 pub(super) fn other_source(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
-    if let Some(source) = random.pick(&SOURCES) {
-        genuine.request.path = format!("/{}", source.name);
-        if random.is(500) {
-            source
-                .sender
-                .header()
-                .clone_into(&mut genuine.request.headers[SIGNATURE].0);
-        }
+    let source = random.pick(&SOURCES);
+    genuine.request.path = format!("/{}", source.name);
+    if random.is(500) {
+        genuine.request.headers[SIGNATURE].0 = source.sender.header().to_owned();
     }
 }
 
@@ -85,17 +80,13 @@ pub(super) fn other_method(genuine: &mut GenuineRequest, random: &mut SplitMix64
         "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "Post",
         "QUERY",
     ];
-    random
-        .pick(&METHODS)
-        .unwrap_or("PUT")
-        .clone_into(&mut genuine.request.method);
+    genuine.request.method = random.pick(&METHODS).to_owned();
     if random.is(300) {
         challenge(genuine, random);
     }
     if random.is(100) {
         let monitors = ["/-/healthz", "/-/readyz", "/-/", "/-/healthz/"];
-        let path = random.pick(&monitors).unwrap_or("/-/");
-        path.clone_into(&mut genuine.request.path);
+        genuine.request.path = random.pick(&monitors).to_owned();
     }
 }
 
@@ -129,7 +120,7 @@ pub(super) fn challenge(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
         "challenge[]=a",
         "challenge=a;challenge=b",
     ];
-    let mut query = random.pick(&QUERIES).unwrap_or_default().to_owned();
+    let mut query = random.pick(&QUERIES).to_owned();
     if random.is(200) {
         let length = usize::try_from(random.between(120, 136)).unwrap_or(128);
         query = format!("challenge={}", "a".repeat(length));
@@ -142,7 +133,7 @@ pub(super) fn challenge(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
                 .iter()
                 .filter(|source| source.sender == SigningSender::Hmrc);
             let names: Vec<&str> = hmrc.map(|source| source.name).collect();
-            genuine.request.path = format!("/{}", random.pick(&names).unwrap_or("hmrc"));
+            genuine.request.path = format!("/{}", random.pick(&names));
         }
     }
 }

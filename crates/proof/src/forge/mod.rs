@@ -1,10 +1,10 @@
 //! Forgeries: `proof forge`.
 //!
-//! Genuine requests are changed in every way that a stranger could, and sent to the receiver
-//! directly and through each front of the Lambda. A second implementation, which shares no code
-//! with the product, decides which of them are still proven. The receiver must store those and no
-//! others, and must not call the inbox for any other. Then every hostile URL is given to the
-//! policy for outbound requests.
+//! The command changes genuine requests in every way that an attacker could, and sends them to the
+//! receiver directly and through each front of the Lambda. A second implementation, which shares no
+//! code with the product, decides which requests are still proven. The receiver must store exactly
+//! those, and must not call the inbox for any other. Then the command checks the policy for
+//! outbound requests with hostile URLs.
 
 mod connections;
 mod destinations;
@@ -17,7 +17,7 @@ mod tests;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -28,14 +28,17 @@ use proof::{
     second_verifier::{ExpectedAnswer, PlainRequest},
 };
 
-use crate::{arguments::CommandArguments, simulate::SplitMix64};
+use crate::{
+    arguments::CommandArguments,
+    simulate::SplitMix64,
+    sync::{into_inner, lock},
+};
 use genuine::GenuineRequest;
 use mutations::MUTATIONS;
 
-/// How many disagreements end a run.
+/// The number of disagreements after which a run ends.
 const MAX_DISAGREEMENTS: usize = 20;
 
-/// How a request may arrive.
 const WAYS_IN: [WayIn; 4] = [
     WayIn::Direct,
     WayIn::LambdaFront(LambdaFront::HttpApi),
@@ -43,7 +46,7 @@ const WAYS_IN: [WayIn; 4] = [
     WayIn::LambdaFront(LambdaFront::Rest),
 ];
 
-/// A changed request, and how it arrives.
+/// A changed request and its way in.
 struct ForgedCase {
     mutations: Vec<usize>,
     way_in: WayIn,
@@ -51,21 +54,19 @@ struct ForgedCase {
 }
 
 impl ForgedCase {
-    /// The case of that number, always the same.
+    /// The case with this number, which is the same in every run with this seed.
     fn of(seed: u64, number: u64) -> Self {
         let mut random = SplitMix64::of(seed, number);
         let mut genuine = GenuineRequest::any(&mut random);
-        // One change of four is followed by another.
+        // One case in four has two changes.
         let times = if random.is(250) { 2 } else { 1 };
-        let mutations: Vec<usize> = (0..times)
-            .map(|_| usize::try_from(random.below(MUTATIONS.len() as u64)).unwrap_or(0))
-            .collect();
+        let mutations: Vec<usize> = (0..times).map(|_| random.index(MUTATIONS.len())).collect();
         for mutation in &mutations {
             if genuine.request.headers.len() == 3 && !genuine.signature().is_empty() {
                 MUTATIONS[*mutation].1(&mut genuine, &mut random);
             }
         }
-        let way_in = random.pick(&WAYS_IN).unwrap_or(WayIn::Direct);
+        let way_in = random.pick(&WAYS_IN);
         let is_carried = way_in.carries(&genuine.request);
         Self {
             mutations,
@@ -83,7 +84,7 @@ impl ForgedCase {
     }
 }
 
-/// What the cases of one kind came to.
+/// The outcomes of the cases of one kind.
 #[derive(Clone, Copy, Default)]
 struct KindCounts {
     cases: u64,
@@ -92,7 +93,7 @@ struct KindCounts {
     refused: u64,
 }
 
-/// What all cases came to.
+/// The outcomes of all cases.
 #[derive(Default)]
 struct ForgeTotals {
     kinds: BTreeMap<usize, KindCounts>,
@@ -167,7 +168,7 @@ impl ForgeTotals {
     }
 }
 
-/// The name of a kind; after the last of them, two changes of any kinds.
+/// The name of a kind. The kind after the last is a case with two changes.
 fn name_of(kind: usize) -> &'static str {
     let of_one = MUTATIONS.get(kind).map(|(name, _)| *name);
     of_one.unwrap_or("two of these")
@@ -219,15 +220,14 @@ fn forge(cases: u64, seed: u64, threads: u64) -> ForgeTotals {
                     }
                     totals.add(number, &ForgedCase::of(seed, number), &attacked);
                 }
-                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                all.merge(totals);
+                lock(&all).merge(totals);
             });
         }
     });
-    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+    into_inner(all)
 }
 
-/// One case again, shown whole.
+/// Repeats one case and prints all of it.
 fn one_case(seed: u64, number: u64) -> bool {
     let case = ForgedCase::of(seed, number);
     let (attacked, mut totals) = (AttackedReceiver::default(), ForgeTotals::default());

@@ -1,8 +1,8 @@
-//! Every way in which a genuine request is changed: of its body, its signature header, the key or
-//! the algorithm that signed it, and the rest of its head.
+//! The changes of a genuine request: its body, signature header, key or algorithm, and the rest of
+//! its head.
 
 use bytes::Bytes;
-use proof::{attacked::SOURCES, second_verifier::SigningSender};
+use proof::{receiver_under_test::SOURCES, second_verifier::SigningSender};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::simulate::SplitMix64;
 
-/// Changes a request. Some changes leave it genuine: the second implementation decides.
+/// Changes a request. It may still be genuine afterwards: the second implementation decides.
 pub(super) type RequestMutation = fn(&mut GenuineRequest, &mut SplitMix64);
 
 /// Every kind of change, by name.
@@ -46,10 +46,6 @@ pub(super) const MUTATIONS: [(&str, RequestMutation); 27] = [
     ("query: a challenge", heads::challenge),
 ];
 
-fn index(random: &mut SplitMix64, length: usize) -> usize {
-    usize::try_from(random.below(length as u64)).unwrap_or(0)
-}
-
 fn byte(random: &mut SplitMix64) -> u8 {
     random.next().to_le_bytes()[0]
 }
@@ -57,7 +53,7 @@ fn byte(random: &mut SplitMix64) -> u8 {
 fn flip_bit(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         if !body.is_empty() {
-            let at = index(random, body.len());
+            let at = random.index(body.len());
             body[at] ^= 1 << random.below(8);
         }
     });
@@ -66,7 +62,7 @@ fn flip_bit(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
 fn edit_bytes(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         for _ in 0..=random.below(3) {
-            let at = index(random, body.len() + 1);
+            let at = random.index(body.len() + 1);
             match random.below(3) {
                 0 => body.insert(at, byte(random)),
                 1 if at < body.len() => drop(body.remove(at)),
@@ -79,7 +75,7 @@ fn edit_bytes(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
 
 fn cut_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
-        let at = index(random, body.len());
+        let at = random.index(body.len());
         match random.is(500) {
             true => body.truncate(at),
             false => drop(body.drain(..at)),
@@ -98,7 +94,7 @@ fn extend_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
         b"\x80",
         b"",
     ];
-    let added = random.pick(&ADDED).unwrap_or(b"\n");
+    let added = random.pick(&ADDED);
     let is_before = random.is(500);
     genuine.edit_body(|body| {
         let at = if is_before { 0 } else { body.len() };
@@ -106,7 +102,7 @@ fn extend_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     });
 }
 
-/// The same JSON in other words: members in order, or with white space.
+/// The same JSON, serialised again: with sorted keys, or with white space.
 fn rewrite_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     genuine.edit_body(|body| {
         let Ok(value) = serde_json::from_slice::<serde_json::Value>(body) else {
@@ -122,7 +118,8 @@ fn rewrite_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     });
 }
 
-/// As Pay sent bodies until June 2025: one byte a character, under the signature of the UTF-8 text.
+/// One byte per character, under the signature of the UTF-8 text, as Pay sent bodies until June
+/// 2025.
 fn to_latin_1(genuine: &mut GenuineRequest, _: &mut SplitMix64) {
     genuine.edit_body(|body| {
         let text = String::from_utf8_lossy(body).into_owned();
@@ -133,7 +130,7 @@ fn to_latin_1(genuine: &mut GenuineRequest, _: &mut SplitMix64) {
     });
 }
 
-/// Other spellings of characters beyond U+FFFF, some of which HMRC's signature covers, too.
+/// Other spellings of characters beyond U+FFFF. HMRC's signature covers some of them too.
 fn escape_characters(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const SPELLINGS: [&str; 9] = [
         "😀",
@@ -146,9 +143,7 @@ fn escape_characters(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
         r"\uDE00\uD83D",
         r"\uD83D \uDE00",
     ];
-    let (Some(from), Some(to)) = (random.pick(&SPELLINGS[..4]), random.pick(&SPELLINGS)) else {
-        return;
-    };
+    let (from, to) = (random.pick(&SPELLINGS[..4]), random.pick(&SPELLINGS));
     genuine.edit_body(|body| {
         if let Ok(text) = std::str::from_utf8(body) {
             *body = text.replace(from, to).into_bytes();
@@ -163,16 +158,16 @@ fn other_body(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
 fn change_digit(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let header = genuine.signature();
     for _ in 0..=random.below(2) {
-        let at = index(random, header.len());
+        let at = random.index(header.len());
         if let Some(digit) = header.get_mut(at) {
-            *digit = random.pick(b"0123456789abcdef").unwrap_or(b'0');
+            *digit = random.pick(b"0123456789abcdef");
         }
     }
 }
 
 fn cut_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let header = genuine.signature();
-    let at = index(random, header.len());
+    let at = random.index(header.len());
     match random.is(500) {
         true => header.truncate(at),
         false => drop(header.drain(..at)),
@@ -182,10 +177,10 @@ fn cut_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
 fn extend_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     let header = genuine.signature();
     let copy = header.clone();
-    let at = index(random, copy.len());
+    let at = random.index(copy.len());
     match random.below(3) {
         0 => header.extend_from_slice(&copy[..=at.min(copy.len() - 1)]),
-        1 => header.push(random.pick(b"0123456789abcdef").unwrap_or(b'0')),
+        1 => header.push(random.pick(b"0123456789abcdef")),
         _ => header.insert(at, b'0'),
     }
 }
@@ -211,12 +206,12 @@ fn add_space(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
         b"\xc2\xa0",
         b"\xe2\x80\x8b",
     ];
-    let space = random.pick(&SPACES).unwrap_or(b" ");
+    let space = random.pick(&SPACES);
     let header = genuine.signature();
     let at = match random.below(3) {
         0 => 0,
         1 => header.len(),
-        _ => index(random, header.len()),
+        _ => random.index(header.len()),
     };
     let length = header.len();
     header.splice(at..at, space.iter().copied());
@@ -229,7 +224,7 @@ fn add_prefix(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     const PREFIXES: [&str; 10] = [
         "sha1=", "sha256=", "v1,", "v1=", "0x", "\"", "t=1,v1=", "hmac ", "+", "-",
     ];
-    let prefix = random.pick(&PREFIXES).unwrap_or("0x");
+    let prefix = random.pick(&PREFIXES);
     let length = genuine.signature().len();
     genuine.signature().splice(0..0, prefix.bytes());
     if random.is(300) {
@@ -248,16 +243,16 @@ fn other_digits(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
         b"\xc3",
         "٣".as_bytes(),
     ];
-    let digit = random.pick(&DIGITS).unwrap_or(b"g");
+    let digit = random.pick(&DIGITS);
     let header = genuine.signature();
-    let at = index(random, header.len().saturating_sub(digit.len()) + 1);
+    let at = random.index(header.len().saturating_sub(digit.len()) + 1);
     let end = (at + digit.len()).min(header.len());
     header.splice(at..end, digit.iter().copied());
 }
 
 fn random_header(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
     for digit in genuine.signature() {
-        *digit = random.pick(b"0123456789abcdef").unwrap_or(b'0');
+        *digit = random.pick(b"0123456789abcdef");
     }
 }
 
@@ -272,15 +267,15 @@ fn other_key(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
         .flat_map(|source| source.secrets.iter().copied())
         .chain(UNKNOWN)
         .collect();
-    let key = random.pick(&installed).unwrap_or_default();
+    let key = random.pick(&installed);
     genuine.sign_with(key.as_bytes());
 }
 
 fn other_form_of_key(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
-    let secret = random.pick(genuine.source.secrets).unwrap_or_default();
+    let secret = random.pick(genuine.source.secrets);
     let key = match random.below(8) {
         0 => Vec::new(),
-        1 => secret.as_bytes()[..index(random, secret.len())].to_vec(),
+        1 => secret.as_bytes()[..random.index(secret.len())].to_vec(),
         2 => secret.trim_start_matches("webhook_test_").into(),
         3 => format!("{secret}\n").into_bytes(),
         4 => format!(" {secret}").into_bytes(),
@@ -292,7 +287,7 @@ fn other_form_of_key(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
 }
 
 fn other_algorithm(genuine: &mut GenuineRequest, random: &mut SplitMix64) {
-    let secret = random.pick(genuine.source.secrets).unwrap_or_default();
+    let secret = random.pick(genuine.source.secrets);
     let (key, body) = (secret.as_bytes(), genuine.request.body.clone());
     let other = match genuine.source.sender {
         SigningSender::Hmrc => SigningSender::GovukPay,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn no_changed_request_is_stored_unless_the_second_implementation_calls_it_proven() {
+fn a_changed_request_is_stored_only_if_the_second_implementation_proves_it() {
     let totals = forge(3_000, 7, 2);
     assert_eq!(totals.disagreements, []);
     assert_eq!(
@@ -17,7 +17,7 @@ fn no_changed_request_is_stored_unless_the_second_implementation_calls_it_proven
 }
 
 #[test]
-fn a_case_is_the_same_whenever_it_is_made() {
+fn a_case_depends_only_on_its_seed_and_number() {
     for number in 0..500 {
         let [first, again] = [3, 3].map(|seed| ForgedCase::of(seed, number));
         assert_eq!(first.request, again.request);

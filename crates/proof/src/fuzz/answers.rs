@@ -1,4 +1,4 @@
-//! What the senders' APIs return: HMRC's list of a box, Pay's pages of a search; and dates.
+//! Responses of the senders' APIs (HMRC's list of a box, Pay's search pages), and dates.
 
 use bytes::Bytes;
 use pillarbox::{
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::requests::HMRC_BODIES;
 
-/// Any list: its elements are parts of the answer, in order, and only a UUID is acknowledged.
+/// Any list: its elements are parts of the response, in order, and only a UUID is acknowledged.
 pub(super) fn hmrc_list(bytes: &[u8]) {
     let list = Bytes::copy_from_slice(bytes);
     let Some(elements) = list_for_tests(&list) else {
@@ -27,7 +27,7 @@ pub(super) fn hmrc_list(bytes: &[u8]) {
             assert_eq!((id.len(), id.matches('-').count()), (36, 4), "{id}");
             assert_eq!(&id.to_ascii_lowercase(), id);
         }
-        // The last of two ids is not acknowledged in place of the first.
+        // If an element has two ids, the first is not replaced by the last.
         if let (Some(written), Some(id)) = (written.as_ref().and_then(|all| all.get(index)), id) {
             let named = written["notificationId"].as_str().unwrap_or_default();
             assert!(named.eq_ignore_ascii_case(id), "{named} {id}");
@@ -38,7 +38,8 @@ pub(super) fn hmrc_list(bytes: &[u8]) {
     }
 }
 
-/// Any page: every result is read or counted, and the next page is at the same address.
+/// Any page: every result is parsed or counted as unreadable, and the next page has the same
+/// origin and path.
 pub(super) fn pay_search(bytes: &[u8]) {
     let address = "https://publicapi.payments.service.gov.uk/v1/payments?page=2";
     let url = Url::parse(address).expect("a URL");
@@ -54,14 +55,14 @@ pub(super) fn pay_search(bytes: &[u8]) {
         let mut next = url.clone();
         next.set_query(Some(&query));
         assert_eq!((next.origin(), next.path()), (url.origin(), url.path()));
-        assert_ne!(next, url, "the same page for ever");
+        assert_ne!(next, url, "the next page is the same page");
     }
     for payment in payments {
         assert!(payment.observation_id().starts_with("observed-"));
     }
 }
 
-/// Any date: what is written of it reads as the same instant.
+/// Any date: its text parses as the same instant.
 pub(super) fn date(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let read = [Timestamp::parse(&text), Timestamp::parse_http(&text)];
@@ -96,8 +97,8 @@ pub(super) fn search_seeds() -> Vec<Vec<u8>> {
         "next_page":{{"href":"https://publicapi.payments.service.gov.uk/v1/payments?page=3"}}}}}}"#
     );
     let last = r#"{"count":0,"results":[],"_links":{}}"#;
-    let for_ever = page.replace("page=3", "page=2");
-    vec![page.into_bytes(), for_ever.into_bytes(), last.into()]
+    let endless = page.replace("page=3", "page=2");
+    vec![page.into_bytes(), endless.into_bytes(), last.into()]
 }
 
 /// Seeds of [`date`].

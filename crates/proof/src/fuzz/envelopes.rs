@@ -1,4 +1,4 @@
-//! Messages of each sender that are signed, from their bytes to the event that a consumer gets.
+//! Signed messages of each sender, from their bytes to the event that a consumer gets.
 
 use std::cell::RefCell;
 
@@ -21,17 +21,17 @@ thread_local! {
     static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
 }
 
-/// Any bytes that HMRC has signed.
+/// Any bytes, signed by HMRC.
 pub(super) fn hmrc(bytes: &[u8]) {
     store(SenderKind::HMRC, "hmrc", "notificationId", bytes);
 }
 
-/// Any bytes that Pay has signed.
+/// Any bytes, signed by Pay.
 pub(super) fn pay(bytes: &[u8]) {
     store(SenderKind::GOVUK_PAY, "pay", "webhook_message_id", bytes);
 }
 
-/// Stores a notification, stores it again, and reads what a consumer gets.
+/// Stores a notification twice, and checks the row and its event.
 fn store(kind: SenderKind, source: &str, id: &str, bytes: &[u8]) {
     let body = Bytes::copy_from_slice(bytes);
     let entry = example::entry(kind, source, body.clone());
@@ -56,13 +56,12 @@ fn store(kind: SenderKind, source: &str, id: &str, bytes: &[u8]) {
         let decoded = decoded(entry.key.encoded_id());
         assert_eq!(written[id].as_str().map(str::as_bytes), Some(&*decoded));
     }
-    // What is delivered without a person must be deliverable.
     if entry.held.is_none() {
-        Event::of(&rows[0]).expect("a notification that is recorded can be delivered");
+        Event::of(&rows[0]).expect("a recorded notification can be delivered");
     }
 }
 
-/// An id with its percent-encoding undone.
+/// Decodes the percent-encoding of an id.
 fn decoded(text: &str) -> Vec<u8> {
     let mut decoded = Vec::new();
     let mut rest = text.as_bytes();

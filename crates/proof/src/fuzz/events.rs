@@ -1,4 +1,4 @@
-//! Events of the Lambda: of each front, of the stream, of schedules, and any other.
+//! Events of the Lambda: of each front, of the stream, of schedules, and any other JSON.
 
 use pillarbox::lambda::{EventShape, batch_for_tests, shape};
 use serde_json::{Value, json, value::RawValue};
@@ -12,39 +12,22 @@ use crate::{
         WayIn, event,
         fronts::{FrontRequest, LambdaFront},
     },
-    attacked::SOURCES,
+    receiver_under_test::{NOW, SOURCES},
     second_verifier::is_signed,
 };
 
-/// Every status that an answer may have.
+/// The statuses that an answer may have.
 const STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
 
-/// A request through an HTTP API: the same outcome as without it.
-pub(super) fn http_api(bytes: &[u8]) {
+/// A request through a front: the same outcome as at the receiver itself.
+pub(super) fn http(front: LambdaFront, bytes: &[u8]) {
     attack(
         &request(&mut FuzzInput::new(bytes)),
-        WayIn::LambdaFront(LambdaFront::HttpApi),
+        WayIn::LambdaFront(front),
     );
 }
 
-/// A request to a Function URL: the same outcome as without it.
-pub(super) fn function_url(bytes: &[u8]) {
-    attack(
-        &request(&mut FuzzInput::new(bytes)),
-        WayIn::LambdaFront(LambdaFront::FunctionUrl),
-    );
-}
-
-/// A request through a REST API: the same outcome as without it.
-pub(super) fn rest_api(bytes: &[u8]) {
-    attack(
-        &request(&mut FuzzInput::new(bytes)),
-        WayIn::LambdaFront(LambdaFront::Rest),
-    );
-}
-
-/// Any JSON at all: what it is recognised as does not depend on how it is written, and nothing of
-/// it is stored that a sender has not signed.
+/// Any JSON: only the event of a front is answered, and only a signed body is stored.
 pub(super) fn any_event(bytes: &[u8]) {
     let Some(raw) = raw(bytes) else { return };
     let found = shape(&raw);
@@ -66,14 +49,14 @@ pub(super) fn any_event(bytes: &[u8]) {
     if let Some(stored) = outcome.stored {
         let mut sources = SOURCES.iter();
         let source = sources.find(|source| source.name == stored.source);
-        let source = source.expect("it is stored under a source that there is");
+        let source = source.expect("the source exists");
         let header = stored.signature.unwrap_or_default();
         assert!(is_signed(source, &stored.body, header.as_bytes()));
     }
 }
 
-/// Any batch: a record without a number or of another shape fails all of it, and only new recorded
-/// rows are delivered.
+/// Any batch: a record without a sequence number or of another shape fails the whole batch, and
+/// only new recorded rows are delivered.
 pub(super) fn stream_batch(bytes: &[u8]) {
     let Some(raw) = raw(bytes) else { return };
     let Ok(records) = batch_for_tests(&raw) else {
@@ -83,9 +66,9 @@ pub(super) fn stream_batch(bytes: &[u8]) {
         return;
     };
     let Some(written) = value["Records"].as_array() else {
-        return; // written twice, or with half a surrogate pair
+        return; // a duplicate field, or half a surrogate pair
     };
-    assert_eq!(written.len(), records.len(), "a record is left out");
+    assert_eq!(written.len(), records.len(), "a record is missing");
     for (record, written) in records.iter().zip(written) {
         let number = &written["dynamodb"]["SequenceNumber"];
         assert_eq!(Some(&*record.sequence.to_string()), number.as_str());
@@ -112,10 +95,9 @@ pub fn seed_events() -> Vec<Vec<u8>> {
                 .map(|request| event(front, request).get().to_owned()),
         );
         let challenge = FrontRequest::new("GET", "/hmrc?challenge=abc");
-        let at = crate::attacked::NOW;
-        events.push(front.invocation(&challenge, at).to_string());
+        events.push(front.invocation(&challenge, NOW).to_string());
         let encoded = FrontRequest::new("POST", "/pay").body("{}").base64();
-        events.push(front.invocation(&encoded, at).to_string());
+        events.push(front.invocation(&encoded, NOW).to_string());
     }
     events.extend(
         [

@@ -1,6 +1,6 @@
-//! Bytes of a fuzzer, read as values.
+//! Reads the bytes of a fuzzer as values.
 
-/// What is left of an input. An input that is too short reads as zeros.
+/// The unread bytes of an input. Missing bytes are read as zeros.
 pub struct FuzzInput<'a>(&'a [u8]);
 
 impl<'a> FuzzInput<'a> {
@@ -32,7 +32,7 @@ impl<'a> FuzzInput<'a> {
         i64::from_le_bytes(bytes)
     }
 
-    /// Some bytes, as many as the first of them says; a length of 255 takes what is left.
+    /// Bytes after their length, which is one byte. The length 255 means all remaining bytes.
     pub fn bytes(&mut self) -> &'a [u8] {
         let length = match self.byte() {
             255 => self.0.len(),
@@ -48,12 +48,12 @@ impl<'a> FuzzInput<'a> {
         String::from_utf8_lossy(self.bytes()).into_owned()
     }
 
-    /// Everything that is left.
+    /// All remaining bytes.
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 
-    /// Whether nothing is left.
+    /// Whether no bytes remain.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -87,7 +87,7 @@ impl SeedWriter {
         self
     }
 
-    /// Ends the seed with what is left.
+    /// Adds these bytes and returns the seed.
     pub fn rest(mut self, bytes: &[u8]) -> Vec<u8> {
         self.0.extend_from_slice(bytes);
         self.0

@@ -1,8 +1,8 @@
-//! What a fuzzer runs: each target reads untrusted bytes with the product's own code, and holds the
-//! result against something that does not depend on that code.
+//! The fuzz targets. Each parses untrusted bytes with the product's code, and checks the result
+//! independently of that code.
 //!
-//! `crates/proof/fuzz` runs them under libFuzzer, with the targets of the command line's own
-//! package besides; the tests here run every seed, and every input that once failed.
+//! `crates/proof/fuzz` runs them under libFuzzer, together with the targets of the package
+//! `pillarbox-cli`. The tests here run every seed, and every input that failed in the past.
 
 mod answers;
 mod envelopes;
@@ -14,112 +14,69 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use crate::attack::fronts::LambdaFront;
+
 pub use events::seed_events;
 pub use input::{FuzzInput, SeedWriter};
 pub use requests::{request, seed_requests, structured_seeds};
 pub use rows::check_row;
 
-/// One target.
+/// A fuzz target.
 #[derive(Clone, Copy)]
 pub struct FuzzTarget {
-    /// Its name on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// Runs one input. Panics if the product breaks what it promises.
+    /// Runs one input. Panics if the product breaks a promise.
     pub run: fn(&[u8]),
-    /// Inputs to begin with.
+    /// The initial inputs.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// The targets that need the library alone.
+impl FuzzTarget {
+    /// A target with this name.
+    pub const fn new(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Self {
+        Self { name, run, seeds }
+    }
+}
+
+/// The targets that need only the library.
 pub const LIBRARY_TARGETS: [FuzzTarget; 18] = [
-    FuzzTarget {
-        name: "http_api",
-        run: events::http_api,
-        seeds: requests::structured_seeds,
-    },
-    FuzzTarget {
-        name: "function_url",
-        run: events::function_url,
-        seeds: requests::structured_seeds,
-    },
-    FuzzTarget {
-        name: "rest_api",
-        run: events::rest_api,
-        seeds: requests::structured_seeds,
-    },
-    FuzzTarget {
-        name: "any_event",
-        run: events::any_event,
-        seeds: events::seed_events,
-    },
-    FuzzTarget {
-        name: "stream_batch",
-        run: events::stream_batch,
-        seeds: events::seed_batches,
-    },
-    FuzzTarget {
-        name: "verification",
-        run: requests::verification,
-        seeds: requests::structured_seeds,
-    },
-    FuzzTarget {
-        name: "signed_body",
-        run: requests::signed_body,
-        seeds: requests::body_seeds,
-    },
-    FuzzTarget {
-        name: "challenge",
-        run: requests::challenge,
-        seeds: requests::query_seeds,
-    },
-    FuzzTarget {
-        name: "hmrc_envelope",
-        run: envelopes::hmrc,
-        seeds: envelopes::hmrc_seeds,
-    },
-    FuzzTarget {
-        name: "pay_envelope",
-        run: envelopes::pay,
-        seeds: envelopes::pay_seeds,
-    },
-    FuzzTarget {
-        name: "dynamodb_item",
-        run: rows::dynamodb_item,
-        seeds: rows::item_seeds,
-    },
-    FuzzTarget {
-        name: "history",
-        run: rows::history,
-        seeds: rows::history_seeds,
-    },
-    FuzzTarget {
-        name: "stored_body",
-        run: rows::stored_body,
-        seeds: rows::body_seeds,
-    },
-    FuzzTarget {
-        name: "configuration",
-        run: settings::configuration,
-        seeds: settings::documents,
-    },
-    FuzzTarget {
-        name: "destination_url",
-        run: settings::destination_url,
-        seeds: settings::urls,
-    },
-    FuzzTarget {
-        name: "hmrc_list",
-        run: answers::hmrc_list,
-        seeds: answers::list_seeds,
-    },
-    FuzzTarget {
-        name: "pay_search",
-        run: answers::pay_search,
-        seeds: answers::search_seeds,
-    },
-    FuzzTarget {
-        name: "date",
-        run: answers::date,
-        seeds: answers::date_seeds,
-    },
+    FuzzTarget::new(
+        "http_api",
+        |bytes| events::http(LambdaFront::HttpApi, bytes),
+        requests::structured_seeds,
+    ),
+    FuzzTarget::new(
+        "function_url",
+        |bytes| events::http(LambdaFront::FunctionUrl, bytes),
+        requests::structured_seeds,
+    ),
+    FuzzTarget::new(
+        "rest_api",
+        |bytes| events::http(LambdaFront::Rest, bytes),
+        requests::structured_seeds,
+    ),
+    FuzzTarget::new("any_event", events::any_event, events::seed_events),
+    FuzzTarget::new("stream_batch", events::stream_batch, events::seed_batches),
+    FuzzTarget::new(
+        "verification",
+        requests::verification,
+        requests::structured_seeds,
+    ),
+    FuzzTarget::new("signed_body", requests::signed_body, requests::body_seeds),
+    FuzzTarget::new("challenge", requests::challenge, requests::query_seeds),
+    FuzzTarget::new("hmrc_envelope", envelopes::hmrc, envelopes::hmrc_seeds),
+    FuzzTarget::new("pay_envelope", envelopes::pay, envelopes::pay_seeds),
+    FuzzTarget::new("dynamodb_item", rows::dynamodb_item, rows::item_seeds),
+    FuzzTarget::new("history", rows::history, rows::history_seeds),
+    FuzzTarget::new("stored_body", rows::stored_body, rows::body_seeds),
+    FuzzTarget::new(
+        "configuration",
+        settings::configuration,
+        settings::documents,
+    ),
+    FuzzTarget::new("destination_url", settings::destination_url, settings::urls),
+    FuzzTarget::new("hmrc_list", answers::hmrc_list, answers::list_seeds),
+    FuzzTarget::new("pay_search", answers::pay_search, answers::search_seeds),
+    FuzzTarget::new("date", answers::date, answers::date_seeds),
 ];

@@ -1,4 +1,4 @@
-//! Requests at the receiver itself: signatures, bodies that are signed, and challenges.
+//! Requests at the receiver: signatures, signed bodies, and challenges.
 
 use std::cell::OnceCell;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::input::{FuzzInput, SeedWriter};
 use crate::{
     attack::{AttackedReceiver, WayIn},
-    attacked::SOURCES,
+    receiver_under_test::SOURCES,
     second_verifier::{InstalledSource, PlainRequest},
 };
 
@@ -15,7 +15,7 @@ thread_local! {
     static ATTACKED: OnceCell<AttackedReceiver> = const { OnceCell::new() };
 }
 
-/// The messages that the senders' documents show, by sender.
+/// The samples in the senders' documents.
 pub(super) const HMRC_BODIES: [&str; 3] = [
     include_str!("../../../../tests/fixtures/hmrc/json-push.json"),
     include_str!("../../../../tests/fixtures/hmrc/xml-push.json"),
@@ -27,12 +27,12 @@ pub(super) const PAY_BODIES: [&str; 3] = [
     include_str!("../../../../tests/fixtures/pay/unit_test_envelope.json"),
 ];
 
-/// Runs `work` with the one receiver of this thread.
+/// Calls `work` with the receiver of this thread.
 pub(super) fn with_receiver<T>(work: impl FnOnce(&AttackedReceiver) -> T) -> T {
     ATTACKED.with(|attacked| work(attacked.get_or_init(AttackedReceiver::default)))
 }
 
-/// Sends a request, and holds its outcome against the second implementation.
+/// Sends a request, and compares its outcome with the second implementation.
 pub(super) fn attack(request: &PlainRequest, way_in: WayIn) {
     if !way_in.carries(request) {
         return;
@@ -90,8 +90,8 @@ pub fn request(input: &mut FuzzInput<'_>) -> PlainRequest {
     }
 }
 
-/// A front and a server refuse other names of headers before anything here sees them, and some
-/// values of `Host`.
+/// Whether the name can reach the receiver. Fronts and servers refuse other names, and some values
+/// of `Host`.
 fn is_token(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     !name.is_empty() && name.bytes().all(plain) && !name.eq_ignore_ascii_case("host")
@@ -105,32 +105,33 @@ fn signature(source: &InstalledSource, choice: u8, body: &[u8]) -> Vec<u8> {
     source.sender.sign(secret.as_bytes(), body).into_bytes()
 }
 
-/// Any request: the answer and what is stored are those that the second implementation requires.
+/// Any request: the same outcome as in the second implementation.
 pub(super) fn verification(bytes: &[u8]) {
     attack(&request(&mut FuzzInput::new(bytes)), WayIn::Direct);
 }
 
-/// A body that its sender has signed: it is stored as it arrived, whatever it is.
+/// A signed request with this body.
+fn signed_request(source: &InstalledSource, choice: u8, body: Bytes) -> PlainRequest {
+    let signature = signature(source, choice, &body);
+    PlainRequest {
+        method: "POST".to_owned(),
+        path: format!("/{}", source.name),
+        headers: vec![(source.sender.header().to_owned(), signature)],
+        body,
+        ..PlainRequest::default()
+    }
+}
+
+/// Any signed body: it is stored unchanged.
 pub(super) fn signed_body(bytes: &[u8]) {
     let mut input = FuzzInput::new(bytes);
     let source = input.pick(&SOURCES[..4]);
     let choice = input.byte();
     let body = Bytes::copy_from_slice(input.rest());
-    let headers = vec![(
-        source.sender.header().to_owned(),
-        signature(&source, choice, &body),
-    )];
-    let request = PlainRequest {
-        method: "POST".to_owned(),
-        path: format!("/{}", source.name),
-        query: String::new(),
-        headers,
-        body,
-    };
-    attack(&request, WayIn::Direct);
+    attack(&signed_request(&source, choice, body), WayIn::Direct);
 }
 
-/// A GET with any query: a challenge is given back only if it is the only one, and harmless.
+/// A GET with any query: the receiver returns only a single, harmless challenge.
 pub(super) fn challenge(bytes: &[u8]) {
     let request = PlainRequest {
         method: "GET".to_owned(),
@@ -141,22 +142,13 @@ pub(super) fn challenge(bytes: &[u8]) {
     attack(&request, WayIn::Direct);
 }
 
-/// Requests as the senders write them.
+/// Genuine requests.
 pub fn seed_requests() -> Vec<PlainRequest> {
     let hmrc = HMRC_BODIES.map(|body| (SOURCES[0], body));
     let pay = PAY_BODIES.map(|body| (SOURCES[2], body));
-    hmrc.into_iter()
-        .chain(pay)
-        .map(|(source, body)| PlainRequest {
-            method: "POST".to_owned(),
-            path: format!("/{}", source.name),
-            query: String::new(),
-            headers: vec![(
-                source.sender.header().to_owned(),
-                signature(&source, 0, body.as_bytes()),
-            )],
-            body: Bytes::from_static(body.as_bytes()),
-        })
+    let bodies = hmrc.into_iter().chain(pay);
+    bodies
+        .map(|(source, body)| signed_request(&source, 0, body.into()))
         .collect()
 }
 

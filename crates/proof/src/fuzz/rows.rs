@@ -1,4 +1,4 @@
-//! What an inbox reads back: rows, histories and packed bodies, damaged in any way.
+//! Rows, histories and packed bodies in an inbox, damaged in any way.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,12 +17,12 @@ use super::{
     input::{FuzzInput, SeedWriter},
     requests::PAY_BODIES,
 };
-use crate::attacked::NOW;
+use crate::receiver_under_test::NOW;
 
-/// No body that is stored is longer.
+/// The longest stored body.
 const MAX_UNPACKED_BYTES: usize = 64 * 1024 * 1024;
 
-/// The attributes of a row, and the type that each has.
+/// The attributes of a row, and the type of each.
 const ATTRIBUTES: [(&str, u8); 28] = [
     ("pk", 0),
     ("v", 1),
@@ -89,10 +89,10 @@ fn attribute(as_type: u8, input: &mut FuzzInput<'_>) -> AnyAttribute {
     }
 }
 
-/// Everything that is done with a row that was read.
+/// Uses a row in all ways in which the product does.
 ///
 /// # Panics
-/// If a part of the product would, or shows something else than is stored.
+/// If the product panics, or shows other data than the stored.
 pub fn check_row(row: &Row) {
     let entries = row.full_history(NOW);
     assert!(
@@ -104,8 +104,8 @@ pub fn check_row(row: &Row) {
     let _ = (row.replayable(NOW), row.discardable(true, NOW));
     let Ok(event) = Event::of(row) else { return };
     serde_json::from_slice::<&RawValue>(event.json()).expect("it is JSON");
-    // A sender's text stands in it as it was written. No `Value` holds half a surrogate pair, a
-    // number beyond any double or a depth beyond its parser's.
+    // The event embeds the sender's text unchanged. A `Value` cannot represent half a surrogate
+    // pair, a number too large for a double, or nesting beyond the parser's limit.
     let whole = serde_json::from_slice(event.json()).unwrap_or(Value::Null);
     if let Some(id) = whole["id"].as_str() {
         assert_eq!(id, row.key.as_str());
@@ -122,7 +122,7 @@ pub fn check_row(row: &Row) {
     }
 }
 
-/// Any stored history: what is read is written again as something that reads the same.
+/// Any stored history: encoding and decoding it again gives the same history.
 pub(super) fn history(bytes: &[u8]) {
     let read = DeliveryHistory::decode(bytes);
     assert!(read.entries().len() <= MAX_HISTORY_ENTRIES);
@@ -148,7 +148,8 @@ fn attempt(number: u32, error: &str) -> PastAttempt {
     }
 }
 
-/// Any packed body: an error, or bytes within the limit; and what is packed comes back.
+/// Any packed body: an error, or bytes within the limit. Packing and unpacking any bytes gives the
+/// same bytes.
 pub(super) fn stored_body(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     let damaged = StoredBody {
@@ -214,7 +215,7 @@ pub(super) fn history_seeds() -> Vec<Vec<u8>> {
     }
     history.add_replay(NOW, 4);
     history.add_discard(NOW, 4, true);
-    // An attempt in the fewest bytes, more often than any version has written it.
+    // The shortest attempt, repeated more often than any version writes.
     let attempt = [2, 2, 1, 0, 0, 0, 0, 0];
     let too_long = [&[1, 0][..], &attempt.repeat(MAX_HISTORY_ENTRIES + 5)].concat();
     vec![history.encode(), too_long]

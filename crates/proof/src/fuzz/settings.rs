@@ -1,4 +1,4 @@
-//! What the operator writes: configurations, and the URLs of destinations.
+//! An operator's settings: configurations, and the URLs of destinations.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::second_policy::is_public;
 
-/// What someone might paste in place of a reference. No message may repeat it.
+/// Secrets pasted in place of a reference. No error message may repeat them.
 const PASTED: [&str; 3] = [
     "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu",
     "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -15,7 +15,7 @@ const PASTED: [&str; 3] = [
 ];
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Any document: a configuration that keeps its promises, or errors that repeat no secret.
+/// Any document: a valid configuration, or errors that repeat no secret.
 pub(super) fn configuration(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let config = match Config::read(&text, "pillarbox.toml") {
@@ -43,18 +43,18 @@ pub(super) fn configuration(bytes: &[u8]) {
     let _ = format!("{config:?}");
 }
 
-/// Any URL: it is refused, or leads to the public internet or to this machine.
+/// Any URL: it is refused, or its host is public or this machine.
 pub(super) fn destination_url(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(url) = config::destination_url(&text, &[]) {
         check_url(&url);
-        // What is printed and read again leads to the same place.
+        // The printed URL is accepted too, and parses as the same URL.
         assert_eq!(config::destination_url(url.as_str(), &[]), Ok(url));
     }
 }
 
 /// # Panics
-/// If nothing may be sent to this URL.
+/// If this URL must not receive events.
 fn check_url(url: &Url) {
     assert!(url.username().is_empty() && url.password().is_none());
     assert!(url.fragment().is_none());

@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use super::*;
 
-/// Every seed, cut at some places, and with a byte changed at some.
+/// Every seed, and the seed cut or with a bit flipped at several positions.
 #[test]
 fn every_target_runs_its_seeds_and_parts_of_them() {
     for target in LIBRARY_TARGETS {
@@ -22,11 +22,11 @@ fn every_target_runs_its_seeds_and_parts_of_them() {
 }
 
 #[test]
-fn every_input_that_once_failed_passes() {
+fn every_input_that_failed_in_the_past_passes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/failures");
     for target in LIBRARY_TARGETS {
         let Ok(inputs) = fs::read_dir(folder.join(target.name)) else {
-            continue; // none ever did
+            continue; // no input has failed
         };
         for input in inputs {
             let input = fs::read(input.unwrap().path()).unwrap();
@@ -36,7 +36,7 @@ fn every_input_that_once_failed_passes() {
 }
 
 #[test]
-fn a_name_stands_for_one_target() {
+fn every_target_has_a_unique_name() {
     let mut names: Vec<&str> = LIBRARY_TARGETS.iter().map(|target| target.name).collect();
     names.sort_unstable();
     names.dedup();

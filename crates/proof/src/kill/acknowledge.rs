@@ -1,9 +1,9 @@
-//! A run of `reconcile` killed while HMRC takes an acknowledgement: before it has an effect, and
-//! before its answer comes.
+//! Kills runs of `reconcile` during an acknowledgement at HMRC: before it takes effect, or after
+//! that but before its response.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -36,26 +36,27 @@ use crate::{
         destination::EventSink,
         point::KillTrap,
         recorder::HistoryRecorder,
-        rows::{found_rows, rows_left},
+        rows::{found_rows, remaining_rows},
     },
     simulate::random::SplitMix64,
+    sync::lock,
 };
 
-/// Runs at once: each waits most of the time, because HMRC allows one list in ten seconds.
-const AT_ONCE: usize = 8;
-/// Notifications in the box; an acknowledgement has at most 100.
+/// The number of concurrent runs. Each mostly waits, because HMRC allows one list in ten seconds.
+const MAX_CONCURRENT_RUNS: usize = 8;
+/// The largest number of notifications in the box. An acknowledgement has at most 100.
 const NOTIFICATIONS: u64 = 120;
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Kills so many runs.
+/// Kills this number of runs.
 pub(crate) async fn lane(times: u64, seed: u64) -> LaneOutcome {
     let (mut outcome, mut running) = (LaneOutcome::default(), JoinSet::new());
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_RUNS));
     for number in 0..times {
         let point = [KillPoint::AcknowledgeSeen, KillPoint::AcknowledgeDone][(number % 2) as usize];
-        let places = Arc::clone(&places);
+        let permits = Arc::clone(&permits);
         running.spawn(async move {
-            let _place = places.acquire().await;
+            let _permit = permits.acquire().await;
             let killed = kill_at(point, &mut SplitMix64::of(seed, number)).await;
             (killed, point, number)
         });
@@ -84,10 +85,10 @@ async fn hmrc() -> PpnsApi {
     ppns
 }
 
-/// Kills one run at `point`; then another run ends, and everything is delivered.
+/// Kills one run at `point`. Then another run completes, and `serve` delivers all rows.
 async fn kill_at(point: KillPoint, random: &mut SplitMix64) -> Arc<HistoryRecorder> {
     let recorder = Arc::new(HistoryRecorder::new(false));
-    recorder.is_reconciled();
+    recorder.set_reconciled();
     let (trap, process) = (Arc::<KillTrap>::default(), Arc::new(AtomicUsize::new(1)));
     let endpoint = EventSink::new(&recorder, &trap, &process, random.clone()).endpoint();
     let ppns = hmrc().await;
@@ -112,7 +113,7 @@ async fn kill_at(point: KillPoint, random: &mut SplitMix64) -> Arc<HistoryRecord
         run.signal(Signal::KILL);
     }
     until(|| run.has_ended()).await;
-    pid.lock().unwrap_or_else(PoisonError::into_inner).take();
+    lock(&pid).take();
     run.kill();
     record_found(&folder, &recorder, &ppns, &mut 0).await;
 
@@ -131,7 +132,7 @@ async fn kill_at(point: KillPoint, random: &mut SplitMix64) -> Arc<HistoryRecord
     recorder
 }
 
-/// A run of `reconcile`.
+/// Starts a run of `reconcile`.
 fn start(folder: &ProgramFolder) -> RunningServe {
     let mut command = folder.command(&["reconcile", "hmrc"]);
     command
@@ -140,15 +141,15 @@ fn start(folder: &ProgramFolder) -> RunningServe {
     RunningServe::spawn(&mut command)
 }
 
-/// What happens to the first acknowledgement.
+/// The script of the first acknowledgement.
 fn step(point: KillPoint, pid: &Arc<Mutex<Option<Pid>>>) -> ScriptedStep<PpnsBoxes> {
     if point == KillPoint::AcknowledgeSeen {
         return ScriptedStep::Hang;
     }
     let pid = Arc::clone(pid);
     ScriptedStep::then(move |_| {
-        if let Some(pid) = *pid.lock().unwrap_or_else(PoisonError::into_inner) {
-            kill_process(pid, Signal::KILL).expect("a child that was not waited for");
+        if let Some(pid) = *lock(&pid) {
+            kill_process(pid, Signal::KILL).expect("the child is not reaped yet");
         }
     })
 }
@@ -165,7 +166,7 @@ async fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Records what is stored, and what HMRC took an acknowledgement of.
+/// Records the rows in the inbox, and the acknowledgements that HMRC accepted.
 async fn record_found(
     folder: &ProgramFolder,
     recorder: &HistoryRecorder,
@@ -177,7 +178,7 @@ async fn record_found(
     };
     let rows = found_rows(copy.inbox()).await;
     for row in &rows {
-        // An id that was never pushed can only be from HMRC's list.
+        // Nothing was pushed, so every row is from HMRC's list.
         let (source, digest) = ("hmrc".to_owned(), row.digest);
         recorder.push_event(RecordedEvent::Listed { source, digest });
     }
@@ -196,7 +197,7 @@ async fn record_found(
     *seen = called(ppns);
 }
 
-/// Has `serve` deliver everything, and records what is left.
+/// Delivers all rows with `serve`, and records the final rows.
 async fn deliver(folder: &ProgramFolder, recorder: &HistoryRecorder) {
     let mut command = folder.serve_command();
     command
@@ -211,6 +212,6 @@ async fn deliver(folder: &ProgramFolder, recorder: &HistoryRecorder) {
     block_in_place(|| serve.stop(Signal::TERM));
     if let Some(copy) = SqliteCopy::of(folder.path()) {
         recorder.found(&found_rows(copy.inbox()).await);
-        recorder.finish(rows_left(copy.inbox()).await);
+        recorder.finish(remaining_rows(copy.inbox()).await);
     }
 }

@@ -1,5 +1,5 @@
-//! The function's environments, killed under load: many that receive, one that the stream invokes,
-//! one that sweeps.
+//! Kills the function's environments under load: several that receive, one that the stream invokes,
+//! and one that sweeps.
 
 use std::{
     sync::{
@@ -31,21 +31,24 @@ use crate::{
         environment::LambdaEnvironment,
         point::KillTrap,
         recorder::HistoryRecorder,
-        rows::{drain_table, rows_left},
-        senders::{SeededClock, new_message, source_of},
+        rows::{drain_table, remaining_rows},
+        senders::{SeededClock, new_message},
     },
-    simulate::random::{SharedRandom, SplitMix64},
+    simulate::{
+        random::{SharedRandom, SplitMix64},
+        receivers::source_of,
+    },
 };
 
-/// Environments that receive. Each has one request at a time.
+/// The number of environments that receive. Each has one request at a time.
 const RECEIVERS: usize = 20;
-/// Of these and the one of the stream, as many may be frozen at once.
-const FROZEN: usize = 6;
-/// Kills of one set-up.
+/// The largest number of environments that are frozen at the same time.
+const MAX_FROZEN: usize = 6;
+/// The number of kills in one set-up.
 const KILLS: usize = 24;
 const POINT_LIMIT: Duration = Duration::from_secs(8);
 const DRAINED: Duration = Duration::from_secs(400);
-/// Records lost and batches repeated, in hundredths.
+/// The percentages of lost records and repeated batches.
 const STREAM_FAULTS: (u64, u64) = (2, 10);
 
 /// Kills environments at these points, set-up after set-up.
@@ -65,20 +68,15 @@ pub(crate) async fn lane(points: Vec<KillPoint>, freezes: u64, seed: u64) -> Lan
         }
         draining.spawn(set_up.drain(format!("lambda {number}")));
     }
-    while let Some(drained) = draining.join_next().await {
-        match drained {
-            Ok(drained) => outcome.merge(drained),
-            Err(error) => outcome.violations.push(format!("a set-up ended: {error}")),
-        }
-    }
+    outcome.merge_all(draining).await;
     outcome.freezes = freezes - freezer.left.load(Ordering::SeqCst);
     outcome
 }
 
-/// Freezes environments once they have answered, so many times.
+/// Freezes environments after an answer, a limited number of times.
 struct EnvironmentFreezer {
     left: AtomicU64,
-    places: Semaphore,
+    permits: Semaphore,
     random: SharedRandom,
 }
 
@@ -86,19 +84,20 @@ impl EnvironmentFreezer {
     fn new(times: u64, random: SplitMix64) -> Self {
         Self {
             left: AtomicU64::new(times),
-            places: Semaphore::new(FROZEN),
+            permits: Semaphore::new(MAX_FROZEN),
             random: SharedRandom::new(random),
         }
     }
 
-    /// Most freezes are short, and one in ten takes up to half a minute.
+    /// Freezes the environment at random: most freezes are short, one in ten takes up to half a
+    /// minute.
     async fn freeze(&self, environment: &LambdaEnvironment) {
         let (is_chosen, time) = self.random.draw(|random| {
             let limit = if random.below(10) == 0 { 30 } else { 3 };
             let time = below(random, Duration::from_secs(limit));
             (random.is(50), time)
         });
-        let Some(_place) = self.places.try_acquire().ok().filter(|_| is_chosen) else {
+        let Some(_permit) = self.permits.try_acquire().ok().filter(|_| is_chosen) else {
             return;
         };
         let one_less = |left: u64| left.checked_sub(1);
@@ -109,14 +108,14 @@ impl EnvironmentFreezer {
     }
 }
 
-/// What kills one environment.
+/// Kills one environment.
 #[derive(Clone)]
 struct KillHandle {
     trap: Arc<KillTrap>,
     start_kill: Arc<AtomicU64>,
 }
 
-/// A table and its function's environments at work.
+/// A table, and the running environments of its function.
 struct FunctionSetUp {
     inbox: DynamoInbox,
     recorder: Arc<HistoryRecorder>,
@@ -137,8 +136,8 @@ impl FunctionSetUp {
         let (stop_sending, stop) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (mut receivers, mut sending) = (Vec::new(), Vec::new());
         let new = async |number: usize, role: &str| {
-            let place = (number, role, inbox.table());
-            let environment = LambdaEnvironment::new(place, &recorder, &in_flight).await;
+            let identity = (number, role, inbox.table());
+            let environment = LambdaEnvironment::new(identity, &recorder, &in_flight).await;
             let handle = KillHandle {
                 trap: Arc::clone(&environment.trap),
                 start_kill: Arc::clone(&environment.start_kill),
@@ -186,9 +185,9 @@ impl FunctionSetUp {
         }
     }
 
-    /// Kills an environment that gets to `point`.
+    /// Kills an environment when it reaches `point`.
     async fn kill_at(&self, point: KillPoint, random: &mut SplitMix64) -> (KillPoint, usize) {
-        let any = random.below(self.receivers.len() as u64) as usize;
+        let any = random.index(self.receivers.len());
         let victim = match point {
             KillPoint::Start | KillPoint::PutSeen | KillPoint::PutDone | KillPoint::Answered => {
                 &self.receivers[any]
@@ -206,16 +205,16 @@ impl FunctionSetUp {
             }
             return (point, victim.trap.in_flight());
         }
-        let is_reached = victim.trap.spring(point, POINT_LIMIT).await;
+        let is_reached = victim.trap.kill_at(point, POINT_LIMIT).await;
         let in_flight = victim.trap.in_flight();
         if !is_reached {
             self.recorder
-                .problem(format!("no function got to: {point}"));
+                .problem(format!("no function reached: {point}"));
         }
         (point, in_flight)
     }
 
-    /// Lets everything end, and judges the history.
+    /// Waits until all rows are finished, and checks the history.
     async fn drain(self, name: String) -> LaneOutcome {
         let mut outcome = LaneOutcome::default();
         self.stop_sending.store(true, Ordering::SeqCst);
@@ -223,7 +222,7 @@ impl FunctionSetUp {
         drain_table(&self.inbox, &self.recorder, DRAINED).await;
         self.stop.store(true, Ordering::SeqCst);
         join(self.working, &self.recorder).await;
-        self.recorder.finish(rows_left(&self.inbox).await);
+        self.recorder.finish(remaining_rows(&self.inbox).await);
         outcome.judge(&name, &self.recorder);
         outcome
     }
@@ -239,7 +238,7 @@ async fn join(tasks: Vec<JoinHandle<()>>, recorder: &HistoryRecorder) {
     }
 }
 
-/// Plays a sender to one environment: each message is posted until its 200.
+/// A sender that posts to one environment, each message until it is answered 200.
 struct OneSender {
     environment: LambdaEnvironment,
     clock: SeededClock,
@@ -277,7 +276,7 @@ impl OneSender {
     }
 }
 
-/// What AWS does with the table's stream.
+/// Invokes the function for the table's stream, as AWS does.
 struct StreamReader {
     environment: LambdaEnvironment,
     pump: StreamPump,
@@ -311,7 +310,7 @@ impl StreamReader {
     }
 }
 
-/// The rows of a batch that are answered as done and that no attempt has touched.
+/// The rows of a batch that are answered as done without an attempt.
 fn untouched(recorder: &HistoryRecorder, event: &Value, invoked: &InvocationEnd) -> RecordedEvent {
     let records = event["Records"].as_array().cloned().unwrap_or_default();
     let number = |record: &Value| record["dynamodb"]["SequenceNumber"].clone();

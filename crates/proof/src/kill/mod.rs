@@ -1,15 +1,17 @@
-//! Real processes killed, frozen and starved of disk: `proof kill`.
+//! Kills and freezes the shipped binaries, and fills their disk: `proof kill`.
 //!
-//! The shipped binaries run under load and are killed with SIGKILL at random instants and at points
-//! that are visible from outside. The lanes run beside each other; each makes set-ups of an inbox,
-//! a destination and senders, kills the process in it again and again, lets everything drain, and
-//! has the checker judge the history.
+//! The shipped binaries run under load and are killed with SIGKILL, at random instants and at
+//! points that are observable from outside. The lanes run in parallel. Each creates set-ups of an
+//! inbox, a destination and senders, kills the process repeatedly, waits until all rows are
+//! finished, and checks the history.
 
 mod acknowledge;
 mod lambda;
 mod serve;
 
 use std::time::Duration;
+
+use tokio::task::JoinSet;
 
 use crate::{
     arguments::CommandArguments,
@@ -64,22 +66,17 @@ const LAMBDA: &[KillPoint] = &[
     KillPoint::SweepQuery,
 ];
 
-/// The points of a lane, each as often as the others, in random order.
+/// `count` points, each equally often, in random order.
 fn shuffled(points: &[KillPoint], count: u64, random: &mut SplitMix64) -> Vec<KillPoint> {
-    let mut chosen: Vec<KillPoint> = points
-        .iter()
-        .cycle()
-        .copied()
-        .take(count as usize)
-        .collect();
+    let points = points.iter().copied().cycle();
+    let mut chosen: Vec<KillPoint> = points.take(count as usize).collect();
     for last in (1..chosen.len()).rev() {
-        let other = random.below(last as u64 + 1) as usize;
-        chosen.swap(last, other);
+        chosen.swap(last, random.index(last + 1));
     }
     chosen
 }
 
-/// How many kills each lane makes, of the number that was asked for.
+/// The number of kills in each lane.
 struct LaneShares {
     sqlite: u64,
     table: u64,
@@ -118,7 +115,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     outcome.counts.print();
     println!(
         "{} kills and {} freezes in {:.1} s; {} messages, {} requests, {} of them unanswered; {} \
-         copies at destinations; {} answers after 2.5 s of a shared machine; {} violations",
+         copies at destinations; {} answers after more than 2.5 s; {} violations",
         outcome.counts.kills(),
         outcome.freezes,
         began.elapsed().as_secs_f64(),
@@ -136,7 +133,7 @@ async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
     let shares = LaneShares::of(times);
     let part = |number| SplitMix64::of(seed, number).next();
     let is_chosen = |name: &str| name.contains(only);
-    let mut lanes = Vec::new();
+    let mut lanes = JoinSet::new();
     let serving = [
         ("sqlite", serve::InboxKind::Sqlite, SQLITE, shares.sqlite),
         ("table", serve::InboxKind::Table, TABLE, shares.table),
@@ -144,23 +141,18 @@ async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
     for ((name, kind, points, kills), number) in serving.into_iter().zip([1, 3]) {
         if is_chosen(name) {
             let points = shuffled(points, kills, &mut SplitMix64::of(seed, number));
-            lanes.push(tokio::spawn(serve::lane(kind, points, part(number + 1))));
+            lanes.spawn(serve::lane(kind, points, part(number + 1)));
         }
     }
     if is_chosen("lambda") {
         let points = shuffled(LAMBDA, shares.lambda, &mut SplitMix64::of(seed, 5));
-        lanes.push(tokio::spawn(lambda::lane(points, shares.freezes, part(6))));
+        lanes.spawn(lambda::lane(points, shares.freezes, part(6)));
     }
     if is_chosen("acknowledge") {
-        lanes.push(tokio::spawn(acknowledge::lane(shares.acknowledge, part(7))));
+        lanes.spawn(acknowledge::lane(shares.acknowledge, part(7)));
     }
     let mut outcome = LaneOutcome::default();
-    for lane in lanes {
-        match lane.await {
-            Ok(lane) => outcome.merge(lane),
-            Err(error) => outcome.violations.push(format!("a lane ended: {error}")),
-        }
-    }
+    outcome.merge_all(lanes).await;
     outcome
 }
 

@@ -1,4 +1,4 @@
-//! `serve`, on an inbox file and on a table, killed under load.
+//! Kills `serve` under load, on an inbox file and on a table.
 
 use std::{
     path::PathBuf,
@@ -32,26 +32,27 @@ use crate::{
         destination::EventSink,
         point::{KillPoint, KillTrap, LEAST_IN_FLIGHT},
         recorder::HistoryRecorder,
-        rows::{drain_table, found_rows, rows_left},
+        rows::{drain_table, found_rows, remaining_rows},
         senders::{RunningSenders, SenderContext},
         table_calls::observed_table,
     },
     simulate::random::SplitMix64,
 };
 
-/// Kills of one set-up: a row that several kills caught waits longer each time.
+/// The number of kills in one set-up. A row that is interrupted by several kills has a longer
+/// backoff each time.
 const KILLS: usize = 15;
 const SENDERS: u64 = 24;
-/// Between two notifications of one sender.
+/// The pause between two notifications of one sender.
 const PAUSE: Duration = Duration::from_millis(15);
-/// How long a process gets to a point; then it is killed wherever it is.
+/// The time limit for reaching a point. After it, the process is killed at any point.
 const POINT_LIMIT: Duration = Duration::from_secs(8);
-/// Until the destination has read what a killed process had sent.
+/// The time until the destination has read all requests of a killed process.
 const SETTLED: Duration = Duration::from_millis(50);
-/// The longest wait for the rest: several backoffs, one after the other.
+/// The time limit for delivering all rows, with several backoffs in a row.
 const DRAINED: Duration = Duration::from_secs(400);
 
-/// What a `serve` keeps its rows in.
+/// The kind of inbox of a `serve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InboxKind {
     Sqlite,
@@ -67,7 +68,7 @@ impl InboxKind {
     }
 }
 
-/// Kills processes at these points, set-up after set-up. A set-up drains while the next is at work.
+/// Kills processes at these points, set-up after set-up. A set-up drains while the next one runs.
 pub(crate) async fn lane(kind: InboxKind, points: Vec<KillPoint>, seed: u64) -> LaneOutcome {
     let (mut outcome, mut draining) = (LaneOutcome::default(), JoinSet::new());
     for (number, points) in points.chunks(KILLS).enumerate() {
@@ -78,19 +79,14 @@ pub(crate) async fn lane(kind: InboxKind, points: Vec<KillPoint>, seed: u64) -> 
         }
         draining.spawn(set_up.drain(format!("{} {number}", kind.name())));
     }
-    while let Some(drained) = draining.join_next().await {
-        match drained {
-            Ok(drained) => outcome.merge(drained),
-            Err(error) => outcome.violations.push(format!("a set-up ended: {error}")),
-        }
-    }
+    outcome.merge_all(draining).await;
     outcome
 }
 
-/// An inbox with a destination and senders, and one process after another between them.
+/// An inbox with a destination and senders, and a process that is replaced after each kill.
 struct ServeSetUp {
     folder: ProgramFolder,
-    /// The table and the proxy before it, if the inbox is no file.
+    /// The table and the proxy in front of it; `None` if the inbox is a file.
     table: Option<(DynamoInbox, FaultProxy)>,
     recorder: Arc<HistoryRecorder>,
     trap: Arc<KillTrap>,
@@ -140,7 +136,7 @@ impl ServeSetUp {
 
     fn spawn(&self) -> RunningServe {
         self.process.fetch_add(1, Ordering::SeqCst);
-        // A write that exceeds a limit is an error, not the end of the process.
+        // A write beyond the limit must be an error, and must not end the process.
         let shell = ["-c", r#"trap "" XFSZ; exec "$0" "$@""#];
         let mut command = self.folder.command_of("sh", &shell);
         command.arg(binary("pillarbox-under-test")).arg("serve");
@@ -150,11 +146,11 @@ impl ServeSetUp {
             command.env("AWS_ENDPOINT_URL_DYNAMODB", &proxy.endpoint);
         }
         let serve = RunningServe::spawn(&mut command);
-        self.trap.aim(Some(serve.pid()));
+        self.trap.set_target(Some(serve.pid()));
         serve
     }
 
-    /// Starts a process that receives.
+    /// Starts a process and waits until it is ready.
     fn start(&self) -> RunningServe {
         let mut serve = self.spawn();
         block_in_place(|| serve.await_ready());
@@ -162,8 +158,8 @@ impl ServeSetUp {
         serve
     }
 
-    /// Kills a process at `point`, or elsewhere if it does not get there. Where it was killed, and
-    /// how many requests were in flight.
+    /// Kills a process at `point`, or at any point if it does not reach that in time. Returns the
+    /// point of the kill, and the number of requests in flight.
     async fn kill_at(&mut self, point: KillPoint) -> (KillPoint, usize) {
         let mut serve = if point == KillPoint::Start {
             let serve = self.spawn();
@@ -174,7 +170,7 @@ impl ServeSetUp {
         };
         let (is_reached, in_flight) = self.wait_for(point, &serve).await;
         self.receiver.send_replace(None);
-        self.trap.aim(None);
+        self.trap.set_target(None);
         block_in_place(|| serve.kill());
         sleep(SETTLED).await;
         self.recorder.killed(self.process.load(Ordering::SeqCst));
@@ -213,7 +209,7 @@ impl ServeSetUp {
             named => {
                 sleep(below(&mut self.random, Duration::from_millis(200))).await;
                 let trap = Arc::clone(&self.trap);
-                if trap.spring(named, POINT_LIMIT).await {
+                if trap.kill_at(named, POINT_LIMIT).await {
                     return (true, LEAST_IN_FLIGHT.max(trap.in_flight()));
                 }
                 false
@@ -246,7 +242,7 @@ impl ServeSetUp {
         Instant::now() < end
     }
 
-    /// Reads the inbox file, which no process has open.
+    /// Records the rows in the inbox file, while no process has it open.
     async fn read_file(&self) {
         if self.table.is_none()
             && let Some(copy) = block_in_place(|| SqliteCopy::of(self.folder.path()))
@@ -255,7 +251,7 @@ impl ServeSetUp {
         }
     }
 
-    /// Lets everything end, and judges the history.
+    /// Waits until all rows are finished, and checks the history.
     async fn drain(self, name: String) -> LaneOutcome {
         let mut outcome = LaneOutcome::default();
         let mut serve = self.start();
@@ -269,16 +265,16 @@ impl ServeSetUp {
                 sleep(Duration::from_millis(500)).await;
             }
         }
-        self.trap.aim(None);
+        self.trap.set_target(None);
         if !block_in_place(|| serve.stop(Signal::TERM)).success() {
-            recorder.problem("serve does not end well".to_owned());
+            recorder.problem("serve exits with an error".to_owned());
         }
         match &self.table {
-            Some((inbox, _)) => recorder.finish(rows_left(inbox).await),
+            Some((inbox, _)) => recorder.finish(remaining_rows(inbox).await),
             None => {
                 if let Some(copy) = SqliteCopy::of(self.folder.path()) {
                     recorder.found(&found_rows(copy.inbox()).await);
-                    recorder.finish(rows_left(copy.inbox()).await);
+                    recorder.finish(remaining_rows(copy.inbox()).await);
                 }
             }
         }
@@ -287,7 +283,7 @@ impl ServeSetUp {
     }
 }
 
-/// Limits the length of the files that a process writes; `None` for no limit.
+/// Limits the size of the files that a process writes; `None` removes the limit.
 fn limit_files(serve: &RunningServe, current: Option<u64>) {
     let limit = Rlimit {
         current,

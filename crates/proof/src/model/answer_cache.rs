@@ -1,11 +1,11 @@
-//! What was found out once, by a number that stands for the question.
+//! A cache of answers by the hash of their question.
 
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
 };
 
-/// Answers by the hash of their question.
+/// Caches answers for all threads of a search.
 pub(super) struct AnswerCache<T>(RwLock<HashMap<u64, Arc<T>>>);
 
 impl<T> Default for AnswerCache<T> {
@@ -15,7 +15,8 @@ impl<T> Default for AnswerCache<T> {
 }
 
 impl<T> AnswerCache<T> {
-    /// The answer to `question`, found by `answer` if it is new. Two threads may both find it.
+    /// The answer to `question`, computed by `answer` if it is new. Two threads may both compute
+    /// it.
     pub(super) fn get(&self, question: u64, answer: impl FnOnce() -> T) -> Arc<T> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = known.get(&question) {

@@ -1,4 +1,4 @@
-//! How large the searches are.
+//! The bounds of the searches.
 
 use std::fmt;
 
@@ -10,20 +10,20 @@ pub(super) struct ModelBounds {
     pub(super) name: &'static str,
     /// The messages that are sent, any number of times.
     pub(super) messages: &'static [usize],
-    /// How many processes attempt deliveries at once.
+    /// The largest number of concurrent delivery attempts.
     pub(super) workers: usize,
-    /// How often a row is claimed until it is replayed.
+    /// The largest number of claims of a row until it is replayed.
     pub(super) attempts: u32,
-    /// How often the budget of every row ends.
+    /// The number of times that the budget of every row ends.
     pub(super) long_waits: u8,
-    /// How often a person replays a row.
+    /// The largest number of replays by a person.
     pub(super) replays: u8,
     /// Whether a person discards rows.
     pub(super) discards: bool,
     /// Whether reconcile pulls from HMRC.
     pub(super) puller: bool,
-    /// How many calls are under way whose processes have given them up.
-    pub(super) wire: usize,
+    /// The largest number of calls in progress that their processes have given up.
+    pub(super) late_calls: usize,
 }
 
 impl fmt::Display for ModelBounds {
@@ -37,19 +37,19 @@ impl fmt::Display for ModelBounds {
             replays,
             discards,
             puller,
-            wire,
+            late_calls,
         } = self;
         write!(
             f,
             "{name}: messages={} workers={workers} attempts={attempts} budgets={long_waits} \
-             replays={replays} discards={discards} puller={puller} late={wire}",
+             replays={replays} discards={discards} puller={puller} late={late_calls}",
             messages.len()
         )
     }
 }
 
-/// What most searches have; each names what differs.
-const BASE: ModelBounds = ModelBounds {
+/// The default bounds. Each search overrides some of them.
+pub(super) const BASE: ModelBounds = ModelBounds {
     name: "",
     messages: &[PAY],
     workers: 2,
@@ -58,10 +58,10 @@ const BASE: ModelBounds = ModelBounds {
     replays: 0,
     discards: false,
     puller: false,
-    wire: 0,
+    late_calls: 0,
 };
 
-/// The searches of every change.
+/// The searches in CI.
 pub(super) const SHORT: &[ModelBounds] = &[
     ModelBounds {
         name: "one notification, attempted often",
@@ -74,7 +74,7 @@ pub(super) const SHORT: &[ModelBounds] = &[
     ModelBounds {
         name: "one notification, with calls that are late",
         replays: 1,
-        wire: 1,
+        late_calls: 1,
         ..BASE
     },
     ModelBounds {
@@ -123,7 +123,7 @@ pub(super) const LONG: &[ModelBounds] = &[
         long_waits: 1,
         replays: 1,
         discards: true,
-        wire: 1,
+        late_calls: 1,
         ..BASE
     },
     ModelBounds {
@@ -155,7 +155,7 @@ pub(super) const LONG: &[ModelBounds] = &[
         messages: &[HMRC],
         discards: true,
         puller: true,
-        wire: 1,
+        late_calls: 1,
         ..BASE
     },
     ModelBounds {

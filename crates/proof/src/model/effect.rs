@@ -1,5 +1,5 @@
-//! The effect of one call: what the model table, the destination or HMRC does with it. Each is
-//! checked against the rules as it happens.
+//! The effect of one call on the model table, the destination or HMRC. Each effect is checked
+//! against the rules.
 
 use pillarbox::{
     delivery::BUDGET,
@@ -16,16 +16,16 @@ use super::{
     script::ScriptedCall,
     state::{EventAcceptance, ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
 };
-use crate::simulate::table::at_once;
+use crate::simulate::table::resolve_now;
 
-/// What the table makes of its rows, and its reply.
+/// The rows of the table after a call, and its reply.
 pub(super) struct TableChange {
     rows: [Option<ModelRow>; SLOTS],
     broken: Option<&'static str>,
     reply: ModelReply,
 }
 
-/// Makes a call of `process` in `state`, and returns its reply.
+/// Applies a call of `process` to `state`, and returns the reply.
 pub(super) fn take_effect(
     routines: &RoutineResults,
     state: &mut ModelState,
@@ -52,7 +52,7 @@ pub(super) fn take_effect(
                 state,
                 hash_of(process),
                 cause_of(call, slot),
-                |table| ask_table(messages, table, call),
+                |table| call_table(messages, table, call),
             );
             check_reply(messages, state, process, call, slot, &reply);
             reply
@@ -60,7 +60,7 @@ pub(super) fn take_effect(
     }
 }
 
-/// The row that a call is about; a key that no row can have is none of the model's.
+/// The row of a call; [`SLOTS`] if no row of the model has this key.
 fn slot_of(messages: &ModelMessages, call: &ScriptedCall) -> usize {
     let key = match call {
         ScriptedCall::Record(entry) => &entry.key,
@@ -87,10 +87,10 @@ fn cause_of(call: &ScriptedCall, slot: usize) -> ChangeCause<'_> {
     }
 }
 
-fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall) -> ModelReply {
+fn call_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall) -> ModelReply {
     let reply = match call {
         ScriptedCall::Record(entry) => {
-            at_once(table.record(entry)).map(|recorded| match recorded {
+            resolve_now(table.record(entry)).map(|recorded| match recorded {
                 RecordOutcome::First => ModelReply::First,
                 RecordOutcome::Duplicate => ModelReply::Duplicate,
                 RecordOutcome::Conflict(key) => {
@@ -99,7 +99,7 @@ fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall)
                 }
             })
         }
-        ScriptedCall::Claim(key, claim) => at_once(table.claim(key, claim)).map(|claimed| {
+        ScriptedCall::Claim(key, claim) => resolve_now(table.claim(key, claim)).map(|claimed| {
             let row = claimed.and_then(|(row, fence)| {
                 let row = ModelRow::of(messages, &row)?;
                 let lease = row.lease.map(|(id, _)| id);
@@ -109,13 +109,13 @@ fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall)
             ModelReply::Claimed(row)
         }),
         ScriptedCall::ClaimEvent(event, key, expires_at) => {
-            at_once(table.claim_event(event, key, *expires_at)).map(|claimed| match claimed {
+            resolve_now(table.claim_event(event, key, *expires_at)).map(|claimed| match claimed {
                 EventClaim::Acquired => ModelReply::EventOf(None),
                 EventClaim::HeldBy(owner) => ModelReply::EventOf(messages.slot(&owner)),
             })
         }
         ScriptedCall::Mark(fence, mark) => {
-            at_once(table.mark(fence, mark)).map(|marked| match marked {
+            resolve_now(table.mark(fence, mark)).map(|marked| match marked {
                 MarkOutcome::Done => ModelReply::Marked,
                 MarkOutcome::Lost => ModelReply::MarkLost,
                 MarkOutcome::Discarded => ModelReply::MarkDiscarded,
@@ -126,19 +126,19 @@ fn ask_table(messages: &ModelMessages, table: &MemoryInbox, call: &ScriptedCall)
     reply.unwrap_or(ModelReply::Failed)
 }
 
-/// Changes the model table, and checks what changed. `question` stands for the call.
+/// Applies a call to the model table, and checks the changes. `question` identifies the call.
 fn change(
     routines: &RoutineResults,
     state: &mut ModelState,
     question: u64,
     cause: ChangeCause<'_>,
-    ask: impl FnOnce(&MemoryInbox) -> ModelReply,
+    call: impl FnOnce(&MemoryInbox) -> ModelReply,
 ) -> ModelReply {
     let messages = &routines.messages;
     let question = hash_of(&(question, &state.rows, &state.ledger));
     let changed = routines.changes.get(question, || {
         let table = state.table(messages);
-        let reply = ask(&table);
+        let reply = call(&table);
         let mut after = state.clone();
         after.read_rows(messages, &table);
         TableChange {
@@ -152,7 +152,7 @@ fn change(
     changed.reply.clone()
 }
 
-/// Checks a reply against what the model knows besides the rows.
+/// Checks a reply against the parts of the state other than the rows.
 fn check_reply(
     messages: &ModelMessages,
     state: &mut ModelState,
@@ -193,7 +193,7 @@ fn acknowledge(messages: &ModelMessages, state: &mut ModelState, ids: &[String])
     state.acknowledged[HMRC] = true;
 }
 
-/// A process that holds the row works on it alone, until its lease lapses.
+/// Checks that no other process has a valid lease on the row.
 fn check_holders(state: &mut ModelState, process: &ModelProcess, slot: usize) {
     let now = state.now;
     let holds = |other: &&ModelProcess| {
@@ -217,7 +217,7 @@ fn accept(messages: &ModelMessages, state: &mut ModelState, slot: usize, digest:
     if messages.row_digests[row.variant] != *digest {
         state.broken = Some(rules::ONE_KEY);
     }
-    // The key of a conflict says what it is, whatever the product makes of its row.
+    // A conflict is identified by its key, independently of the row's state.
     let is_conflict = messages.keys[slot].as_str().contains('~');
     if is_conflict && state.replays[slot] == 0 {
         state.broken = Some(rules::HELD);
@@ -248,11 +248,11 @@ pub(super) fn replay(routines: &RoutineResults, state: &mut ModelState, slot: us
     let (key, now) = (&routines.messages.keys[slot], state.now);
     let question = hash_of(&("replay", slot));
     let cause = ChangeCause::Replay { slot };
-    let reply = change(routines, state, question, cause, |table| {
-        match at_once(table.replay(key, now)) {
-            Ok(ReplayOutcome::Done) => ModelReply::Accepted,
-            _ => ModelReply::Refused,
-        }
+    let reply = change(routines, state, question, cause, |table| match resolve_now(
+        table.replay(key, now),
+    ) {
+        Ok(ReplayOutcome::Done) => ModelReply::Accepted,
+        _ => ModelReply::Refused,
     });
     if reply == ModelReply::Accepted {
         state.replays[slot] += 1;
@@ -270,10 +270,14 @@ pub(super) fn discard(routines: &RoutineResults, state: &mut ModelState, slot: u
     };
     let question = hash_of(&("discard", slot, erase));
     let cause = ChangeCause::Discard { slot };
-    change(routines, state, question, cause, |table| {
-        match at_once(table.discard(key, &request)) {
+    change(
+        routines,
+        state,
+        question,
+        cause,
+        |table| match resolve_now(table.discard(key, &request)) {
             Ok(DiscardOutcome::Done) => ModelReply::Accepted,
             _ => ModelReply::Refused,
-        }
-    });
+        },
+    );
 }

@@ -1,4 +1,4 @@
-//! What a search has to reach: a model that forbids too much would keep every rule.
+//! The goals that a search must reach. Without them, a model that is too restrictive would pass.
 
 use pillarbox::domain::State;
 use stateright::Property;
@@ -10,12 +10,12 @@ use super::{
     state::{EventAcceptance, ModelProcess, ModelRow, ModelState, SLOTS},
 };
 
-/// Whether a row of the state is so.
+/// Whether a row of the state matches.
 fn any(state: &ModelState, is: impl Fn(&ModelRow) -> bool) -> bool {
     state.rows.iter().flatten().any(is)
 }
 
-/// Each goal as a property that holds sometimes, if the bounds allow it.
+/// Each goal as a property that must hold in some state, if the bounds allow it.
 pub(super) fn reached() -> Vec<Property<RowModel>> {
     let reached = Property::<RowModel>::sometimes;
     vec![
@@ -39,7 +39,7 @@ pub(super) fn reached() -> Vec<Property<RowModel>> {
             |model, state| {
                 let messages = model.bounds.messages;
                 let rows = state.rows.iter().flatten();
-                let is_quiet = state.live.is_empty() && state.wire.is_empty();
+                let is_quiet = state.live.is_empty() && state.late_calls.is_empty();
                 messages.iter().all(|message| state.acknowledged[*message])
                     && rows.clone().count() >= messages.len().min(MESSAGES)
                     && rows.clone().all(|row| !row.is_open())

@@ -1,5 +1,5 @@
-//! What the senders of the model send: two ids of one payment event, a notification of HMRC that is
-//! pushed and can be pulled, and other content under the first id.
+//! The messages of the model: a payment event under two ids, a notification of HMRC that is pushed
+//! and can be pulled, and other content under the first id.
 
 use pillarbox::{
     destinations::Event,
@@ -25,32 +25,32 @@ use crate::simulate::{
     process::sender_time,
     receivers::{SimulatedRequest, secret_of},
     simulation::BEGINNING,
-    table::at_once,
+    table::resolve_now,
 };
 
-/// When the model begins.
+/// The time of the model.
 pub(super) const BEGIN: Timestamp = Timestamp::from_millis(BEGINNING);
 
-/// The messages, by number.
+/// The indices of the messages.
 pub(super) const PAY: usize = 0;
 pub(super) const TWIN: usize = 1;
 pub(super) const HMRC: usize = 2;
 pub(super) const CONFLICT: usize = 3;
 pub(super) const MESSAGES: usize = 4;
 
-/// The requests of the senders, and every row that can come of them.
+/// The requests of the senders, and all rows that can result from them.
 pub(super) struct ModelMessages {
     pub(super) requests: Vec<SimulatedRequest>,
     pub(super) boxed: BoxNotification,
-    /// What identifies the content of each message.
+    /// The content digest of each message.
     pub(super) contents: Vec<[u8; 32]>,
     /// Every key that a row can have.
     pub(super) keys: Vec<Key>,
-    /// Every row as it is stored first.
+    /// Every row in its initial state.
     pub(super) rows: Vec<Row>,
-    /// The event of each of them, by number.
+    /// The index in `events` of each row's event.
     pub(super) row_events: Vec<Option<usize>>,
-    /// What the destination gets for each of them.
+    /// The digest of the event that the destination receives for each row.
     pub(super) row_digests: Vec<[u8; 32]>,
     /// Every event of the ledger.
     pub(super) events: Vec<EventName>,
@@ -69,7 +69,7 @@ impl ModelMessages {
         let other = webhooks.next().expect("a payment has events");
         let twin = under_id(&pay, &"7".repeat(26));
         let conflict = under_id(&other, &pay.id);
-        let message = HmrcMessage::named("json", &*clock).expect("it has that name");
+        let message = HmrcMessage::named("json", &*clock).expect("the name is known");
         let boxed = BoxNotification::new(SAMPLE_BOX, message, &*clock).created(sender_time(BEGIN));
         let requests = vec![
             request(Sender::GovukPay, &pay),
@@ -91,7 +91,7 @@ impl ModelMessages {
         messages
     }
 
-    /// Has the product read every message, and stores each in every place that it can have.
+    /// Parses every message with the product, and stores each under every key that it can have.
     fn read_rows(&mut self) {
         let entry = |messages: &Self, routine| match run(messages, routine, &[]) {
             RoutineStep::Calls(call) => match *call {
@@ -115,7 +115,7 @@ impl ModelMessages {
             let inbox = MemoryInbox::default();
             for entry in entries {
                 let recorded: RecordOutcome =
-                    at_once(inbox.record(entry)).expect("the model table stores it");
+                    resolve_now(inbox.record(entry)).expect("the model table stores it");
                 drop(recorded);
             }
             self.rows.extend(inbox.rows());
@@ -138,12 +138,12 @@ impl ModelMessages {
         }
     }
 
-    /// The number of a key.
+    /// The index of a key.
     pub(super) fn slot(&self, key: &Key) -> Option<usize> {
         self.keys.iter().position(|known| known == key)
     }
 
-    /// The number of the row that was stored first with these bytes.
+    /// The index of the initial row with these bytes.
     pub(super) fn variant(&self, row: &Row) -> Option<usize> {
         self.rows.iter().position(|known| {
             (&known.key, known.digest, known.origin) == (&row.key, row.digest, row.origin)

@@ -1,9 +1,9 @@
-//! The states of a row, searched exhaustively: `proof model`.
+//! Searches all states of a few rows exhaustively: `proof model`.
 //!
-//! The transitions are the product's decisions. A worker, a receiver and a run of reconcile are the
-//! product's own functions, which [`script`] runs up to their next call; the effect of each call is
-//! that of the model table, which passes the contract of every inbox. The model chooses what
-//! happens to each call, which process is next, and when time passes.
+//! The product decides the transitions. A worker, a receiver and a run of reconcile are the
+//! product's functions, which [`script`] runs up to their next call. Each call takes effect on the
+//! model table, which passes the contract of every inbox. The model chooses the fate of each call,
+//! the next process, and when time passes.
 
 mod bounds;
 mod effect;
@@ -49,7 +49,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     Ok(true)
 }
 
-/// One search; whether it was complete and every rule held.
+/// Runs one search. Returns whether it was complete and every rule held.
 fn search(
     bounds: ModelBounds,
     routines: &Arc<RoutineResults>,
@@ -84,7 +84,7 @@ fn search(
     is_complete && failures.is_empty()
 }
 
-/// The rules that were broken, with the steps to there, and what was not reached.
+/// The broken rules, each with the steps that lead to it, and the goals that were not reached.
 fn failures(checker: &impl Checker<RowModel>) -> Vec<String> {
     let failure = |property: Property<RowModel>| {
         let found = checker.discovery(property.name);

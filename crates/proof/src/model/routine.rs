@@ -1,6 +1,12 @@
-//! The routines of the product, and how far each is after the replies that it has had.
+//! The routines of the product, and the next step of each after the replies so far.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -19,7 +25,7 @@ use pillarbox::{
 use reqwest::RequestBuilder;
 use sender_simulator::{
     Sender,
-    apis::{ApiRequest, SenderApi, ppns::PpnsBoxes},
+    apis::{SenderApi, ppns::PpnsBoxes},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,20 +36,24 @@ use super::{
     script::{ModelDestination, ModelInbox, ReplyScript, ScriptedCall, ScriptedReply},
     state::{ModelProcess, hash_of},
 };
-use crate::simulate::{
-    process::sender_time,
-    receivers::source_with,
-    reconciler::{access, open_box},
+use crate::{
+    simulate::{
+        api::{acknowledged_ids, api_request},
+        process::sender_time,
+        receivers::source_with,
+        reconciler::{access, open_box},
+    },
+    sync::lock,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a process runs.
+/// The routine of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ModelRoutine {
     /// `Receiver::handle`, with one copy of a message.
     Receive { message: usize, at: Timestamp },
-    /// `DeliveryWorker::process`, for one key, with the lease that it draws.
+    /// `DeliveryWorker::process`, for one key and with this lease id.
     Attempt {
         slot: usize,
         at: Timestamp,
@@ -54,28 +64,28 @@ pub(super) enum ModelRoutine {
 }
 
 impl ModelRoutine {
-    /// When it began, once it is `now`. A claim that is on its way keeps its age, up to the length
-    /// of a lease; of anything else its replies have the time.
-    pub(super) fn pass(&mut self, now: Timestamp, is_claiming: bool) {
+    /// Moves the start of the routine when the time becomes `now`. A claim in progress keeps its
+    /// age, up to the duration of a lease. Otherwise the times of the replies are enough.
+    pub(super) fn advance_time(&mut self, now: Timestamp, is_claiming: bool) {
         let (Self::Receive { at, .. } | Self::Attempt { at, .. } | Self::Pull { at }) = self;
         let age = now.since(*at).min(LEASE_DURATION + Duration::from_secs(1));
         *at = if is_claiming { BEGIN.minus(age) } else { BEGIN };
     }
 }
 
-/// How far a routine is.
+/// The next step of a routine.
 #[derive(Clone, Debug)]
 pub(super) enum RoutineStep {
-    /// It makes a call.
+    /// The routine makes a call.
     Calls(Box<ScriptedCall>),
-    /// The sender gets this status.
+    /// The routine ends, and the sender gets this status.
     Answers(u16),
-    /// It has ended, or does what changes nothing.
+    /// The routine ends, or has no further effect.
     Ended,
 }
 
-/// What is known of routines and of the table. Each step is found once, by running the routine, and
-/// each change of rows once, by having the table make it.
+/// Cached results of routines and of the table: the next step after a list of replies, and the
+/// change of the rows by a call.
 pub(super) struct RoutineResults {
     pub(super) messages: ModelMessages,
     pub(super) changes: AnswerCache<TableChange>,
@@ -91,7 +101,7 @@ impl RoutineResults {
         }
     }
 
-    /// How far a process is.
+    /// The next step of a process.
     pub(super) fn step(&self, process: &ModelProcess) -> Arc<RoutineStep> {
         self.steps.get(hash_of(process), || {
             let (routine, replies) = process;
@@ -103,13 +113,13 @@ impl RoutineResults {
     }
 }
 
-/// Runs a routine with these replies, up to the call after them.
+/// Runs a routine with these replies, up to the next call.
 pub(super) fn run(
     messages: &ModelMessages,
     routine: ModelRoutine,
     replies: &[(Timestamp, ScriptedReply)],
 ) -> RoutineStep {
-    // The product sets timers, which never run out here.
+    // The product sets timers, which never expire while time is paused.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -172,8 +182,8 @@ async fn pull(script: &Arc<ReplyScript>, messages: &ModelMessages) {
     boxes.add(messages.boxed.clone());
     let transport = ScriptedTransport {
         script: Arc::clone(script),
-        boxes: std::sync::Mutex::new(boxes),
-        lists: std::sync::atomic::AtomicU32::new(0),
+        boxes: Mutex::new(boxes),
+        lists: AtomicU32::new(0),
     };
     let context = RunContext {
         inbox: &ModelInbox(Arc::clone(script)),
@@ -189,11 +199,12 @@ async fn pull(script: &Arc<ReplyScript>, messages: &ModelMessages) {
     pillarbox::reconcile::run(&source, &access, &options, &context).await;
 }
 
-/// HMRC's API: one list shows the notification, and what comes after the next is another run's.
+/// HMRC's API. The first list contains the notification. The second never returns, because it would
+/// belong to another run.
 struct ScriptedTransport {
     script: Arc<ReplyScript>,
-    boxes: std::sync::Mutex<PpnsBoxes>,
-    lists: std::sync::atomic::AtomicU32,
+    boxes: Mutex<PpnsBoxes>,
+    lists: AtomicU32,
 }
 
 impl SenderTransport for ScriptedTransport {
@@ -209,37 +220,26 @@ impl SenderTransport for ScriptedTransport {
 
 impl ScriptedTransport {
     async fn exchange(&self, request: reqwest::Request) -> Result<ClientResponse, ResponseError> {
-        let body = request.body().and_then(reqwest::Body::as_bytes);
-        let body = Bytes::copy_from_slice(body.unwrap_or_default());
-        let url = request.url();
-        if url.path().ends_with("/acknowledge") {
-            return self.acknowledge(&body).await;
+        let path = request.url().path();
+        if path.ends_with("/acknowledge") {
+            return self.acknowledge(&request).await;
         }
-        let is_list = url.path().ends_with("/notifications");
-        if is_list
-            && self
-                .lists
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-                > 0
-        {
+        if path.ends_with("/notifications") && self.lists.fetch_add(1, Ordering::Relaxed) > 0 {
             return std::future::pending().await;
         }
-        let method = request.method().as_str();
-        let asked = ApiRequest::new(method, url, request.headers().clone(), body);
         let now = sender_time(Clock::now(&*self.script));
-        let mut boxes = crate::simulate::simulation::lock(&self.boxes);
-        let response = boxes.answer(&asked, now, &*self.script);
+        let response = lock(&self.boxes).answer(&api_request(&request), now, &*self.script);
         Ok(ClientResponse {
             status: response.status,
             body: response.body.into(),
         })
     }
 
-    async fn acknowledge(&self, body: &[u8]) -> Result<ClientResponse, ResponseError> {
-        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let ids = body["notificationIds"].as_array().into_iter().flatten();
-        let ids = ids.filter_map(|id| id.as_str()).map(str::to_owned);
-        let call = ScriptedCall::Acknowledge(ids.collect());
+    async fn acknowledge(
+        &self,
+        request: &reqwest::Request,
+    ) -> Result<ClientResponse, ResponseError> {
+        let call = ScriptedCall::Acknowledge(acknowledged_ids(request));
         match self.script.call(call).await {
             ScriptedReply::Acknowledged => Ok(ClientResponse {
                 status: 204,

@@ -1,5 +1,5 @@
-//! The rules, and what decides whether a transition or a state keeps them. They look at rows before
-//! and after, and never at what the product thinks of it.
+//! The rules, and the checks of transitions and states. The checks compare the rows before and
+//! after, independently of the product's decisions.
 
 use pillarbox::{
     domain::State,
@@ -25,25 +25,25 @@ macro_rules! rules {
 }
 
 rules! {
-    STORED = "I1: what a sender counts as acknowledged is stored";
+    STORED = "I1: a message that its sender counts as acknowledged is stored";
     STATUS = "I9: a genuine request is answered 200 or 503";
     DELIVERED = "I2: a row is marked delivered only if the destination has it";
-    ROWS = "I2: a row is open until a fenced mark or a person ends it, and stays as it ended";
+    ROWS = "I2: a row is open until a fenced mark or a person ends it, and then keeps its state";
     EXPIRY = "I2: only a finished row expires, and an open row is due at some time";
     DRAINS = "I2: from every state, without faults, every row ends or waits for a person";
     ONE_KEY = "I3: every event of a row has its key and the same bytes";
     BYTES = "I6: a row keeps its bytes until a person erases them";
     COPIES = "I7: a copy changes nothing";
     HELD = "I8: a held row is delivered only after a replay";
-    PULLED = "I11: HMRC is asked to acknowledge only what is stored, once";
+    PULLED = "I11: only stored notifications are acknowledged at HMRC, once";
     COUNTED = "attempts: a claim counts one attempt, and changes only its row";
     LEASE = "lease: one process works on a row, unless its lease has lapsed";
     FENCE = "fence: a mark is written only by the claim that holds the row";
-    REPLAYED = "budget: a replay begins anew, and not during an attempt";
+    REPLAYED = "budget: a replay starts a new budget, and is not possible during an attempt";
     LEDGER = "ledger: an event is accepted under one key, and a repeat names its owner";
 }
 
-/// What changed the rows.
+/// The cause of a change of rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ChangeCause<'a> {
     Record,
@@ -65,7 +65,7 @@ pub(super) enum ChangeCause<'a> {
     },
 }
 
-/// The rule that a change of rows breaks, if it breaks one.
+/// The first rule that a change of rows breaks.
 pub(super) fn broken_by(
     cause: ChangeCause<'_>,
     before: &ModelState,
@@ -153,14 +153,14 @@ fn state_after(mark: &Mark) -> State {
     }
 }
 
-/// Whether a message is stored, under whichever key.
+/// Whether a message is stored, under any key.
 pub(super) fn is_stored(messages: &ModelMessages, state: &ModelState, message: usize) -> bool {
     let content = messages.contents[message];
     let mut rows = state.rows.iter().flatten();
     rows.any(|row| messages.rows[row.variant].content_digest == content)
 }
 
-/// The rule that a state breaks, however it was reached.
+/// The first rule that a state breaks.
 pub(super) fn broken_in(messages: &ModelMessages, state: &ModelState) -> Option<&'static str> {
     let is_lost = |message| state.acknowledged[message] && !is_stored(messages, state, message);
     if (0..MESSAGES).any(is_lost) {

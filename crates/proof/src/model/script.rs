@@ -1,8 +1,8 @@
-//! The product's own code, run against a script.
+//! Runs the product's code against scripted replies.
 //!
-//! A process is a routine of the product and the replies that it has had so far. Running the
-//! routine with those replies shows the call that it makes next, or how it ended. So the model
-//! decides nothing that the product decides: it only chooses what becomes of each call.
+//! A process is a routine of the product and the replies so far. Running the routine with these
+//! replies shows its next call, or its end. So the product makes all decisions, and the model only
+//! chooses the fate of each call.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -28,10 +28,11 @@ use pillarbox::{
 };
 
 use crate::{
-    simulate::content::digest_of, simulate::process::sender_time, simulate::simulation::lock,
+    simulate::{content::digest_of, process::sender_time},
+    sync::lock,
 };
 
-/// A call that a routine makes, and whose effect is one instant.
+/// A call of a routine, which takes effect at one instant.
 #[derive(Clone, Debug)]
 pub(super) enum ScriptedCall {
     Record(Entry),
@@ -42,7 +43,7 @@ pub(super) enum ScriptedCall {
     Acknowledge(Vec<String>),
 }
 
-/// What a routine gets for a call.
+/// The reply to a call.
 #[derive(Clone, Debug)]
 pub(super) enum ScriptedReply {
     Recorded(RecordOutcome),
@@ -52,21 +53,21 @@ pub(super) enum ScriptedReply {
     Refused,
     Marked(MarkOutcome),
     Acknowledged,
-    /// No reply, or the reply of a failure.
+    /// No reply, or an error.
     Failed,
 }
 
-/// The replies that a routine gets, and the call after them.
+/// The replies to a routine, and its next call.
 #[derive(Default)]
 pub(super) struct ReplyScript {
     now: AtomicI64,
     random: AtomicU64,
     replies: Mutex<VecDeque<(Timestamp, ScriptedReply)>>,
     next: Mutex<Option<ScriptedCall>>,
-    /// How many numbers the sender has drawn.
+    /// The number of random numbers that the sender has drawn.
     drawn: AtomicU64,
-    /// What reconcile keeps for itself: its lock, its rate limits, its checkpoint.
-    own: MemoryInbox,
+    /// The state of reconcile: its lock, rate limits and checkpoint.
+    reconcile_state: MemoryInbox,
 }
 
 impl ReplyScript {
@@ -84,12 +85,12 @@ impl ReplyScript {
         })
     }
 
-    /// The call that has no reply yet.
+    /// The call without a reply.
     pub(super) fn next_call(&self) -> Option<ScriptedCall> {
         lock(&self.next).clone()
     }
 
-    /// Makes a call: its reply, or none for ever.
+    /// Makes a call. Never returns if the script has no more replies.
     pub(super) async fn call(&self, call: ScriptedCall) -> ScriptedReply {
         let reply = lock(&self.replies).pop_front();
         match reply {
@@ -105,7 +106,7 @@ impl ReplyScript {
     }
 }
 
-/// A reply of another kind can only be a failure.
+/// The error for a missing reply.
 fn unanswered<T>() -> Result<T, InboxError> {
     Err(InboxError::Unavailable("scripted: no reply".to_owned()))
 }
@@ -115,7 +116,7 @@ impl Clock for ReplyScript {
         Timestamp::from_millis(self.now.load(Ordering::Relaxed))
     }
 
-    /// The number that the process was given; after it zero, the shortest delay.
+    /// The number of the process; after that zero, the shortest delay.
     fn random(&self) -> u64 {
         self.random.swap(0, Ordering::Relaxed)
     }
@@ -140,7 +141,7 @@ impl RunSleeper for ReplyScript {
     }
 }
 
-/// The inbox as a routine reaches it.
+/// The inbox of a routine.
 pub(super) struct ModelInbox(pub(super) Arc<ReplyScript>);
 
 impl ReceiveInbox for ModelInbox {
@@ -195,7 +196,7 @@ impl DeliveryInbox for ModelInbox {
         }
     }
 
-    /// Touches no row. If it fails, the attempt ends as if its process had.
+    /// Affects no row. If it failed, the attempt would end as if its process had ended.
     async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
         Ok(())
     }
@@ -215,7 +216,7 @@ impl ReconcileInbox for ModelInbox {
         source: &SourceName,
         subject: &str,
     ) -> Result<Vec<LedgerEntry>, InboxError> {
-        self.0.own.ledger_entries(source, subject).await
+        self.0.reconcile_state.ledger_entries(source, subject).await
     }
 
     async fn pending_events(
@@ -223,15 +224,18 @@ impl ReconcileInbox for ModelInbox {
         source: &SourceName,
         subjects: &BTreeSet<String>,
     ) -> Result<Vec<PendingEvent>, InboxError> {
-        self.0.own.pending_events(source, subjects).await
+        self.0
+            .reconcile_state
+            .pending_events(source, subjects)
+            .await
     }
 
     async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
-        self.0.own.last_received(source).await
+        self.0.reconcile_state.last_received(source).await
     }
 
     async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
-        self.0.own.kv_get(key).await
+        self.0.reconcile_state.kv_get(key).await
     }
 
     async fn compare_and_swap(
@@ -241,13 +245,13 @@ impl ReconcileInbox for ModelInbox {
         next: &KvEntry,
     ) -> Result<CasOutcome, InboxError> {
         self.0
-            .own
+            .reconcile_state
             .compare_and_swap(key, expected_version, next)
             .await
     }
 }
 
-/// The destination as a routine reaches it.
+/// The destination of a routine.
 pub(super) struct ModelDestination(pub(super) Arc<ReplyScript>);
 
 impl Destination for ModelDestination {
@@ -261,7 +265,7 @@ impl Destination for ModelDestination {
     }
 }
 
-/// What a destination gets, as a number.
+/// The digest of the event that a destination receives.
 pub(super) fn digest_of_event(event: &Event) -> [u8; 32] {
     let signed = event.signed().map_or(&b""[..], |signed| &signed.body);
     digest_of(&[event.json(), signed].concat())

@@ -1,4 +1,4 @@
-//! The model as `stateright` searches it: what can happen in a state, and what follows.
+//! The model for `stateright`: the possible actions in a state, and the next state after each.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,61 +18,62 @@ use super::{
     script::ScriptedCall,
     state::{ModelProcess, ModelReply, ModelRow, ModelState, SLOTS, hash_of},
 };
-use crate::simulate::table::at_once;
+use crate::simulate::table::resolve_now;
 
-/// What becomes of one call, and of the process that makes it.
+/// The fate of one call and its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallFate {
-    /// It takes effect, and is answered.
+    /// The call takes effect, and the process gets the reply.
     Done,
-    /// It takes effect twice: the network, or the client, sends it again.
+    /// The call takes effect twice, because the network or the client repeats it.
     Repeated,
-    /// It takes effect, and the reply is lost.
+    /// The call takes effect, and the reply is lost.
     ReplyLost,
-    /// It fails before it takes effect.
+    /// The call fails before it takes effect.
     Fails,
-    /// The destination refuses the event for good.
+    /// The destination refuses the event permanently.
     RefusedForGood,
-    /// The process ends before it takes effect.
+    /// The process ends before the call takes effect.
     EndsBefore,
-    /// The process ends after it took effect.
+    /// The process ends after the call takes effect.
     EndsAfter,
-    /// The process gives up, and it may take effect later.
+    /// The process gives up the call, which may take effect later.
     Late,
 }
 
-/// What happens next.
+/// An action of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ModelAction {
-    /// A sender posts a copy of a message, and this becomes of the receiver's call.
+    /// A sender posts a copy of a message. The receiver's call has this fate.
     Post(usize, CallFate),
-    /// The stream or a sweep has a worker attempt a row, and this becomes of its claim.
+    /// The stream or a sweep starts an attempt of a row. The claim has this fate.
     Attempt(usize, CallFate),
     /// Reconcile lists HMRC's box.
     Pull,
-    /// The call of this process.
+    /// The next call of this process has this fate.
     Call(usize, CallFate),
-    /// A call takes effect whose process has given it up.
+    /// A late call takes effect.
     TakesEffect(usize),
-    /// It never does.
+    /// A late call never takes effect.
     NeverTakesEffect(usize),
-    /// A person.
+    /// A person replays this row.
     Replay(usize),
+    /// A person discards this row, and its bytes if the flag is set.
     Discard(usize, bool),
-    /// Every lease lapses, and every retry is due.
+    /// Time passes until every lease has lapsed and every retry is due.
     Wait,
-    /// The budget of a row ends.
+    /// Time passes until the budget of every row has ended.
     WaitDays,
 }
 
-/// The model, with its bounds.
+/// The model with its bounds.
 pub(super) struct RowModel {
     pub(super) bounds: ModelBounds,
     pub(super) routines: Arc<RoutineResults>,
-    /// What a test plants in the transitions: it changes the state that an action leads to.
+    /// A fault that a test plants: it changes the state after an action.
     #[cfg(test)]
     pub(super) plant: fn(ModelAction, &mut ModelState),
-    /// Whether a state drains.
+    /// Whether each state drains.
     drained: AnswerCache<bool>,
 }
 
@@ -87,7 +88,7 @@ impl RowModel {
         }
     }
 
-    /// Adds what may become of the call that a process makes next.
+    /// Adds an action for each possible fate of a process's next call.
     fn offer_calls(
         &self,
         state: &ModelState,
@@ -97,13 +98,13 @@ impl RowModel {
     ) {
         if let RoutineStep::Calls(call) = &*self.routines.step(process) {
             actions.extend(fates(call).iter().copied().map(&action));
-            if state.wire.len() < self.bounds.wire {
+            if state.late_calls.len() < self.bounds.late_calls {
                 actions.push(action(CallFate::Late));
             }
         }
     }
 
-    /// Puts a process back that has had another reply, unless it has ended.
+    /// Adds a reply to a process, and keeps the process if it has a next call.
     fn proceed(&self, state: &mut ModelState, mut process: ModelProcess, reply: ModelReply) {
         process.1.push((state.now, reply));
         match (&*self.routines.step(&process), process.0) {
@@ -118,7 +119,7 @@ impl RowModel {
         }
     }
 
-    /// The call that a process makes next, with its fate.
+    /// Makes the next call of a process, with this fate.
     fn make_call(&self, state: &mut ModelState, process: ModelProcess, fate: CallFate) {
         let step = self.routines.step(&process);
         let RoutineStep::Calls(call) = &*step else {
@@ -145,14 +146,14 @@ impl RowModel {
             CallFate::EndsBefore => {}
             CallFate::EndsAfter => drop(take_effect(state)),
             CallFate::Late => {
-                state.wire.push(process.clone());
+                state.late_calls.push(process.clone());
                 self.proceed(state, process, ModelReply::Failed);
             }
         }
     }
 
-    /// Offers copies of a message. One that is stored is changed by none of them, so it makes no
-    /// difference what becomes of a copy, but for its answer; and once that was 200, not even that.
+    /// Adds actions for copies of a message. A copy does not change a stored message, so then only
+    /// its answer matters; after an answer 200, nothing does.
     fn offer_copies(&self, state: &ModelState, message: usize, actions: &mut Vec<ModelAction>) {
         let at = state.now;
         let receiver = (ModelRoutine::Receive { message, at }, Vec::new());
@@ -165,14 +166,14 @@ impl RowModel {
         }
     }
 
-    /// How many processes attempt a delivery.
+    /// The number of delivery attempts in progress.
     fn workers(state: &ModelState) -> usize {
         let is_attempt =
             |process: &&ModelProcess| matches!(process.0, ModelRoutine::Attempt { .. });
         state.live.iter().filter(is_attempt).count()
     }
 
-    /// A worker that is about to claim a row.
+    /// A worker before its claim of a row.
     fn worker(state: &ModelState, slot: usize) -> ModelProcess {
         let routine = ModelRoutine::Attempt {
             slot,
@@ -211,14 +212,14 @@ impl RowModel {
         }
     }
 
-    /// Whether the state drains once the faults end: every process has ended, every call that is
-    /// under way is lost, the senders post again what they count as lost, and sweeps go on.
+    /// Whether the state drains after the faults end: all processes end, late calls are lost, the
+    /// senders post unacknowledged messages again, and sweeps continue.
     fn drains(&self, state: &ModelState) -> bool {
         let known = hash_of(&(&state.rows, &state.ledger, &state.acknowledged));
         *self.drained.get(known, || {
             let mut state = state.clone();
             state.live.clear();
-            state.wire.clear();
+            state.late_calls.clear();
             self.drain(&mut state)
         })
     }
@@ -247,7 +248,7 @@ impl RowModel {
             state.now = state.now.plus(MAX_AHEAD);
             let messages = &self.routines.messages;
             let table = state.table(messages);
-            let due = at_once(table.find_due(&SourceFilter::ALL, state.now, SLOTS));
+            let due = resolve_now(table.find_due(&SourceFilter::ALL, state.now, SLOTS));
             for key in due.unwrap_or_default() {
                 let slot = messages.slot(&key).unwrap_or_default();
                 let worker = Self::worker(state, slot);
@@ -287,14 +288,14 @@ impl Model for RowModel {
                 ModelAction::Call(index, fate)
             });
         }
-        for index in 0..state.wire.len() {
+        for index in 0..state.late_calls.len() {
             actions.push(ModelAction::TakesEffect(index));
             actions.push(ModelAction::NeverTakesEffect(index));
         }
         self.offer_person(state, actions);
         actions.push(ModelAction::Wait);
-        // A claim under way for longer than an hour takes the clock of the others for wrong.
-        if state.long_waits < self.bounds.long_waits && state.wire.is_empty() {
+        // A claim that is late by more than an hour would treat the other clocks as wrong.
+        if state.long_waits < self.bounds.long_waits && state.late_calls.is_empty() {
             actions.push(ModelAction::WaitDays);
         }
     }
@@ -321,27 +322,27 @@ impl Model for RowModel {
                 self.make_call(&mut state, process, fate);
             }
             ModelAction::TakesEffect(index) => {
-                let process = state.wire.remove(index);
+                let process = state.late_calls.remove(index);
                 if let RoutineStep::Calls(call) = &*self.routines.step(&process) {
                     effect::take_effect(&self.routines, &mut state, &process, call);
                 }
             }
-            ModelAction::NeverTakesEffect(index) => drop(state.wire.remove(index)),
+            ModelAction::NeverTakesEffect(index) => drop(state.late_calls.remove(index)),
             ModelAction::Replay(slot) => effect::replay(&self.routines, &mut state, slot),
             ModelAction::Discard(slot, erase) => {
                 effect::discard(&self.routines, &mut state, slot, erase);
             }
             ModelAction::Wait => {
-                state.pass(LEASE_DURATION + Duration::from_secs(1));
+                state.advance_time(LEASE_DURATION + Duration::from_secs(1));
             }
             ModelAction::WaitDays => {
                 state.long_waits += 1;
-                state.pass(BUDGET);
+                state.advance_time(BUDGET);
             }
         }
         #[cfg(test)]
         (self.plant)(action, &mut state);
-        state.pass(Duration::ZERO);
+        state.advance_time(Duration::ZERO);
         state.sort();
         if state.broken.is_none() {
             state.broken = rules::broken_in(messages, &state);
@@ -359,7 +360,7 @@ impl Model for RowModel {
     }
 }
 
-/// What may become of a call. Fates that no part of the model could tell apart are left out.
+/// The possible fates of a call. Fates with the same result as another are left out.
 fn fates(call: &ScriptedCall) -> &'static [CallFate] {
     use CallFate::{Done, EndsAfter, EndsBefore, Fails, RefusedForGood, Repeated, ReplyLost};
     match call {

@@ -1,7 +1,7 @@
-//! A state of the model: rows, ledger, processes, and what the outside has seen.
+//! A state of the model: rows, ledger, processes, and the events observed outside.
 //!
-//! A row keeps what decides something. Its history and the text of its last error decide nothing,
-//! and are left out: otherwise no two states would ever be the same.
+//! A row has only the fields that affect decisions. Its history and its last error do not, and are
+//! left out, because no two states would be equal otherwise.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -24,21 +24,21 @@ use super::{
     routine::ModelRoutine,
     script::ScriptedReply,
 };
-use crate::simulate::table::at_once;
+use crate::simulate::table::resolve_now;
 
-/// Any date in the past, for what is due or has lapsed.
+/// A date in the past, for a row that is due or a lease that has lapsed.
 const LONG_AGO: Timestamp = Timestamp::from_millis(BEGIN.as_millis() - 60 * 60 * 1000);
 
-/// The keys that a row of the model can have: see [`ModelMessages`].
+/// The number of keys in [`ModelMessages`].
 pub(super) const SLOTS: usize = 5;
 
-/// The events that they may be of.
+/// The number of events in [`ModelMessages`].
 pub(super) const EVENTS: usize = 3;
 
-/// A row, as far as it decides anything.
+/// The fields of a row that affect decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelRow {
-    /// The row as it was stored first.
+    /// The index of the initial row in [`ModelMessages`].
     pub(super) variant: usize,
     pub(super) state: State,
     pub(super) reason: Option<Arc<str>>,
@@ -83,8 +83,8 @@ impl ModelRow {
         }
     }
 
-    /// The row as it is once it is `now`.
-    fn pass(&mut self, now: Timestamp) {
+    /// Makes the dates relative to `now`.
+    fn advance_time(&mut self, now: Timestamp) {
         self.budget_from = past(self.budget_from, now);
         self.due_at = self.due_at.map(|at| moved(at, now));
         self.lease = self.lease.map(|(id, until)| (id, moved(until, now)));
@@ -96,13 +96,13 @@ impl ModelRow {
     }
 }
 
-/// A date in the past, by how often the budget has ended since.
+/// Reduces a date in the past to the number of budgets since then.
 fn past(at: Timestamp, now: Timestamp) -> Timestamp {
     let budgets = now.since(at).as_secs() / BUDGET.as_secs();
     BEGIN.minus(Duration::from_secs(budgets * BUDGET.as_secs()))
 }
 
-/// A date that may be in the future, as far ahead of [`BEGIN`] as it is of `now`.
+/// Moves a date so that it is as far ahead of [`BEGIN`] as it was of `now`.
 fn moved(at: Timestamp, now: Timestamp) -> Timestamp {
     if at > now {
         BEGIN.plus(at.since(now))
@@ -111,14 +111,14 @@ fn moved(at: Timestamp, now: Timestamp) -> Timestamp {
     }
 }
 
-/// A reply that a process has had.
+/// A reply to a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ModelReply {
     First,
     Duplicate,
     Conflict(usize),
     Claimed(Option<ModelRow>),
-    /// The owner of an event, if it is another.
+    /// The owner of an event, if it is another key.
     EventOf(Option<usize>),
     Accepted,
     Refused,
@@ -130,7 +130,7 @@ pub(super) enum ModelReply {
 }
 
 impl ModelReply {
-    /// The reply as the product gets it.
+    /// The reply for the product.
     pub(super) fn in_script(&self, messages: &ModelMessages) -> ScriptedReply {
         let key = |slot: &usize| messages.keys[*slot].clone();
         match self {
@@ -161,10 +161,10 @@ impl ModelReply {
     }
 }
 
-/// A process: its routine, and the replies that it has had.
+/// A process: its routine, and the replies so far.
 pub(super) type ModelProcess = (ModelRoutine, Vec<(Timestamp, ModelReply)>);
 
-/// What a destination has under a key.
+/// Whether the destination accepted the event of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum EventAcceptance {
     Never,
@@ -174,24 +174,24 @@ pub(super) enum EventAcceptance {
     Now,
 }
 
-/// A state.
+/// A state of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ModelState {
-    /// The time. It stays the same: when time passes, every date moves into the past instead.
+    /// The time, which is constant: when time passes, every date moves into the past instead.
     pub(super) now: Timestamp,
-    /// How often the budget of every row ended.
+    /// The number of times that the budget of every row has ended.
     pub(super) long_waits: u8,
     pub(super) rows: [Option<ModelRow>; SLOTS],
     /// The owner of each event.
     pub(super) ledger: [Option<usize>; EVENTS],
     pub(super) replays: [u8; SLOTS],
     pub(super) accepted: [EventAcceptance; SLOTS],
-    /// What each sender counts as acknowledged.
+    /// The messages that their senders count as acknowledged.
     pub(super) acknowledged: [bool; MESSAGES],
-    /// The processes that run.
+    /// The running processes.
     pub(super) live: Vec<ModelProcess>,
-    /// Calls whose processes got no reply, and which may take effect yet.
-    pub(super) wire: Vec<ModelProcess>,
+    /// Calls that their processes have given up, and that may still take effect.
+    pub(super) late_calls: Vec<ModelProcess>,
     /// The rule that the last transition broke.
     pub(super) broken: Option<&'static str>,
 }
@@ -207,7 +207,7 @@ impl ModelState {
             accepted: [EventAcceptance::Never; SLOTS],
             acknowledged: [false; MESSAGES],
             live: Vec::new(),
-            wire: Vec::new(),
+            late_calls: Vec::new(),
             broken: None,
         }
     }
@@ -221,13 +221,13 @@ impl ModelState {
         for (event, owner) in messages.events.iter().zip(self.ledger) {
             if let Some(owner) = owner {
                 let claimed = table.claim_event(event, &messages.keys[owner], self.now);
-                let _ = at_once(claimed);
+                let _ = resolve_now(claimed);
             }
         }
         table
     }
 
-    /// Takes the rows of the table; the ledger changes with a reply.
+    /// Reads the rows of the table. The ledger is updated with the reply instead.
     pub(super) fn read_rows(&mut self, messages: &ModelMessages, table: &MemoryInbox) {
         self.rows = [const { None }; SLOTS];
         for row in table.rows() {
@@ -238,35 +238,38 @@ impl ModelState {
         }
     }
 
-    /// Lets time pass, and sets the clock back: every date is as far from now as it was. Of a date
-    /// in the past it is kept how often the budget has ended since, and nothing else: nothing else
-    /// of it decides anything.
-    pub(super) fn pass(&mut self, time: Duration) {
+    /// Advances the time, then resets the clock so that every date keeps its distance from it. A
+    /// date in the past is reduced to the number of budgets since then, which alone affects
+    /// decisions.
+    pub(super) fn advance_time(&mut self, time: Duration) {
         let now = self.now.plus(time);
         for row in self.rows.iter_mut().flatten() {
-            row.pass(now);
+            row.advance_time(now);
         }
-        for (routine, replies) in self.live.iter_mut().chain(&mut self.wire) {
+        for (routine, replies) in self.live.iter_mut().chain(&mut self.late_calls) {
             let is_claiming = replies.is_empty();
-            routine.pass(now, is_claiming);
+            routine.advance_time(now, is_claiming);
             for (at, reply) in replies {
                 *at = past(*at, now);
                 if let ModelReply::Claimed(Some(row)) = reply {
-                    row.pass(now);
+                    row.advance_time(now);
                 }
             }
         }
     }
 
-    /// Forgets leases that have lapsed and that no process knows: no mark can name them.
+    /// Removes lapsed leases that no process has: no mark can use them.
     fn forget_leases(&mut self) {
         for (slot, row) in self.rows.iter_mut().enumerate() {
             let Some(row) = row else { continue };
             let is_known = |id: u64| {
-                self.live.iter().chain(&self.wire).any(|(routine, _)| {
-                    matches!(routine, ModelRoutine::Attempt { slot: of, lease, .. }
+                self.live
+                    .iter()
+                    .chain(&self.late_calls)
+                    .any(|(routine, _)| {
+                        matches!(routine, ModelRoutine::Attempt { slot: of, lease, .. }
                         if (*of, *lease) == (slot, id))
-                })
+                    })
             };
             row.lease = row
                 .lease
@@ -274,14 +277,14 @@ impl ModelState {
         }
     }
 
-    /// Puts processes in one order: which of two that are alike is first makes no difference.
+    /// Sorts the processes, because their order has no effect.
     pub(super) fn sort(&mut self) {
         self.forget_leases();
         self.live.sort_by_cached_key(hash_of);
-        self.wire.sort_by_cached_key(hash_of);
+        self.late_calls.sort_by_cached_key(hash_of);
     }
 
-    /// The smallest id of a lease that nothing knows of this row.
+    /// The smallest unused lease id of this row.
     pub(super) fn unused_lease(&self, slot: usize) -> u64 {
         let of_process = |process: &ModelProcess| match process.0 {
             ModelRoutine::Attempt {
@@ -289,19 +292,23 @@ impl ModelState {
             } if of == slot => Some(lease),
             _ => None,
         };
-        let processes = self.live.iter().chain(&self.wire).filter_map(of_process);
+        let processes = self
+            .live
+            .iter()
+            .chain(&self.late_calls)
+            .filter_map(of_process);
         let row = self.rows[slot].as_ref().and_then(|row| row.lease);
         let used: Vec<u64> = processes.chain(row.map(|(id, _)| id)).collect();
         (1..).find(|id| !used.contains(id)).unwrap_or(u64::MAX)
     }
 
-    /// Whether everything that was stored has ended, or waits for a person.
+    /// Whether every stored row is finished, or waits for a person.
     pub(super) fn is_drained(&self) -> bool {
         !self.rows.iter().flatten().any(ModelRow::is_open)
     }
 }
 
-/// The same number for the same value, in every run.
+/// A hash that is equal in every run.
 pub(super) fn hash_of(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);

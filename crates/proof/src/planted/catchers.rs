@@ -1,17 +1,17 @@
-//! What has to find a fault, and how it says that it did.
+//! The checks that must find a fault, and their results.
 
 use std::process::Command;
 
 use super::{PlantedTree, VARIABLE, run};
 
-/// How many forgeries are made: each kind of change comes to hundreds.
+/// The number of forgeries: hundreds of each kind of change.
 const FORGERIES: &str = "20000";
-/// How many power losses `serve` has: three runs, one of them with long bodies.
+/// The number of power losses of `serve`: three runs, one of them with long bodies.
 const SERVE_LOSSES: &str = "60";
-/// How many the commands have: one run of each.
+/// The number of power losses of the commands: one run of each.
 const COMMAND_LOSSES: &str = "100";
 
-/// What has to find a fault.
+/// A check that must find a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FaultCatcher {
     /// `proof simulate`.
@@ -29,7 +29,7 @@ pub(super) enum FaultCatcher {
     },
 }
 
-/// How far a catcher goes that can go on for ever.
+/// The limits of a search.
 #[derive(Clone, Copy)]
 pub(super) struct SearchLimits {
     pub(super) histories: u64,
@@ -37,7 +37,7 @@ pub(super) struct SearchLimits {
 }
 
 impl FaultCatcher {
-    /// Reads a catcher as the list has it.
+    /// Parses a catcher in the format of the list.
     pub(super) fn parse(text: &'static str) -> Self {
         match text {
             "simulate" => Self::Simulation,
@@ -58,7 +58,7 @@ impl FaultCatcher {
         }
     }
 
-    /// The package whose tests it runs.
+    /// The package whose tests this catcher runs.
     pub(super) fn package(self) -> Option<&'static str> {
         match self {
             Self::Tests { package, .. } => Some(package),
@@ -66,7 +66,8 @@ impl FaultCatcher {
         }
     }
 
-    /// What it finds in the copy with the fault of that number; `None` if it finds nothing.
+    /// Runs the check on the copy with the fault of this number. Returns `None` if it finds
+    /// nothing.
     pub(super) fn find(
         self,
         tree: &PlantedTree,
@@ -120,30 +121,30 @@ impl FaultCatcher {
     }
 }
 
-/// The first test that failed and that passes without a fault: on a machine that is busy, a test
-/// may fail for want of time.
+/// The first failed test that passes without the fault. On a busy machine a test may fail because
+/// of a timeout.
 fn found_by_test(tree: &PlantedTree, package: &str, text: &str) -> Result<Option<String>, String> {
     for test in failed_tests(text) {
         let alone = run(tree.tests(package).args(["--", "--exact", test]))?;
         if alone.status.success() {
             return Ok(Some(format!("`{test}`")));
         }
-        eprintln!("{test} fails without a fault, too, and is not counted");
+        eprintln!("{test} also fails without a fault, and is not counted");
     }
     Ok(None)
 }
 
-/// What a command prints while the fault of that number is chosen.
+/// The output of a command while the fault of this number is selected.
 fn output(command: &mut Command, number: usize) -> Result<String, String> {
     let output = run(command.env(VARIABLE, number.to_string()))?;
-    // A command that could not do its work has found nothing, and says why.
+    // The command could not run: its error explains why nothing was found.
     if output.status.code() == Some(2) {
         eprint!("{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What follows the first of these words at the beginning of a line.
+/// The rest of the first line that begins with this word.
 fn first<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(word))
 }
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_of_the_list_stands_for_what_finds_the_fault() {
+    fn a_catcher_is_parsed_from_the_list() {
         for (text, package) in [
             ("simulate", None),
             ("model", None),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_catcher_prints_says_what_it_found() {
+    fn the_output_of_a_check_names_its_finding() {
         assert_eq!(violation("seed 1\nVIOLATION I1: lost\n"), Some("I1"));
         assert_eq!(violation("0 violations\n"), None);
         let tests = "failures:\n\n---- a::b stdout ----\n\nthread panicked\n---- c stdout ----\n";

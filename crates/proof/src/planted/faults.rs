@@ -1,11 +1,11 @@
-//! The list of faults: what each changes, and what has to find it.
+//! The list of faults, each with its edits and the checks that must find it.
 
 use super::catchers::FaultCatcher;
 
-/// The list, which says how it is written.
+/// The list. Its first lines describe its format.
 const LIST: &str = include_str!("faults.txt");
 
-/// One place that a fault changes.
+/// A replacement in one file.
 #[derive(Debug)]
 pub(super) struct FaultEdit {
     pub(super) file: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct FaultEdit {
 #[derive(Debug)]
 pub(super) struct PlantedFault {
     pub(super) name: &'static str,
-    /// Each of these has to find it.
+    /// Each of these checks must find the fault.
     pub(super) catchers: Vec<FaultCatcher>,
     pub(super) edits: Vec<FaultEdit>,
 }

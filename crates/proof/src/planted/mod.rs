@@ -1,8 +1,8 @@
-//! Faults planted in a copy of the sources, each of which a check must find: `proof planted`.
+//! Plants faults in a copy of the sources, and requires that a check finds each: `proof planted`.
 //!
-//! The copy holds every fault behind a number, so it is built once; the number is chosen when a
-//! check runs. A fault that no check finds is a hole in the checks. The sources themselves have no
-//! such branch.
+//! The copy contains all faults, and an environment variable selects one by its number, so the copy
+//! is built only once. A fault that no check finds is a gap in the checks. The original sources
+//! contain no faults.
 
 mod catchers;
 mod faults;
@@ -19,19 +19,19 @@ use crate::arguments::CommandArguments;
 use catchers::SearchLimits;
 use faults::{PlantedFault, faults};
 
-/// How a replacement says "if this fault is chosen".
+/// Stands for "this fault is selected" in a replacement.
 const CHOSEN: &str = "PLANTED";
-/// The variable that chooses one. A command that empties the environment of the binaries it attacks
-/// passes it on.
+/// The environment variable that selects a fault. A command that clears the environment of its
+/// binaries passes it on.
 pub(crate) const VARIABLE: &str = "PILLARBOX_PLANTED";
 
-/// The roots of the packages that faults are planted in.
+/// The roots of the packages in which faults are planted.
 const SWITCHED: [&str; 2] = ["src/lib.rs", "crates/pillarbox-cli/src/lib.rs"];
 
-/// What the copy has besides: which fault is chosen.
+/// A module that the copy has in each package: whether a fault is selected.
 const SWITCH: &str = r#"
 pub(crate) mod planted {
-    //! Which planted fault is chosen.
+    //! The selected planted fault.
     use std::sync::LazyLock;
 
     #[allow(clippy::disallowed_methods, reason = "a copy of the sources, never shipped")]
@@ -90,7 +90,7 @@ fn describe(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// The copy of the sources, with every fault in it.
+/// The copy of the sources, with all faults.
 struct PlantedTree {
     folder: PathBuf,
     target: PathBuf,
@@ -115,7 +115,7 @@ impl PlantedTree {
             text.and_then(|text| tree.write(&root.join(file), file, &text))
                 .map_err(|error| format!("{file}: {error}"))?;
         }
-        // The emulator that the tests start is built once, below the target folder.
+        // The tests build their emulator in the target folder, which the copy shares.
         let link = tree.folder.join("target");
         if !link.exists() {
             std::os::unix::fs::symlink(target, link).map_err(|error| error.to_string())?;
@@ -123,8 +123,8 @@ impl PlantedTree {
         Ok(tree)
     }
 
-    /// Writes a file with the permissions of the original, unless it is the same already, so that
-    /// no more than necessary is built.
+    /// Writes a file with the permissions of the original. An unchanged file is not written, so
+    /// that Cargo does not build it again.
     fn write(&self, original: &Path, file: &str, text: &[u8]) -> io::Result<()> {
         let path = self.folder.join(file);
         if fs::read(&path).is_ok_and(|before| before == text) {
@@ -143,7 +143,7 @@ impl PlantedTree {
         cargo
     }
 
-    /// The tests of a package: those of its library, or of the package of tests those in process.
+    /// The tests of a package: those of its library, or the in-process tests of `pillarbox-tests`.
     fn tests(&self, package: &str) -> Command {
         let mut tests = self.cargo();
         tests.args(["test", "--quiet", "-p", package]);
@@ -154,7 +154,7 @@ impl PlantedTree {
         tests
     }
 
-    /// Builds what finds faults, with the tests of these packages.
+    /// Builds the checks, with the tests of these packages.
     fn build(&self, packages: BTreeSet<&str>) -> Result<(), String> {
         let build =
             run(self
@@ -174,7 +174,7 @@ impl PlantedTree {
     }
 }
 
-/// The files that faults change, with every fault in them.
+/// The text of each changed file, with all faults.
 fn edited_files(root: &Path, faults: &[PlantedFault]) -> Result<BTreeMap<String, String>, String> {
     let read = |file: &str| {
         fs::read_to_string(root.join(file)).map_err(|error| format!("{file}: {error}"))
@@ -193,7 +193,7 @@ fn edited_files(root: &Path, faults: &[PlantedFault]) -> Result<BTreeMap<String,
             };
             if text.matches(&edit.old).count() != 1 {
                 let (name, file, old) = (fault.name, edit.file, &edit.old);
-                return Err(format!("{name}: not once in {file}: {old}"));
+                return Err(format!("{name}: must occur once in {file}: {old}"));
             }
             let chosen = format!("crate::planted::is({number})");
             *text = text.replacen(&edit.old, &edit.new.replace(CHOSEN, &chosen), 1);
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_has_its_place_in_the_sources() {
+    fn every_fault_applies_to_the_sources() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for fault in faults() {
             for edit in &fault.edits {

@@ -1,11 +1,11 @@
-//! Many power losses: runs of `serve` and of commands, each cut at many instants.
+//! A series of power losses: runs of `serve` and of commands, each with several cuts.
 
 use std::{
     fs,
     ops::Range,
     path::{Path, PathBuf},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -19,26 +19,30 @@ use super::{
     folder_content::FolderContent,
     interposer::SyncInterposer,
     recording::{RecordedRun, RecordingPlan},
-    recovery::{RecoveredInbox, recover, violation},
+    recovery::{recover, violation},
     served::{CONFIGURATION, PillarboxProgram},
     story::PowerStory,
     survival::UnsyncedSurvival,
     totals::PowerTotals,
 };
-use crate::{checker::Violation, simulate::SplitMix64};
+use crate::{
+    checker::Violation,
+    simulate::SplitMix64,
+    sync::{into_inner, lock},
+};
 
-/// How often the power is lost in one run, each time in a copy of its disk.
+/// The number of power losses in one run, each with its own copy of the disk.
 const CUTS_A_RUN: u64 = 20;
-/// One run in so many is that of a command.
+/// One run in this number is a run of a command.
 const COMMAND_EVERY: u64 = 6;
-/// How many violations end a campaign.
+/// The number of violations after which a campaign ends.
 const MAX_VIOLATIONS: usize = 5;
-/// How often the power is lost on one inbox in a row.
+/// The largest number of power losses in a row on one inbox.
 const MAX_GENERATIONS: u32 = 3;
-/// How many disks of each lie are tried before anything else.
+/// The number of disks with each lie, tried first.
 const LYING_DISKS: usize = 2;
 
-/// What loses its power.
+/// The programs that lose their power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CampaignPart {
     Everything,
@@ -47,7 +51,7 @@ pub(super) enum CampaignPart {
 }
 
 impl CampaignPart {
-    /// The number of the command in a run; `None` if that is one of `serve`.
+    /// The number of the command in a run; `None` if it is a run of `serve`.
     fn command(self, run: u64) -> Option<u64> {
         match self {
             Self::Everything if run % COMMAND_EVERY < COMMAND_EVERY - 1 => None,
@@ -63,15 +67,14 @@ pub(super) struct LossCampaign {
     program: PillarboxProgram,
     interposer: SyncInterposer,
     folder: PathBuf,
-    /// What the disk does besides what it says.
     pub(super) lie: DiskLie,
     pub(super) part: CampaignPart,
-    /// How many disks are recovered at once.
+    /// The number of disks that are recovered in parallel.
     pub(super) threads: usize,
-    /// The number of the next content.
+    /// The number of the next message content.
     contents: AtomicU64,
-    /// The number of the next image that is kept.
-    kept: AtomicU64,
+    /// The number of the next stored disk image.
+    stored_images: AtomicU64,
     totals: Mutex<PowerTotals>,
 }
 
@@ -83,7 +86,7 @@ struct IdleInbox {
     generation: u32,
 }
 
-/// One power loss, to be made.
+/// A planned power loss.
 #[derive(Clone, Copy)]
 struct PowerCut {
     number: u64,
@@ -131,12 +134,12 @@ impl LossCampaign {
             part: CampaignPart::Everything,
             threads: 1,
             contents: AtomicU64::new(0),
-            kept: AtomicU64::new(0),
+            stored_images: AtomicU64::new(0),
             totals: Mutex::new(PowerTotals::default()),
         }
     }
 
-    /// Loses the power `times` times, unless there is no time left.
+    /// Makes `times` power losses, unless the deadline passes before.
     pub(super) fn run(&self, times: u64, seed: u64, deadline: Instant) -> Result<(), String> {
         let mut idle = IdleInbox::new();
         for first in (0..times).step_by(CUTS_A_RUN as usize) {
@@ -156,7 +159,8 @@ impl LossCampaign {
         Ok(())
     }
 
-    /// Runs `serve` on an inbox, and cuts its power at random instants. Returns one that survived.
+    /// Runs `serve` on an inbox, and cuts its power at random instants. Returns an inbox that
+    /// survived.
     fn attack_serve(
         &self,
         run: u64,
@@ -221,7 +225,7 @@ impl LossCampaign {
     }
 
     pub(super) fn totals(&self) -> MutexGuard<'_, PowerTotals> {
-        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.totals)
     }
 
     fn record(
@@ -243,8 +247,7 @@ impl LossCampaign {
         recorded
     }
 
-    /// Cuts the power at each instant, several at once. Returns an inbox that survived, for the
-    /// next run.
+    /// Makes all cuts, several in parallel. Returns an inbox that survived, for the next run.
     fn cut_all(
         &self,
         recorded: &RecordedRun,
@@ -256,17 +259,15 @@ impl LossCampaign {
         self.in_parallel(cuts, |cut| {
             let found = self.cut(recorded, &disk, cut, last == Some(cut.number));
             if found.is_some() {
-                *survivor.lock().unwrap_or_else(PoisonError::into_inner) = found;
+                *lock(&survivor) = found;
             }
         });
-        Ok(survivor
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner))
+        Ok(into_inner(survivor))
     }
 
     fn in_parallel(&self, cuts: Vec<PowerCut>, work: impl Fn(PowerCut) + Sync) {
-        let left = Mutex::new(cuts);
-        let next = || left.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let remaining = Mutex::new(cuts);
+        let next = || lock(&remaining).pop();
         thread::scope(|scope| {
             for _ in 0..self.threads.max(1) {
                 scope.spawn(|| {
@@ -278,7 +279,7 @@ impl LossCampaign {
         });
     }
 
-    /// Cuts the power once, counts it, and reports what is broken.
+    /// Makes one cut, counts it, and reports its violations.
     fn cut(
         &self,
         recorded: &RecordedRun,
@@ -288,7 +289,7 @@ impl LossCampaign {
     ) -> Option<IdleInbox> {
         let image = disk.image(cut.at, cut.survival, &mut SplitMix64::of(cut.random, 0));
         let folder = self.folder.join(format!("cut-{}", cut.number));
-        let outcome = self.judge(recorded, cut, &image, &folder);
+        let outcome = recover(&self.program, &folder, &image, recorded.story(cut.at));
         self.totals()
             .add_cut(recorded, cut.at, cut.survival, &image, &outcome);
         let survivor = match &outcome {
@@ -310,25 +311,15 @@ impl LossCampaign {
         survivor
     }
 
-    fn judge(
-        &self,
-        recorded: &RecordedRun,
-        cut: PowerCut,
-        image: &FolderContent,
-        folder: &Path,
-    ) -> Result<RecoveredInbox, Vec<Violation>> {
-        recover(&self.program, folder, image, recorded.story(cut.at))
-    }
-
-    /// Prints what is broken, and keeps the disk on which it can be seen again.
+    /// Prints the violations, and stores the disk, so that they can be reproduced.
     fn report(&self, cut: PowerCut, image: &FolderContent, violations: &[Violation]) {
         for violation in violations.iter().take(MAX_VIOLATIONS) {
             println!("VIOLATION {violation}");
         }
-        let kept = self.kept.fetch_add(1, Ordering::Relaxed);
-        let folder = self.folder.join(format!("kept-{kept}"));
-        let place = match image.write(&folder) {
-            Ok(()) => format!("kept in {}", folder.display()),
+        let number = self.stored_images.fetch_add(1, Ordering::Relaxed);
+        let folder = self.folder.join(format!("kept-{number}"));
+        let location = match image.write(&folder) {
+            Ok(()) => format!("stored in {}", folder.display()),
             Err(error) => error.to_string(),
         };
         let PowerCut {
@@ -338,12 +329,13 @@ impl LossCampaign {
             ..
         } = cut;
         println!(
-            "  power loss {number}, after record {at}, with what was not flushed: {survival:?}\n  \
-             the disk: {place}; run the program there with the secrets of this test"
+            "  power loss {number}, after record {at}; of the unflushed changes it keeps \
+             {survival:?}\n  the disk is {location}; run the program there with the secrets of this \
+             test"
         );
     }
 
-    /// Shows that a disk that does not flush what it says is found out.
+    /// Requires that disks with false flushes are detected.
     fn test_with_lies(
         &self,
         recorded: &RecordedRun,
@@ -362,7 +354,7 @@ impl LossCampaign {
                 remove(&folder);
                 let is_found = outcome.is_err_and(|found| found.iter().any(|one| one.rule == "I1"));
                 if !is_found {
-                    return Err(format!("a disk that lies ({lie:?}) is not found out"));
+                    return Err(format!("a disk that lies ({lie:?}) is not detected"));
                 }
                 self.totals().found_lies += 1;
             }
@@ -371,9 +363,9 @@ impl LossCampaign {
     }
 }
 
-/// Removes a folder and the files that are named after it.
+/// Removes a folder and the files with its name.
 fn remove(folder: &Path) {
-    let _ = fs::remove_dir_all(folder); // a leftover is removed with the whole folder
+    let _ = fs::remove_dir_all(folder); // a leftover is removed with the parent folder
     for extension in ["journal", "stdout", "stderr"] {
         let _ = fs::remove_file(folder.with_extension(extension));
     }

@@ -1,4 +1,4 @@
-/* Makes one change of each kind, so that a test can read what the interposer recorded of it. */
+/* Makes one change of each kind, so that a test can check the records of the interposer. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -14,5 +14,5 @@ int main(void) {
     int appended = open("d", O_WRONLY | O_APPEND), folder = open("b", O_RDONLY | O_DIRECTORY);
     if (write(appended, "!", 1) != 1 || fdatasync(folder)) return 1;
     if (open("d", O_WRONLY | O_TRUNC) < 0 || open("/dev/null", O_WRONLY) < 0) return 1;
-    return write(1, "said", 4) == 4 ? 0 : 1;
+    return write(1, "done", 4) == 4 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-//! Power losses of the commands that copy, replace or change the inbox, and of the demo.
+//! Power losses in commands that copy, replace or change the inbox, and in the demo.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::atomic::AtomicU64};
 
@@ -13,33 +13,33 @@ use super::{
 };
 use crate::simulate::SplitMix64;
 
-/// A command under attack.
+/// A command under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AttackedCommand {
     Backup,
     Restore,
-    /// The inbox has a log, as after a crash.
+    /// A restore over an inbox with a log, as after a crash.
     RestoreAfterCrash,
     Erase,
-    /// `serve` in an empty folder, which makes its secrets and its inbox.
+    /// `serve` in an empty folder, where it creates its secrets and its inbox.
     Demo,
 }
 
 /// The keys of an inbox.
 type RowKeys = BTreeSet<String>;
 
-/// A run of the command.
+/// A recorded run of a command.
 pub(super) struct RecordedCommand {
     pub(super) command: AttackedCommand,
     pub(super) base: FolderContent,
     pub(super) journal: DiskJournal,
-    /// The record at which it reported success.
+    /// The index of the record at which the command reported success.
     done: usize,
-    /// What the inbox had before it.
+    /// The keys in the inbox before the command.
     old: RowKeys,
-    /// What the backup has.
+    /// The keys in the backup.
     backup: RowKeys,
-    /// What was acknowledged in it.
+    /// The keys that the demo acknowledged.
     new: RowKeys,
 }
 
@@ -64,7 +64,7 @@ impl AttackedCommand {
 }
 
 impl RecordedCommand {
-    /// Makes an inbox in `folder`, and runs the command on it.
+    /// Creates an inbox in `folder`, and runs the command on it.
     pub(super) fn make(
         program: &PillarboxProgram,
         interposer: &SyncInterposer,
@@ -108,7 +108,7 @@ impl RecordedCommand {
         Ok(recorded)
     }
 
-    /// Runs the command to its end, and the demo until it has acknowledged one notification.
+    /// Runs the command to its end, or the demo until it has acknowledged one notification.
     fn run(
         &mut self,
         program: &PillarboxProgram,
@@ -137,7 +137,7 @@ impl RecordedCommand {
         }
     }
 
-    /// An inbox, a backup of it, and what came after that.
+    /// Creates an inbox, a backup of it, and rows after the backup.
     fn prepare(
         &mut self,
         program: &PillarboxProgram,
@@ -164,7 +164,8 @@ impl RecordedCommand {
         Ok(())
     }
 
-    /// A record after which the power is cut: one in three after success was reported.
+    /// The index of a record after which the power is cut. One cut in three is after the report of
+    /// success.
     pub(super) fn draw_cut(&self, random: &mut SplitMix64) -> usize {
         let all = self.journal.operations.len() as u64;
         if random.is(333) {
@@ -173,7 +174,7 @@ impl RecordedCommand {
         random.below(all) as usize
     }
 
-    /// Whether the folder is what the command promises after a cut.
+    /// Checks the folder after a cut against the promise of the command.
     pub(super) fn judge(
         &self,
         program: &PillarboxProgram,
@@ -201,7 +202,7 @@ impl RecordedCommand {
         sound(program, folder, &[])?;
         let length = fs::metadata(folder.join("copy.db")).map_or(0, |found| found.len());
         match length {
-            0 if is_done => Err("the backup was reported and is not there".to_owned()),
+            0 if is_done => Err("the backup was reported but does not exist".to_owned()),
             0 => Ok(()),
             _ => {
                 let copy = ["--inbox", "sqlite:copy.db"];
@@ -247,7 +248,7 @@ impl RecordedCommand {
         };
         match asides.any(is_old) {
             true => Ok(()),
-            false => Err("the old inbox is not kept beside the new one".to_owned()),
+            false => Err("the old inbox is not kept next to the new one".to_owned()),
         }
     }
 
@@ -303,7 +304,7 @@ impl RecordedCommand {
     }
 }
 
-/// The arguments of a command; what is erased is the first key.
+/// The arguments of a command. `discard` erases the first key.
 fn arguments(command: AttackedCommand, keys: &RowKeys) -> Vec<&str> {
     match command {
         AttackedCommand::Backup => vec!["inbox", "backup", "copy.db"],
@@ -346,7 +347,7 @@ fn require(program: &PillarboxProgram, folder: &Path, arguments: &[&str]) -> Res
     }
 }
 
-/// The file passes SQLite's check, and every row its own.
+/// Requires that the file passes SQLite's integrity check, and every row its own check.
 fn sound(program: &PillarboxProgram, folder: &Path, inbox: &[&str]) -> Result<(), String> {
     let run = program.run(folder, &[&["doctor"], inbox].concat())?;
     if !run.stdout.contains("is sound (integrity_check)") {

@@ -1,13 +1,13 @@
-//! What a disk may hold after the power is lost, from the journal of what a process did to it.
+//! Computes the possible contents of a disk after a power loss, from the journal of a process.
 //!
-//! A file's content and its name are separate: a flush of a file keeps its content, and a flush of
-//! its folder keeps the names in it. What was flushed before the cut is there. Of everything else,
-//! any part may be: nothing, all, what came first, any selection in any order, or the sectors of
-//! one write without the others. After a flush that failed, the same holds for what it should have
-//! kept, whatever is flushed later.
+//! A file's content and its name are separate: a flush of a file makes its content durable, and a
+//! flush of its folder makes the names in it durable. All changes that were flushed before the cut
+//! survive. Of the others any part may survive: none, all, a prefix, any selection in any order, or
+//! single sectors of a write. After a failed flush, this also applies to the changes that it should
+//! have flushed, even if a later flush succeeds.
 //!
-//! Assumed, as SQLite does by default: a write changes no byte beside it, and a rename is made
-//! whole or not at all.
+//! The model assumes, as SQLite does by default, that a write does not damage adjacent bytes, and
+//! that a rename is atomic.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,18 +22,18 @@ use super::{
 };
 use crate::simulate::SplitMix64;
 
-/// What a disk does besides what it says, to show that the checks notice it.
+/// A disk's false flushes, which show that the checks detect lost data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DiskLie {
-    /// It flushes what it says.
+    /// All flushes are real.
     Honest,
-    /// It never flushes.
+    /// No flush is real.
     All,
-    /// It does not flush folders.
+    /// Flushes of folders have no effect.
     Folders,
-    /// It does not flush the write-ahead log.
+    /// Flushes of the write-ahead log have no effect.
     Log,
-    /// It does not flush the inbox file, so that what left the log is lost.
+    /// Flushes of the inbox file have no effect, so changes that were moved from the log are lost.
     File,
 }
 
@@ -48,7 +48,7 @@ impl DiskLie {
         })
     }
 
-    /// Whether a flush of this path does nothing.
+    /// Whether a flush of this path has no effect.
     fn hides(self, path: &Path, is_folder: bool) -> bool {
         let ends_in = |end: &str| path.to_string_lossy().ends_with(end);
         match self {
@@ -63,12 +63,12 @@ impl DiskLie {
 
 /// A change of a file's content, or of its name.
 struct DiskChange<K> {
-    /// Its record.
+    /// The index of its record.
     at: usize,
     kind: K,
-    /// The record from which on the disk has it.
+    /// The index of the record from which the change is durable.
     durable: Option<usize>,
-    /// A flush of it failed, so that no later one concerns it.
+    /// Whether a flush of the change failed, so that no later flush includes it.
     is_abandoned: bool,
 }
 
@@ -82,7 +82,7 @@ impl<K> DiskChange<K> {
         }
     }
 
-    /// The flush that began at record `began` and ended at `ended` concerns it.
+    /// Applies a flush from record `began` to record `ended`.
     fn flush(&mut self, began: usize, ended: usize, failed: bool) {
         if self.at < began && self.durable.is_none() && !self.is_abandoned {
             self.durable = (!failed).then_some(ended);
@@ -108,7 +108,7 @@ enum NameChange {
 }
 
 impl NameChange {
-    /// The folders that it changes.
+    /// The folders whose entries change.
     fn folders(&self) -> Vec<&Path> {
         let paths: &[&PathBuf] = match self {
             Self::Rename(from, to, _) => &[from, to],
@@ -118,14 +118,14 @@ impl NameChange {
     }
 }
 
-/// A file apart from its names.
+/// A file without its names.
 #[derive(Default)]
 struct DiskFile {
     base: Vec<u8>,
     changes: Vec<DiskChange<ContentChange>>,
 }
 
-/// Everything that was done to a folder, and when it was flushed.
+/// All changes of a folder, and their flushes.
 pub(super) struct RecordedDisk<'a> {
     journal: &'a DiskJournal,
     base_names: BTreeMap<PathBuf, usize>,
@@ -134,14 +134,14 @@ pub(super) struct RecordedDisk<'a> {
     names: Vec<DiskChange<NameChange>>,
 }
 
-/// What a number of the journal stands for.
+/// The file or folder of a number in the journal.
 enum OpenedPath {
     File(usize, PathBuf),
     Folder(PathBuf),
 }
 
 impl<'a> RecordedDisk<'a> {
-    /// The disk that held `base`, all of it flushed, when the journal began.
+    /// A disk on which `base` was durable when the journal began.
     pub(super) fn new(
         base: &FolderContent,
         journal: &'a DiskJournal,
@@ -221,7 +221,7 @@ impl<'a> RecordedDisk<'a> {
                 self.rename(at, change, live);
             }
             DiskOperation::Unsupported { call } => {
-                return Err(format!("the process calls {call}, which the journal lacks"));
+                return Err(format!("the process calls {call}, which is not supported"));
             }
             DiskOperation::Flush { .. }
             | DiskOperation::Answer { .. }
@@ -268,7 +268,7 @@ impl<'a> RecordedDisk<'a> {
         }
     }
 
-    /// What the disk may hold if the power is lost after record `cut`.
+    /// A possible content of the disk after a power loss at record `cut`.
     pub(super) fn image(
         &self,
         cut: usize,
@@ -296,7 +296,7 @@ impl<'a> RecordedDisk<'a> {
                 content.files.insert(path, bytes);
             }
         }
-        leave_memory(&mut content, random);
+        add_shared_memory(&mut content, random);
         content
     }
 
@@ -313,7 +313,7 @@ impl<'a> RecordedDisk<'a> {
             match &change.kind {
                 ContentChange::Truncate(length) => {
                     if is_durable || survival.keeps(change.at, random) {
-                        bytes.resize(place(*length), 0);
+                        bytes.resize(in_memory(*length), 0);
                     }
                 }
                 ContentChange::Write { offset, content } => {
@@ -325,11 +325,11 @@ impl<'a> RecordedDisk<'a> {
                         survival.kept_parts(change.at, whole, random)
                     };
                     for part in parts {
-                        let (start, end) = (place(part.start), place(part.end));
+                        let (start, end) = (in_memory(part.start), in_memory(part.end));
                         if bytes.len() < end {
                             bytes.resize(end, 0);
                         }
-                        let from = start - place(*offset);
+                        let from = start - in_memory(*offset);
                         bytes[start..end].copy_from_slice(&written[from..from + end - start]);
                     }
                 }
@@ -339,7 +339,7 @@ impl<'a> RecordedDisk<'a> {
     }
 }
 
-/// The change of a name, where names stand for the files of `live`.
+/// The change of a name; `live` has the current names.
 fn name_change(
     operation: &DiskOperation,
     live: &BTreeMap<PathBuf, usize>,
@@ -352,29 +352,29 @@ fn name_change(
         }
         DiskOperation::Unlink { path } => NameChange::Remove(path.clone()),
         DiskOperation::Folder { path } => NameChange::Folder(path.clone()),
-        other => return Err(format!("{other:?} changes no name")),
+        other => return Err(format!("{other:?} does not change a name")),
     })
 }
 
-/// A length or place in a file, all of which is in memory here.
-fn place(offset: u64) -> usize {
+/// An offset in a file as an index in memory.
+fn in_memory(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 fn unknown(path: &Path) -> String {
     format!(
-        "the journal renames {}, which it does not know",
+        "the journal renames {}, which does not exist",
         path.display()
     )
 }
 
-/// Whether the file is a piece of memory that processes share: SQLite's index of the log.
+/// Whether the file is shared memory of processes: SQLite's index of the log.
 fn is_memory(path: &Path) -> bool {
     path.to_string_lossy().ends_with("-shm")
 }
 
-/// What is left of shared memory is anything; SQLite must not read it.
-fn leave_memory(content: &mut FolderContent, random: &mut SplitMix64) {
+/// Adds shared memory that is absent, zero or random. SQLite must not read it.
+fn add_shared_memory(content: &mut FolderContent, random: &mut SplitMix64) {
     let logs: Vec<PathBuf> = content
         .files
         .keys()

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every file and folder below a folder, by its path from there.
+/// All files and folders below a folder, by their relative paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FolderContent {
     pub(super) files: BTreeMap<PathBuf, Vec<u8>>,
@@ -35,7 +35,7 @@ impl FolderContent {
         Ok(())
     }
 
-    /// Writes it to a new folder.
+    /// Writes the content to a new folder.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         for below in &self.folders {

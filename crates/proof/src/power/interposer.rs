@@ -1,4 +1,4 @@
-//! The interposer `unsynced.c`, compiled when it is needed, and how a command runs under it.
+//! Compiles the interposer `unsynced.c`, and runs commands under it.
 
 use std::{
     fs,
@@ -6,34 +6,35 @@ use std::{
     process::Command,
 };
 
-/// The source, so that the program needs no file beside it.
+/// The source, embedded so that the program needs no other file.
 const SOURCE: &str = include_str!("unsynced.c");
 
-/// The shared library.
+/// The compiled interposer.
 pub(super) struct SyncInterposer {
     library: PathBuf,
 }
 
-/// What the interposer does besides writing its journal.
+/// The simulated delays and errors of the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DiskManner {
     pub(super) seed: u64,
-    /// The longest that a flush takes.
+    /// The longest duration of a flush.
     pub(super) flush_micros: u64,
-    /// Of a thousand flushes, how many fail.
+    /// Failing flushes, in thousandths.
     pub(super) failed_flushes: u64,
-    /// Of a thousand writes, how many find the disk full.
+    /// Writes that fail because the disk is full, in thousandths.
     pub(super) full_writes: u64,
 }
 
 impl DiskManner {
-    /// Whether anything but the power fails.
+    /// Whether flushes or writes fail.
     pub(super) fn is_failing(self) -> bool {
         self.failed_flushes + self.full_writes > 0
     }
 }
 
-/// Where it works: Linux with 64 bits and the GNU C library, whose calls it replaces.
+/// Whether the interposer works here: on 64-bit Linux with the GNU C library, whose calls it
+/// replaces.
 pub(super) const IS_SUPPORTED: bool = cfg!(all(
     target_os = "linux",
     target_env = "gnu",
@@ -41,7 +42,7 @@ pub(super) const IS_SUPPORTED: bool = cfg!(all(
 ));
 
 impl SyncInterposer {
-    /// Compiles it into `folder` with the C compiler of this machine.
+    /// Compiles the interposer in `folder` with the system's C compiler.
     pub(super) fn build(folder: &Path) -> Result<Self, String> {
         let fail = |error: std::io::Error| format!("cannot compile the interposer: {error}");
         fs::create_dir_all(folder).map_err(fail)?;
@@ -59,7 +60,8 @@ impl SyncInterposer {
         Ok(Self { library })
     }
 
-    /// Has `command` run under it. `folder` is an absolute path without links.
+    /// Makes `command` run under the interposer. `folder` is an absolute path without symbolic
+    /// links.
     pub(super) fn attach(
         &self,
         command: &mut Command,

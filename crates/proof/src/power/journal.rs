@@ -1,17 +1,17 @@
-//! The journal that `unsynced.c` writes: what a process did to one folder, in order.
+//! Parses the journal of `unsynced.c`: the operations of a process on one folder, in order.
 
 use std::{
     ops::Range,
     path::{Path, PathBuf},
 };
 
-/// The bytes of a record before its content.
+/// The length of a record without its content.
 const RECORD_BYTES: usize = 32;
 
-/// One record. A `file` is a number that stands for one file for the whole journal.
+/// One record. `file` is the number of a file, which is constant in a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DiskOperation {
-    /// A file or folder that was there before is opened for the first time.
+    /// An existing file or folder is opened for the first time.
     Existing {
         file: u32,
         path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) enum DiskOperation {
         file: u32,
         path: PathBuf,
     },
-    /// The content is a range of the journal.
+    /// A write. The content is a range of the journal.
     Write {
         file: u32,
         offset: u64,
@@ -35,7 +35,7 @@ pub(super) enum DiskOperation {
     Flush {
         file: u32,
     },
-    /// It ends. `began` is the number of the record at which it began.
+    /// The flush ends. `began` is the index of the record of its beginning.
     Flushed {
         file: u32,
         began: usize,
@@ -55,7 +55,7 @@ pub(super) enum DiskOperation {
     Folder {
         path: PathBuf,
     },
-    /// The first bytes of an HTTP answer are sent to the client at this port.
+    /// The first bytes of an HTTP answer were sent to the client at this port.
     Answer {
         port: u16,
         status: u16,
@@ -66,13 +66,13 @@ pub(super) enum DiskOperation {
     },
     /// Standard error.
     Report,
-    /// A call whose effect the journal cannot describe.
+    /// A call that the journal cannot represent.
     Unsupported {
         call: String,
     },
 }
 
-/// A journal that has been read.
+/// A parsed journal.
 #[derive(Default)]
 pub(super) struct DiskJournal {
     bytes: Vec<u8>,
@@ -80,8 +80,7 @@ pub(super) struct DiskJournal {
 }
 
 impl DiskJournal {
-    /// Reads a journal, whose paths become relative to `folder`. A record that was cut off with its
-    /// process is left out.
+    /// Parses a journal. Paths become relative to `folder`. An incomplete last record is ignored.
     pub(super) fn read(bytes: Vec<u8>, folder: &Path) -> Result<Self, String> {
         let mut operations = Vec::new();
         let mut at = 0;
@@ -171,7 +170,7 @@ fn number(bytes: &[u8], at: usize) -> u64 {
 
 #[cfg(test)]
 impl DiskJournal {
-    /// A journal of these operations; a write or an output has the text beside it.
+    /// A journal of these operations. The text of each is the content of a write or an output.
     pub(super) fn of(operations: &[(DiskOperation, &[u8])]) -> Self {
         let mut journal = Self::default();
         for (operation, text) in operations {

@@ -1,10 +1,10 @@
-//! The notifications that are posted, and the connection that posts them.
+//! Creates notifications and posts them.
 
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,14 +19,18 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::served::{HMRC_SECRET, PAY_SECRET};
-use crate::{history::Sha256Digest, simulate::SplitMix64};
+use crate::{
+    history::Sha256Digest,
+    simulate::{SplitMix64, random::SharedRandom, receivers::source_of},
+    sync::{into_inner, lock},
+};
 
-/// How many requests are under way at once.
+/// The number of concurrent requests.
 pub(super) const CONNECTIONS: usize = 6;
 /// Longer than any answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A notification of one of the senders.
+/// A notification of a sender.
 #[derive(Clone)]
 pub(super) struct PostedMessage {
     sender: Sender,
@@ -35,19 +39,19 @@ pub(super) struct PostedMessage {
     pub(super) content: u64,
 }
 
-/// How long the bodies are.
+/// The lengths of the bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyLengths {
-    /// Mostly the senders' own samples.
+    /// Mostly the senders' samples.
     Usual,
-    /// Many of several hundred kilobytes, so that the log is copied and begun again.
+    /// Many of several hundred kilobytes, so that SQLite checkpoints and restarts its log.
     Long,
 }
 
 impl PostedMessage {
-    /// A new one.
+    /// A new message.
     pub(super) fn new(random: &mut SplitMix64, lengths: BodyLengths, content: u64) -> Self {
-        let clock = ContentClock(Mutex::new(SplitMix64::of(random.next(), content)));
+        let clock = ContentClock(SharedRandom::new(SplitMix64::of(random.next(), content)));
         let is_long = match lengths {
             BodyLengths::Usual => random.is(60),
             BodyLengths::Long => random.is(600),
@@ -68,8 +72,8 @@ impl PostedMessage {
         } else {
             let event = random.pick(sender.events());
             sender
-                .body(event, &clock)
-                .unwrap_or_else(|_| unreachable!("an event of this sender"))
+                .body(Some(event), &clock)
+                .expect("the event is known")
         };
         Self {
             sender,
@@ -80,10 +84,7 @@ impl PostedMessage {
 
     /// The name of its source.
     pub(super) fn source(&self) -> &'static str {
-        match self.sender {
-            Sender::Hmrc => "hmrc",
-            Sender::GovukPay => "pay",
-        }
+        source_of(self.sender)
     }
 
     pub(super) fn id(&self) -> &str {
@@ -94,12 +95,12 @@ impl PostedMessage {
         format!("{}:{}", self.source(), self.body.id)
     }
 
-    /// Of the bytes that are sent.
+    /// The digest of the sent bytes.
     pub(super) fn digest(&self) -> Sha256Digest {
         Sha256::digest(&self.body.wire).into()
     }
 
-    /// The whole request to `base`, any callback URL of the receiver.
+    /// The request in bytes. `base` is any callback URL of the receiver.
     fn request(&self, base: &Url) -> Vec<u8> {
         let mut url = base.clone();
         url.set_path(self.source());
@@ -118,7 +119,7 @@ impl PostedMessage {
     }
 }
 
-/// Text that no compressor makes much shorter.
+/// Text that does not compress well.
 fn noise(random: &mut SplitMix64, bytes: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::with_capacity(bytes + 10);
@@ -130,8 +131,8 @@ fn noise(random: &mut SplitMix64, bytes: usize) -> String {
     text
 }
 
-/// The system's time, and seeded chance.
-struct ContentClock(Mutex<SplitMix64>);
+/// The system's time, with seeded random numbers.
+struct ContentClock(SharedRandom);
 
 impl Clock for ContentClock {
     fn now(&self) -> Timestamp {
@@ -139,23 +140,23 @@ impl Clock for ContentClock {
     }
 
     fn random(&self) -> u64 {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).next()
+        self.0.draw(SplitMix64::next)
     }
 }
 
-/// What a sender knows of one request.
+/// The outcome of one request for its sender.
 #[derive(Clone, Debug)]
 pub(super) struct PostOutcome {
     /// The index of its message.
     pub(super) message: usize,
-    /// The sender's port, and how many requests it had sent from that port before.
+    /// The sender's port, and the number of earlier requests from that port.
     pub(super) answer: (u16, usize),
     /// `None` if there was no answer.
     pub(super) status: Option<u16>,
     pub(super) took: Duration,
 }
 
-/// A connection that sends one request after another.
+/// A connection for one request after another.
 pub(super) struct PostConnection<'a> {
     base: &'a Url,
     stream: TcpStream,
@@ -193,7 +194,7 @@ impl<'a> PostConnection<'a> {
         }
     }
 
-    /// Reads one answer with a content length to its end.
+    /// Reads one answer with a content length. Returns its status.
     fn status(&mut self) -> io::Result<u16> {
         let (mut bytes, mut buffer) = (Vec::new(), [0; 1024]);
         loop {
@@ -219,8 +220,8 @@ impl<'a> PostConnection<'a> {
     }
 }
 
-/// Posts in a random order from several connections at once, some messages twice, until `posts`
-/// have been made or the receiver is gone. The messages that were made, and every outcome.
+/// Makes `posts` requests in random order from several connections, some messages twice, as long as
+/// the receiver answers. Returns the messages and all outcomes.
 pub(super) fn post_all(
     base: &Url,
     random: &mut SplitMix64,
@@ -230,11 +231,10 @@ pub(super) fn post_all(
 ) -> (Vec<PostedMessage>, Vec<PostOutcome>) {
     let posted = Mutex::new((Vec::<PostedMessage>::new(), Vec::new()));
     let left = AtomicU64::new(posts);
-    let lock = || posted.lock().unwrap_or_else(PoisonError::into_inner);
     std::thread::scope(|scope| {
         for connection in 0..CONNECTIONS {
             let mut random = SplitMix64::of(random.next(), connection as u64);
-            let (left, lock) = (&left, &lock);
+            let (left, posted) = (&left, &posted);
             scope.spawn(move || {
                 let Ok(mut connection) = PostConnection::open(base) else {
                     return;
@@ -244,13 +244,14 @@ pub(super) fn post_all(
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
                     .is_ok()
                 {
-                    let (index, message) = next_message(&mut lock().0, &mut random, |random| {
+                    let messages = &mut lock(posted).0;
+                    let (index, message) = next_message(messages, &mut random, |random| {
                         let content = contents.fetch_add(1, Ordering::Relaxed);
                         PostedMessage::new(random, lengths, content)
                     });
                     let outcome = connection.post(index, &message);
                     let is_broken = outcome.status.is_none();
-                    lock().1.push(outcome);
+                    lock(posted).1.push(outcome);
                     if is_broken {
                         return;
                     }
@@ -258,23 +259,22 @@ pub(super) fn post_all(
             });
         }
     });
-    posted.into_inner().unwrap_or_else(PoisonError::into_inner)
+    into_inner(posted)
 }
 
-/// A new message, or one that is under way or was sent lately.
+/// A new message, or a recent one that may still be in progress.
 fn next_message(
     messages: &mut Vec<PostedMessage>,
     random: &mut SplitMix64,
     new: impl FnOnce(&mut SplitMix64) -> PostedMessage,
 ) -> (usize, PostedMessage) {
-    const LATELY: u64 = 8;
-    let known = messages.len() as u64;
+    const RECENT: usize = 8;
+    let known = messages.len();
     if known > 0 && random.is(150) {
-        let index = known - 1 - random.below(known.min(LATELY));
-        let index = usize::try_from(index).unwrap_or(0);
+        let index = known - 1 - random.index(known.min(RECENT));
         return (index, messages[index].clone());
     }
     let message = new(random);
     messages.push(message.clone());
-    (messages.len() - 1, message)
+    (known, message)
 }

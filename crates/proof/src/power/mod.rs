@@ -1,10 +1,10 @@
 //! Power losses: `proof power`.
 //!
-//! The shipped `serve` runs under an interposer that writes down every change of its folder, every
-//! flush and every answer, in order (`unsynced.c`). Any prefix of that journal is what had happened
-//! when the power was lost at some instant. From the prefix a disk is made that has what was
-//! flushed, and of the rest any part (`disk.rs`). Then the shipped `serve` starts on that disk,
-//! without the interposer, and the checker decides.
+//! The shipped `serve` runs under an interposer (`unsynced.c`) that records every change of its
+//! folder, every flush and every answer in a journal, in order. Each prefix of the journal is the
+//! state at an instant at which the power may be lost. From a prefix, `disk.rs` creates a disk with
+//! all flushed changes and any part of the others. Then the shipped `serve` starts on that disk
+//! without the interposer, and the checker checks the history.
 
 mod campaign;
 mod commands;
@@ -66,7 +66,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
         Some(name) => DiskLie::parse(name).ok_or("--lie takes all, folders, log or file")?,
     };
     if !IS_SUPPORTED {
-        return Err("power is left out: it needs Linux with 64 bits and the GNU C library".into());
+        return Err("power needs 64-bit Linux and the GNU C library".into());
     }
     println!("proof power --times {times} --seed {seed}");
     let folder = arguments.text("folder").map_or_else(
@@ -88,23 +88,20 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     Ok(totals.violations == 0)
 }
 
-/// The program under attack: the one that was named, or the one that Cargo builds.
+/// The program under test: that of `--pillarbox`, or the one that Cargo builds.
 fn program(arguments: &CommandArguments) -> Result<PillarboxProgram, String> {
     if let Some(path) = arguments.text("pillarbox") {
         let path = fs::canonicalize(path).map_err(|error| describe(Path::new(path), &error))?;
         return Ok(PillarboxProgram(path));
     }
-    let own = env::current_exe().map_err(|error| error.to_string())?;
-    let target = own
-        .ancestors()
-        .nth(2)
-        .ok_or("the target folder is not known")?;
+    let proof = env::current_exe().map_err(|error| error.to_string())?;
+    let target = proof.ancestors().nth(2).ok_or("unknown target folder")?;
     let mut cargo = Command::new("cargo");
     cargo
         .args([
             "build",
             "--quiet",
-            "--package",
+            "-p",
             "pillarbox-cli",
             "--bin",
             "pillarbox",
@@ -115,7 +112,7 @@ fn program(arguments: &CommandArguments) -> Result<PillarboxProgram, String> {
         .arg(target);
     let built = cargo.status().map_err(|error| error.to_string())?;
     if !built.success() {
-        return Err("pillarbox is not built".to_owned());
+        return Err("cannot build pillarbox".to_owned());
     }
     Ok(PillarboxProgram(target.join("debug/pillarbox")))
 }

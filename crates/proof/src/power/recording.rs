@@ -1,4 +1,4 @@
-//! One run of `serve` under the interposer, and the instants at which its power may be cut.
+//! Records one run of `serve` under the interposer, and chooses the instants of the power cuts.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::atomic::AtomicU64, time::Duration};
 
@@ -12,23 +12,23 @@ use super::{
 };
 use crate::simulate::SplitMix64;
 
-/// What a run is like.
+/// The plan of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RecordingPlan {
     pub(super) name: &'static str,
     pub(super) lengths: BodyLengths,
     pub(super) posts: u64,
     pub(super) manner: DiskManner,
-    /// Whether `serve` stops in order at the end, so that a cut may hit that, too.
+    /// Whether `serve` is stopped with SIGTERM at the end, so that a cut may also occur then.
     pub(super) stops: bool,
 }
 
 impl RecordingPlan {
-    /// The plan of the run with this number: every kind of disk in turn.
+    /// The plan of the run with this number. The kinds of disk alternate.
     pub(super) fn draw(random: &mut SplitMix64, run: u64) -> Self {
         let mut manner = DiskManner {
             seed: random.next() >> 1,
-            flush_micros: [200, 1_000, 3_000][random.below(3) as usize],
+            flush_micros: random.pick(&[200, 1_000, 3_000]),
             ..DiskManner::default()
         };
         let (mut name, mut lengths, mut posts) = ("usual", BodyLengths::Usual, 150);
@@ -48,32 +48,33 @@ impl RecordingPlan {
     }
 }
 
-/// A run that has ended.
+/// A complete run.
 pub(super) struct RecordedRun {
     pub(super) plan: RecordingPlan,
     pub(super) base: FolderContent,
     pub(super) journal: DiskJournal,
-    /// What happened before it.
+    /// The history before the run.
     pub(super) before: PowerStory,
     messages: Vec<PostedMessage>,
     outcomes: Vec<PostOutcome>,
 }
 
-/// What of a run was before the cut.
+/// The part of a run before the cut.
 pub(super) struct CutStory {
-    /// Everything that was posted.
+    /// The history of all posts.
     pub(super) story: PowerStory,
-    /// The requests that were answered, with the status and the time it took.
+    /// The answered requests, each with its status and time.
     pub(super) answered: Vec<(u32, u16, Duration)>,
-    /// What the destination has.
+    /// The output to the destination.
     pub(super) output: Vec<u8>,
-    /// What no sender has an answer 200 for.
+    /// The messages without an answer 200.
     pub(super) unacknowledged: Vec<PostedMessage>,
+    /// The number of messages with an answer 200.
     pub(super) acknowledged: usize,
 }
 
 impl RecordedRun {
-    /// Runs `serve` in `folder`, which holds `base` afterwards no more.
+    /// Writes `base` to `folder`, and runs `serve` there.
     pub(super) fn make(
         program: &PillarboxProgram,
         interposer: &SyncInterposer,
@@ -94,7 +95,7 @@ impl RecordedRun {
         let (messages, outcomes) = post_all(&url, random, plan.lengths, plan.posts, contents);
         if plan.stops {
             let stopped = serve.stop();
-            // On a disk that fails, it may end with an error.
+            // With a failing disk, `serve` may exit with an error.
             if !plan.manner.is_failing() {
                 stopped?;
             }
@@ -115,8 +116,8 @@ impl RecordedRun {
         Ok(run)
     }
 
-    /// Fails if the journal does not describe the run: a program whose calls are not replaced, such
-    /// as one that is linked statically, would prove nothing.
+    /// Fails if the journal does not match the run, because the interposer had no effect, as with a
+    /// statically linked program.
     fn require_journal(&self) -> Result<(), String> {
         let answered = self
             .outcomes
@@ -133,19 +134,19 @@ impl RecordedRun {
             .filter(|operation| matches!(operation, DiskOperation::Write { .. }))
             .count();
         if answered == 0 {
-            return Err("serve has answered no request".to_owned());
+            return Err("serve answered no request".to_owned());
         }
-        // A process that is killed may have sent one answer a connection that it did not record.
+        // On each connection, a killed process may have sent one answer without recording it.
         if recorded + CONNECTIONS < answered || writes < answered / 64 {
             return Err(format!(
-                "of {answered} answers the journal has {recorded}, and {writes} writes: the \
-                 program's calls of the C library are not seen. It may be linked statically"
+                "the journal has {recorded} of {answered} answers, and {writes} writes: the \
+                 interposer does not observe the program, which may be linked statically"
             ));
         }
         Ok(())
     }
 
-    /// The statuses that were sent to each port up to record `cut`, in order.
+    /// The statuses sent to each port up to record `cut`, in order.
     fn answers(&self, cut: usize) -> BTreeMap<u16, Vec<u16>> {
         let mut answers: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
         for operation in self.journal.operations.iter().take(cut.saturating_add(1)) {
@@ -156,7 +157,7 @@ impl RecordedRun {
         answers
     }
 
-    /// The record of a 200.
+    /// The index of a random record of an answer 200.
     pub(super) fn draw_answer(&self, random: &mut SplitMix64) -> Option<usize> {
         let is_acknowledgement = |operation: &DiskOperation| {
             matches!(operation, DiskOperation::Answer { status: 200, .. })
@@ -171,11 +172,13 @@ impl RecordedRun {
     ) -> Option<usize> {
         let operations = self.journal.operations.iter().enumerate();
         let wanted = operations.filter(|(_, operation)| wanted(operation));
-        let places: Vec<usize> = wanted.map(|(at, _)| at).collect();
-        random.pick(&places)
+        let indices: Vec<usize> = wanted.map(|(at, _)| at).collect();
+        let index = random.index(indices.len());
+        indices.get(index).copied()
     }
 
-    /// A record after which the power is cut: half of them that of a 200.
+    /// The index of a random record after which the power is cut. Half of the cuts are after an
+    /// answer 200.
     pub(super) fn draw_cut(&self, random: &mut SplitMix64) -> usize {
         let all = self.journal.operations.len() as u64;
         let is_flush = |operation: &DiskOperation| matches!(operation, DiskOperation::Flush { .. });
@@ -189,11 +192,11 @@ impl RecordedRun {
         chosen.unwrap_or_else(|| random.below(all) as usize)
     }
 
-    /// What senders and destination knew at the cut.
+    /// The history until the cut, as observed by senders and destination.
     pub(super) fn story(&self, cut: usize) -> CutStory {
         let mut story = self.before.clone();
         if self.plan.manner.is_failing() {
-            story.disturbed("failing disk");
+            story.fault_injected("failing disk");
         }
         self.messages
             .iter()

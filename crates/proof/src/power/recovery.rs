@@ -1,4 +1,4 @@
-//! What the shipped `serve` makes of a disk after the power was cut, and whether that is right.
+//! Starts the shipped `serve` on a disk after a power cut, and checks the result.
 
 use std::{fs, path::Path, thread, time::Duration};
 
@@ -13,26 +13,26 @@ use super::{
 };
 use crate::checker::{Violation, check};
 
-/// How long the open rows may take; an attempt that the cut interrupted is made again at once.
+/// The time limit for delivering open rows. `serve` repeats interrupted attempts immediately.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a process that refuses connections may take to end.
+/// The time in which a process that refuses connections must exit.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many of those without an answer are sent again.
-const MOST_SENT_AGAIN: usize = 4;
+/// The largest number of unacknowledged messages that are sent again.
+const MAX_SENT_AGAIN: usize = 4;
 
-/// An inbox that survived, and everything that is known of it.
+/// An inbox that survived, and its history.
 pub(super) struct RecoveredInbox {
     pub(super) story: PowerStory,
     pub(super) acknowledged: usize,
-    /// The rows that were there after the cut.
+    /// The number of rows after the cut.
     pub(super) found: usize,
-    /// Of these, how many were still open.
+    /// The number of these that were open.
     pub(super) open: usize,
     pub(super) sent_again: usize,
 }
 
-/// Starts `serve` on `image`, written to `folder`; has it deliver what is open and receive what is
-/// sent again; stops it, and checks the file and the history.
+/// Writes `image` to `folder` and starts `serve` on it. It delivers the open rows and receives some
+/// messages again. Then stops it, and checks the file and the history.
 pub(super) fn recover(
     program: &PillarboxProgram,
     folder: &Path,
@@ -65,7 +65,7 @@ pub(super) fn recover(
         story.answered(post, status, took);
     }
     story.delivered(&before);
-    story.disturbed("power cut");
+    story.fault_injected("power cut");
     let sent_again = send_again(&serve, &unacknowledged, &mut story)
         .map_err(|text| vec![unanswered(&mut serve, text)])?;
     let deadline = Instant::now() + DRAIN_TIMEOUT;
@@ -97,7 +97,7 @@ pub(super) fn recover(
     })
 }
 
-/// Checks the history, which ends with the rows that are left, and the file.
+/// Checks the history, which ends with these rows, and the file.
 fn judge(
     program: &PillarboxProgram,
     folder: &Path,
@@ -110,7 +110,7 @@ fn judge(
     violations
 }
 
-/// Sends what got no answer again, as its sender would.
+/// Sends unacknowledged messages again, as their senders would.
 fn send_again(
     serve: &RunningServe,
     messages: &[PostedMessage],
@@ -118,7 +118,7 @@ fn send_again(
 ) -> Result<Vec<(u32, PostOutcome)>, String> {
     let url = serve.url("pay")?;
     let mut connection = PostConnection::open(&url).map_err(|error| error.to_string())?;
-    let again = messages.iter().enumerate().take(MOST_SENT_AGAIN);
+    let again = messages.iter().enumerate().take(MAX_SENT_AGAIN);
     let posted = again.map(|(index, message)| {
         let post = story.posted(message);
         (post, connection.post(index, message))
@@ -126,8 +126,7 @@ fn send_again(
     Ok(posted.collect())
 }
 
-/// What it means that a request could not be sent: that `serve` has ended, or that the rig has
-/// failed.
+/// The violation if a request could not be sent: `serve` has exited, or the test rig has failed.
 fn unanswered(serve: &mut RunningServe, text: String) -> Violation {
     let deadline = Instant::now() + END_TIMEOUT;
     while Instant::now() < deadline {
@@ -139,7 +138,7 @@ fn unanswered(serve: &mut RunningServe, text: String) -> Violation {
     rig(text)
 }
 
-/// The file is sound, and every row is what its bytes and its signature say.
+/// Checks that the file is sound, and that every row matches its bytes and its signature.
 fn judge_file(program: &PillarboxProgram, folder: &Path) -> Vec<Violation> {
     let mut violations = Vec::new();
     match program.run(folder, &["doctor"]) {
@@ -159,7 +158,7 @@ pub(super) fn violation(rule: &'static str, text: String) -> Violation {
     Violation { rule, text }
 }
 
-/// The rig itself has failed, which proves nothing and so counts.
+/// A failure of the test rig, which counts as a violation.
 pub(super) fn rig(text: String) -> Violation {
     violation("rig", text)
 }

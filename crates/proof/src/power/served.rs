@@ -1,4 +1,4 @@
-//! The shipped `pillarbox`, as a process in a folder.
+//! Runs the shipped `pillarbox` in a folder.
 
 use std::{
     env,
@@ -17,11 +17,11 @@ use url::Url;
 
 use crate::planted::VARIABLE;
 
-/// The secrets of both sources, and the variables that hold them.
+/// The secrets of both sources.
 pub(super) const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub(super) const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
-/// Both senders, and events to standard output.
+/// A configuration with both senders. Events go to standard output.
 pub(super) const CONFIGURATION: &str = r#"
 [sources.hmrc]
 kind = "hmrc"
@@ -32,13 +32,13 @@ kind = "govuk-pay"
 secrets = ["env:PAY_SIGNING_SECRET"]
 "#;
 
-/// Longer than `serve` ever needs to start or to stop.
+/// Longer than `serve` needs to start or stop.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The program, wherever it is.
+/// The path of the program.
 pub(super) struct PillarboxProgram(pub(super) PathBuf);
 
-/// What a command has printed, and how it ended.
+/// The exit code and the output of a command.
 pub(super) struct CommandRun {
     pub(super) code: i32,
     pub(super) stdout: String,
@@ -46,8 +46,8 @@ pub(super) struct CommandRun {
 }
 
 impl PillarboxProgram {
-    /// A command in `folder`, with the secrets in its environment and nothing else, unless the
-    /// program has faults planted in it.
+    /// A command in `folder`. Its environment has only the secrets, the log level, and the selected
+    /// planted fault.
     pub(super) fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.0);
         command
@@ -68,12 +68,11 @@ impl PillarboxProgram {
         self.command(folder, &[&["serve"], &free_ports[..]].concat())
     }
 
-    /// Runs a command to its end.
     pub(super) fn run(&self, folder: &Path, arguments: &[&str]) -> Result<CommandRun, String> {
         finish(&mut self.command(folder, arguments))
     }
 
-    /// What `list --json` shows.
+    /// The rows that `list --json` prints.
     pub(super) fn list(&self, folder: &Path, filters: &[&str]) -> Result<Vec<Value>, String> {
         let run = self.run(folder, &[&["list", "--json"], filters].concat())?;
         if run.code != 0 {
@@ -96,14 +95,14 @@ pub(super) fn finish(command: &mut Command) -> Result<CommandRun, String> {
     })
 }
 
-/// A running `serve`, which is killed when this is dropped.
+/// A running `serve`, which is killed on drop.
 pub(super) struct RunningServe {
     child: Child,
     stderr: PathBuf,
 }
 
 impl RunningServe {
-    /// Starts it, with its output in files named after `output`, and waits until it is ready.
+    /// Starts `serve` with its output in files named after `output`, and waits until it is ready.
     pub(super) fn start(command: &mut Command, output: &Path) -> Result<Self, String> {
         let stderr = output.with_extension("stderr");
         let open = |path: &Path| File::create(path).map_err(|error| describe(path, &error));
@@ -143,7 +142,7 @@ impl RunningServe {
         url.ok_or_else(|| format!("serve prints no callback URL of {source}: {log}"))
     }
 
-    /// Ends it in order.
+    /// Stops `serve` with SIGTERM, and waits until it exits successfully.
     pub(super) fn stop(mut self) -> Result<(), String> {
         kill_process(Pid::from_child(&self.child), Signal::TERM)
             .map_err(|error| error.to_string())?;
@@ -161,7 +160,7 @@ impl RunningServe {
 
 impl Drop for RunningServe {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.kill(); // it may have exited
         let _ = self.child.wait();
     }
 }

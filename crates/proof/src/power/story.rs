@@ -1,18 +1,20 @@
-//! Writes the history of an inbox that lost its power, for the checker.
+//! Records the history of an inbox across power losses, for the checker.
 //!
-//! From outside, it is not visible when a row is stored or claimed. A row counts as stored once it
-//! is found after the cut, and an event on standard output as one attempt. So the checker decides
-//! on what was acknowledged, stored, delivered and left, and not on leases, fences and budgets.
+//! The instants at which rows are stored and claimed are not observable from outside. A row counts
+//! as stored when it is found after the cut, and each event on standard output counts as one
+//! attempt. So the checker covers acknowledgements, stored rows, deliveries and final rows, but not
+//! leases, fences and budgets.
 
 use std::{collections::BTreeMap, time::Duration};
 
+use pillarbox::domain::State;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::messages::PostedMessage;
 use crate::history::{BodyGenuineness, History, RecordedEvent, RowState, Sha256Digest};
 
-/// A row that `list` shows.
+/// A row in the output of `list`.
 pub(super) struct ListedRow {
     pub(super) key: String,
     pub(super) state: RowState,
@@ -22,15 +24,7 @@ pub(super) struct ListedRow {
 impl ListedRow {
     /// Reads a line of `list --json`.
     pub(super) fn read(line: &Value) -> Option<Self> {
-        let state = match line["state"].as_str()? {
-            "recorded" => RowState::Open,
-            "delivered" => RowState::Delivered,
-            "repeat" => RowState::Repeat,
-            "dead" => RowState::Dead,
-            "held" => RowState::Held,
-            "discarded" => RowState::Discarded,
-            _ => return None,
-        };
+        let state = State::parse(line["state"].as_str()?)?.into();
         let hex = line["digest"].as_str()?;
         let mut digest = [0; 32];
         for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
@@ -44,7 +38,7 @@ impl ListedRow {
     }
 }
 
-/// What is known of one row.
+/// The known state of a row.
 #[derive(Clone, Copy, Default)]
 struct RowSoFar {
     content: u64,
@@ -53,7 +47,7 @@ struct RowSoFar {
     state: Option<RowState>,
 }
 
-/// A history in the making, over as many cuts as the inbox survives.
+/// The history of an inbox so far, over all cuts that it survived.
 #[derive(Clone, Default)]
 pub(super) struct PowerStory {
     pub(super) history: History,
@@ -69,7 +63,7 @@ impl PowerStory {
         self.history.push(self.at, what);
     }
 
-    /// A sender has a message.
+    /// Records that a sender created a message.
     pub(super) fn created(&mut self, message: &PostedMessage) {
         let content = message.content;
         let known = RowSoFar {
@@ -85,7 +79,7 @@ impl PowerStory {
         });
     }
 
-    /// It posts it. Returns the number of the request.
+    /// Records a post of the message. Returns the number of the request.
     pub(super) fn posted(&mut self, message: &PostedMessage) -> u32 {
         self.posts += 1;
         self.push(RecordedEvent::Posted {
@@ -103,12 +97,12 @@ impl PowerStory {
         self.push(RecordedEvent::Answered { post, status, took });
     }
 
-    /// A fault that may concern any row.
-    pub(super) fn disturbed(&mut self, fault: &'static str) {
-        self.push(RecordedEvent::Disturbed { key: None, fault });
+    /// Records a fault that may affect any row.
+    pub(super) fn fault_injected(&mut self, fault: &'static str) {
+        self.push(RecordedEvent::FaultInjected { key: None, fault });
     }
 
-    /// These rows are in the inbox.
+    /// Records the rows in the inbox.
     pub(super) fn found(&mut self, rows: &[ListedRow]) {
         for row in rows {
             let known = self.rows.entry(row.key.clone()).or_default();
@@ -126,7 +120,7 @@ impl PowerStory {
         }
     }
 
-    /// The destination has this text, each whole line of which is an event.
+    /// Records the output to the destination. Each complete line is an event.
     pub(super) fn delivered(&mut self, text: &[u8]) {
         let whole = text
             .iter()
@@ -141,7 +135,7 @@ impl PowerStory {
                 self.attempted(&key, Sha256::digest(line).into());
             } else if !line.is_empty() {
                 self.push(RecordedEvent::Stuck {
-                    what: "a line of the destination that is no event".to_owned(),
+                    what: "a line at the destination that is not an event".to_owned(),
                 });
             }
         }
@@ -177,7 +171,7 @@ impl PowerStory {
         });
     }
 
-    /// These rows are finished now, as `list` shows them.
+    /// Records the rows that are finished now.
     pub(super) fn finished(&mut self, rows: &[ListedRow]) {
         for row in rows.iter().filter(|row| row.state.is_finished()) {
             let known = self.rows.entry(row.key.clone()).or_default();
@@ -201,7 +195,7 @@ impl PowerStory {
     pub(super) fn ended(&self, rows: &[ListedRow]) -> History {
         let mut ended = self.clone();
         for row in rows {
-            ended.push(RecordedEvent::Left {
+            ended.push(RecordedEvent::Remaining {
                 key: row.key.clone(),
                 state: row.state,
                 digest: Some(row.digest),

@@ -1,35 +1,35 @@
-//! Which part of what was not flushed a disk keeps.
+//! The unflushed changes that a disk keeps.
 
 use std::ops::Range;
 
 use crate::simulate::SplitMix64;
 
-/// The parts of a write that a disk keeps or loses.
+/// The possible sizes of a sector, which a disk keeps or loses as a whole.
 const SECTOR_BYTES: [u64; 2] = [512, 4096];
 
-/// Which of the changes that were not flushed a disk keeps.
+/// The unflushed changes that a disk keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnsyncedSurvival {
     Nothing,
     Everything,
-    /// Those before this record, and the first sectors of this one.
+    /// The changes before this record, and the first sectors of this one.
     Before(usize),
-    /// Each with so many thousandths of probability.
+    /// Each change with this probability in thousandths.
     Some(u64),
-    /// Each sector of each, of this size, with so many thousandths of probability.
+    /// Each sector of this size with this probability in thousandths.
     Torn(u64, u64),
 }
 
 impl UnsyncedSurvival {
-    /// One of them at random, for a cut after record `cut`.
+    /// A random survival for a cut after record `cut`.
     pub(super) fn draw(random: &mut SplitMix64, cut: usize) -> Self {
-        let share = [100, 500, 900][random.below(3) as usize];
+        let share = random.pick(&[100, 500, 900]);
         match random.below(100) {
             0..25 => Self::Nothing,
             25..35 => Self::Everything,
-            35..55 => Self::Before(cut.saturating_sub(random.below(120) as usize)),
+            35..55 => Self::Before(cut.saturating_sub(random.index(120))),
             55..80 => Self::Some(share),
-            _ => Self::Torn(SECTOR_BYTES[random.below(2) as usize], share),
+            _ => Self::Torn(random.pick(&SECTOR_BYTES), share),
         }
     }
 
@@ -43,7 +43,7 @@ impl UnsyncedSurvival {
         }
     }
 
-    /// Whether the change of a name by record `at` is kept.
+    /// Whether the name change of record `at` survives.
     pub(super) fn keeps(self, at: usize, random: &mut SplitMix64) -> bool {
         match self {
             Self::Nothing => false,
@@ -53,7 +53,7 @@ impl UnsyncedSurvival {
         }
     }
 
-    /// The parts that are kept of the write by record `at`.
+    /// The parts of the write of record `at` that survive.
     pub(super) fn kept_parts(
         self,
         at: usize,

@@ -1,4 +1,4 @@
-//! What a disk keeps, and the interposer under a program other than Pillarbox.
+//! Tests of the disk model, and of the interposer with a small program.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -54,8 +54,8 @@ fn base(files: &[(&str, &str)]) -> FolderContent {
     }
 }
 
-/// What a disk has after all of `operations`.
-fn left(
+/// The content of a disk after all operations and a power loss.
+fn surviving(
     start: &FolderContent,
     operations: &[(DiskOperation, &[u8])],
     lie: DiskLie,
@@ -67,7 +67,7 @@ fn left(
 }
 
 #[test]
-fn a_write_is_kept_from_the_end_of_a_flush_that_began_after_it() {
+fn a_write_is_durable_after_a_flush_that_began_later() {
     let start = base(&[("a", "....")]);
     let operations: [(DiskOperation, &[u8]); 5] = [
         (existing(FILE, "a"), b""),
@@ -88,11 +88,11 @@ fn a_write_is_kept_from_the_end_of_a_flush_that_began_after_it() {
         (DiskLie::File, "1..."),
     ] {
         assert_eq!(
-            left(&start, &operations, lie, UnsyncedSurvival::Nothing),
+            surviving(&start, &operations, lie, UnsyncedSurvival::Nothing),
             base(&[("a", text)])
         );
     }
-    let everything = left(
+    let everything = surviving(
         &start,
         &operations,
         DiskLie::All,
@@ -102,7 +102,7 @@ fn a_write_is_kept_from_the_end_of_a_flush_that_began_after_it() {
 }
 
 #[test]
-fn what_a_failed_flush_should_have_kept_is_not_kept_by_a_later_one() {
+fn a_later_flush_does_not_include_the_writes_of_a_failed_flush() {
     let failed = DiskOperation::Flushed {
         file: FILE,
         began: 2,
@@ -116,7 +116,7 @@ fn what_a_failed_flush_should_have_kept_is_not_kept_by_a_later_one() {
         (DiskOperation::Flush { file: FILE }, b""),
         (flushed(FILE, 4), b""),
     ];
-    let kept = left(
+    let kept = surviving(
         &base(&[("a", "....")]),
         &operations,
         DiskLie::Honest,
@@ -126,7 +126,7 @@ fn what_a_failed_flush_should_have_kept_is_not_kept_by_a_later_one() {
 }
 
 #[test]
-fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
+fn only_a_flush_of_the_folder_makes_a_name_durable() {
     let named: [(DiskOperation, &[u8]); 5] = [
         (created("new"), b""),
         (write(0), b"1"),
@@ -136,11 +136,11 @@ fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
     ];
     let start = base(&[]);
     assert_eq!(
-        left(&start, &named, DiskLie::Honest, UnsyncedSurvival::Nothing),
+        surviving(&start, &named, DiskLie::Honest, UnsyncedSurvival::Nothing),
         start
     );
     let flushed_folder = [&named[..], &[(flushed(FOLDER, 5), &b""[..])]].concat();
-    let kept = left(
+    let kept = surviving(
         &start,
         &flushed_folder,
         DiskLie::Honest,
@@ -148,7 +148,7 @@ fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
     );
     assert_eq!(kept, base(&[("new", "1")]));
     assert_eq!(
-        left(
+        surviving(
             &start,
             &flushed_folder,
             DiskLie::Folders,
@@ -159,7 +159,7 @@ fn a_name_is_kept_by_a_flush_of_its_folder_and_by_no_other() {
 }
 
 #[test]
-fn a_rename_is_lost_or_whole_and_its_content_is_apart() {
+fn a_rename_is_atomic_and_independent_of_the_content() {
     let start = base(&[("old", "before"), ("new", "")]);
     let rename = DiskOperation::Rename {
         from: "old".into(),
@@ -170,7 +170,7 @@ fn a_rename_is_lost_or_whole_and_its_content_is_apart() {
         (write(0), b"after!"),
         (rename, b""),
     ];
-    let kept = |survival| left(&start, &operations, DiskLie::Honest, survival);
+    let kept = |survival| surviving(&start, &operations, DiskLie::Honest, survival);
     assert_eq!(kept(UnsyncedSurvival::Nothing), start);
     assert_eq!(
         kept(UnsyncedSurvival::Everything),
@@ -187,7 +187,7 @@ fn a_rename_is_lost_or_whole_and_its_content_is_apart() {
 }
 
 #[test]
-fn a_torn_write_has_whole_sectors_in_any_order_and_changes_nothing_beside_them() {
+fn a_torn_write_has_whole_sectors_and_leaves_adjacent_bytes_unchanged() {
     let long = vec![b'x'; 1500];
     let operations: [(DiskOperation, &[u8]); 2] = [(created("a"), b""), (write(100), &long)];
     let start = base(&[]);
@@ -201,7 +201,7 @@ fn a_torn_write_has_whole_sectors_in_any_order_and_changes_nothing_beside_them()
             &mut SplitMix64::of(seed, 1),
         );
         let Some(bytes) = image.files.get(std::path::Path::new("a")) else {
-            continue; // its name was lost
+            continue; // the name was lost
         };
         let has = |at: usize| bytes.get(at) == Some(&b'x');
         let sectors = [has(100), has(512), has(1024), has(1536)];
@@ -213,7 +213,7 @@ fn a_torn_write_has_whole_sectors_in_any_order_and_changes_nothing_beside_them()
 }
 
 #[test]
-fn the_interposer_records_every_change_of_another_program_in_order() {
+fn the_interposer_records_every_change_in_order() {
     if !IS_SUPPORTED {
         return;
     }
@@ -267,7 +267,7 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
         "flush 4",
         "flushed 4 12",
         "truncate 3 0",
-        "output said",
+        "output done",
     ];
     assert_eq!(recorded, expected);
     let disk = RecordedDisk::new(&base(&[("old", "old")]), &read, DiskLie::Honest).unwrap();
@@ -282,7 +282,7 @@ fn the_interposer_records_every_change_of_another_program_in_order() {
     );
 }
 
-/// An operation in a few words.
+/// A short description of an operation.
 fn described(journal: &DiskJournal, operation: &DiskOperation) -> String {
     let text = |content| String::from_utf8_lossy(journal.content(content)).into_owned();
     match operation {

@@ -1,4 +1,4 @@
-//! What many power losses did.
+//! The counts of all power losses.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -30,7 +30,7 @@ impl PowerTotals {
         *self.counts.entry(what).or_default() += number;
     }
 
-    /// A run of `serve` has ended.
+    /// Counts a run of `serve`.
     pub(super) fn add_run(&mut self, run: &RecordedRun) {
         self.runs += 1;
         self.count(run.plan.name, 1);
@@ -48,7 +48,7 @@ impl PowerTotals {
         }
     }
 
-    /// The power was lost once.
+    /// Counts a power loss of `serve`.
     pub(super) fn add_cut(
         &mut self,
         run: &RecordedRun,
@@ -81,31 +81,30 @@ impl PowerTotals {
         }
     }
 
-    /// The power was lost once in a command.
+    /// Counts a power loss in a command.
     pub(super) fn add_command(&mut self, name: &'static str, is_kept: bool) {
         *self.commands.entry(name).or_default() += 1;
         self.violations += usize::from(!is_kept);
     }
 
-    /// Prints everything.
     pub(super) fn print(&self, took: Duration) {
         let count = |what: &str| self.counts.get(what).copied().unwrap_or(0);
         let seconds = took.as_secs_f64();
         println!(
-            "{} power losses in {seconds:.1} s, at {} different instants, {} at that of a 200",
+            "{} power losses in {seconds:.1} s, at {} different instants, {} after an answer 200",
             count("cuts"),
             self.instants.len(),
             count("cuts at a 200"),
         );
         println!(
-            "  {} different disks, each started by the shipped serve; of what was not flushed they \
-             kept {}",
+            "  {} different disks, each started by the shipped serve; unflushed changes that they \
+             kept: {}",
             self.images.len(),
             list(&self.survivals)
         );
         println!(
-            "  {} acknowledged before a cut, {} rows found after one, {} of them open and then \
-             delivered, {} requests sent again",
+            "  {} messages acknowledged before a cut, {} rows found after it, {} of them open and \
+             then delivered, {} requests sent again",
             count("acknowledged"),
             count("rows found"),
             count("open rows delivered"),
@@ -113,13 +112,10 @@ impl PowerTotals {
         );
         self.print_runs();
         if !self.commands.is_empty() {
-            println!(
-                "  power losses in commands, besides: {}",
-                list(&self.commands)
-            );
+            println!("  power losses in commands: {}", list(&self.commands));
         }
         println!(
-            "  {} disks that lied, to test this test, and were found out",
+            "  {} disks that lied, as a control, and were detected",
             self.found_lies
         );
         println!("{} violations", self.violations);
@@ -130,8 +126,8 @@ impl PowerTotals {
         let runs = ["usual", "long bodies", "failing flushes", "full disk"];
         let runs: BTreeMap<&str, u64> = runs.into_iter().map(|name| (name, count(name))).collect();
         println!(
-            "  {} runs of serve ({}): {} writes, {} flushes and {} that failed, {} answers 200, {} \
-             answers 503, {} others",
+            "  {} runs of serve ({}): {} writes, {} flushes, {} failed flushes, {} answers 200, {} \
+             answers 503, {} other answers",
             self.runs,
             list(&runs),
             count("writes"),

@@ -1,19 +1,18 @@
-/* Records, in order, what a process does to the files of one folder, and when it answers.
+/* Records, in order, a process's operations on the files of one folder, and its HTTP answers.
  *
- * It is loaded before the C library (LD_PRELOAD), and writes a journal of every write, truncation,
- * flush and change of a name, with the beginning of every HTTP answer and all output between them.
- * Each record is made under the lock under which the call is made, so any prefix of the journal is
- * what the process had done at some instant. A flush is two records, its beginning and its end,
- * because writes go on meanwhile.
+ * The library is loaded before the C library (LD_PRELOAD). It writes a journal of every write,
+ * truncation, flush and name change, the beginning of every HTTP answer, and all output. The call
+ * and its record are made under one lock, so any prefix of the journal is the state at some
+ * instant. A flush has two records, its beginning and its end, because writes continue meanwhile.
  *
- * A flush is not passed on to the disk. It takes a random time instead, so that a run neither
- * depends on this machine's disk nor wears it; the journal decides what a disk would have kept.
+ * A flush does not reach the disk. It takes a random time instead, so that a run neither depends on
+ * this machine's disk nor wears it. The journal determines the data that a disk would have kept.
  *
- * UNSYNCED_FOLDER   the folder, as an absolute path without links
+ * UNSYNCED_FOLDER   the folder, as an absolute path without symbolic links
  * UNSYNCED_JOURNAL  the file to write
- * UNSYNCED_SEED     the seed of all chance here
- * UNSYNCED_MICROS   the longest that a flush takes
- * UNSYNCED_EIO      of a thousand flushes, how many fail; UNSYNCED_ENOSPC the same of writes. Both
+ * UNSYNCED_SEED     the seed of all random numbers
+ * UNSYNCED_MICROS   the longest duration of a flush
+ * UNSYNCED_EIO      failing flushes in thousandths; UNSYNCED_ENOSPC is the same for writes. Both
  *                   begin after the first answer, and fail for a few calls in a row.
  */
 #define _GNU_SOURCE
@@ -36,7 +35,7 @@
 #include <unistd.h>
 
 #if !defined(__linux__) || !defined(__LP64__)
-#error "for Linux with 64 bits"
+#error "only for 64-bit Linux"
 #endif
 
 /* The kinds of records; journal.rs has the same. */
@@ -54,7 +53,7 @@ struct record {
     uint64_t bytes;
 };
 
-/* What a descriptor stands for: nothing, an output, or a file by its number. */
+/* The meaning of a descriptor: nothing, an output, or the number of a file. */
 enum {
     MAX_FD = 65536, MAX_FILES = 4096,
     NOTHING = 0, STANDARD_OUTPUT = 1, STANDARD_ERROR = 2, FIRST_FILE = 3
@@ -105,7 +104,7 @@ static uint64_t random_below(uint64_t most) {
     return (mixed ^ (mixed >> 31)) % (most ? most : 1);
 }
 
-/* Writes one record. A journal that cannot be written ends the process: nothing would be proven. */
+/* Writes one record. Aborts if the journal cannot be written, because the run would prove nothing. */
 static void note(uint32_t kind, uint32_t file, uint64_t offset, uint64_t length,
                  const struct iovec *parts, int count, size_t bytes) {
     struct record record = {kind, file, offset, length, bytes};
@@ -134,7 +133,8 @@ static void note_number(uint32_t kind, uint32_t file, uint64_t offset, uint64_t 
     note(kind, file, offset, length, NULL, 0, 0);
 }
 
-/* The absolute path, without links in its folder; false if it is not below the watched folder. */
+/* The absolute path, without symbolic links in its folder. False if it is not below the watched
+ * folder. */
 static int resolve(int at, const char *path, char *resolved) {
     char whole[PATH_MAX * 2], parent[PATH_MAX], base[PATH_MAX] = "";
     if (journal < 0) return 0;
@@ -172,7 +172,7 @@ static int ends_in(const char *text, const char *end) {
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* The number of an open file; a new one is recorded with its path. */
+/* The number of an open file. A new file is recorded with its path. */
 static uint32_t file_of(int fd, const char *path, int is_new) {
     struct stat found;
     if (fstat(fd, &found)) return NOTHING;
@@ -180,7 +180,7 @@ static uint32_t file_of(int fd, const char *path, int is_new) {
     for (; known < file_count; known++)
         if (files[known].device == found.st_dev && files[known].inode == found.st_ino) break;
     if (known < file_count && !is_new) return known;
-    if (known < file_count) files[known].inode = 0; /* removed, and its number used again */
+    if (known < file_count) files[known].inode = 0; /* removed, and its inode number reused */
     if (file_count == MAX_FILES) abort();
     files[file_count] = (struct file){found.st_dev, found.st_ino, ends_in(path, "-shm")};
     note_text(is_new ? CREATED : EXISTING, file_count, path, strlen(path));
@@ -291,14 +291,14 @@ int fcntl64(int fd, int command, ...) {
     return fcntl(fd, command, argument);
 }
 
-/* The status of an HTTP answer; 0 if the bytes are something else. */
+/* The status of an HTTP answer; 0 if the bytes are not one. */
 static uint64_t status_of(const struct iovec *parts, int count) {
     if (count < 1 || parts[0].iov_len < 12 || memcmp(parts[0].iov_base, "HTTP/1.1 ", 9)) return 0;
     const char *digits = (const char *)parts[0].iov_base + 9;
     return (uint64_t)((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0'));
 }
 
-/* Records an answer, with the client's port. */
+/* Records an answer with the client's port. */
 static void note_answer(int fd, uint64_t status) {
     struct sockaddr_in peer;
     socklen_t length = sizeof peer;
@@ -307,7 +307,7 @@ static void note_answer(int fd, uint64_t status) {
     note_number(ANSWER, 0, ntohs(peer.sin_port), status);
 }
 
-/* How many bytes a write gets; a full disk takes a part of it, or nothing. */
+/* The number of bytes that a write may write. A full disk accepts a part of them, or none. */
 static long room(uint32_t file, size_t bytes) {
     if (!enospc || !has_answered || files[file].is_shared_memory) return (long)bytes;
     if (!failing_writes && random_below(1000) < enospc) failing_writes = 1 + random_below(20);
@@ -427,7 +427,7 @@ static int flush(int fd, long call) {
 int fsync(int fd) { return flush(fd, SYS_fsync); }
 int fdatasync(int fd) { return flush(fd, SYS_fdatasync); }
 
-/* Calls that are rare here, so that a run that makes one is refused instead of misjudged. */
+/* Records a call that the journal cannot represent, so that the run is refused. */
 static void refuse(int fd, const char *call) {
     pthread_mutex_lock(&lock);
     if (journal >= 0 && descriptor(fd) >= FIRST_FILE && !files[descriptor(fd)].is_shared_memory)
@@ -481,7 +481,8 @@ ssize_t sendfile64(int to, int from, off64_t *offset, size_t length) {
     return sendfile(to, from, offset, length);
 }
 
-/* A shared mapping is written without a call. The index of SQLite's log is one, and volatile. */
+/* A shared mapping is written without a call. SQLite uses one for the index of its log, which need
+ * not survive. */
 void *mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset) {
     if ((flags & MAP_SHARED) && (protection & PROT_WRITE) && !(flags & MAP_ANONYMOUS))
         refuse(fd, "mmap");
@@ -492,7 +493,7 @@ void *mmap64(void *at, size_t length, int protection, int flags, int fd, off64_t
     return mmap(at, length, protection, flags, fd, offset);
 }
 
-/* Records a change of one or two names, unless both are outside the folder. */
+/* Makes and records a change of one or two names, unless both are outside the folder. */
 static int change_names(uint32_t kind, int at, const char *from, int to_at, const char *to,
                         long result_of(int, const char *, int, const char *)) {
     char first[PATH_MAX], second[PATH_MAX] = "";

@@ -1,5 +1,4 @@
-//! The teams' side: an endpoint that notes each event, and is a point at which processes are
-//! killed.
+//! A destination that records each event, and at whose calls processes are killed.
 
 use std::{
     sync::{
@@ -17,16 +16,13 @@ use super::{
 };
 use crate::simulate::random::{SharedRandom, SplitMix64};
 
-/// How long after its answer a process is killed that is to be killed there.
-const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
-
-/// What calls of a destination need to know.
+/// The destination of one set-up.
 pub(crate) struct EventSink {
-    pub(crate) recorder: Arc<HistoryRecorder>,
-    pub(crate) trap: Arc<KillTrap>,
-    /// The process that calls.
-    pub(crate) process: Arc<AtomicUsize>,
-    pub(crate) random: SharedRandom,
+    recorder: Arc<HistoryRecorder>,
+    trap: Arc<KillTrap>,
+    /// The number of the process that calls.
+    process: Arc<AtomicUsize>,
+    random: SharedRandom,
 }
 
 impl EventSink {
@@ -44,7 +40,7 @@ impl EventSink {
         })
     }
 
-    /// An endpoint that most often accepts.
+    /// An endpoint that accepts most events.
     pub(crate) fn endpoint(self: &Arc<Self>) -> ConsumerEndpoint {
         let endpoint = ConsumerEndpoint::opened();
         let sink = Arc::clone(self);
@@ -57,8 +53,8 @@ impl EventSink {
         delivery.check_signature();
         let process = self.process.load(Ordering::SeqCst);
         let call = self.recorder.delivering(process, key);
-        let dice = self.random.draw(|random| random.below(100));
-        if dice < 3 {
+        let percent = self.random.draw(|random| random.below(100));
+        if percent < 3 {
             self.recorder.returned(call);
             return EndpointReply::Status(503);
         }
@@ -67,19 +63,10 @@ impl EventSink {
             return EndpointReply::Silence;
         }
         self.recorder.returned(call);
-        self.answered();
-        if dice < 6 {
+        self.trap.destination_answered();
+        if percent < 6 {
             return EndpointReply::Late(Duration::from_millis(200));
         }
         EndpointReply::Status(204)
-    }
-
-    /// The answer is on its way.
-    pub(crate) fn answered(&self) {
-        let trap = Arc::clone(&self.trap);
-        tokio::spawn(async move {
-            tokio::time::sleep(ANSWER_TRAVELS).await;
-            trap.reached(KillPoint::DestinationAnswered);
-        });
     }
 }

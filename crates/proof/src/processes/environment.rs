@@ -1,5 +1,6 @@
-//! Lambda environments: the shipped `bootstrap` under the Runtime API, with a proxy before the
-//! table and a queue that notes each event. A killed one is replaced at the next invocation.
+//! Lambda environments: the shipped `bootstrap` under the Runtime API, with a proxy in front of the
+//! table and a queue that records each event. After a kill, the next invocation starts a new
+//! process.
 
 use std::{
     sync::{
@@ -30,29 +31,28 @@ use super::{
     fault_plan::FaultPlan,
     point::{KillPoint, KillTrap},
     recorder::HistoryRecorder,
-    senders::source_of,
     table_calls::observed_table,
 };
+use crate::simulate::receivers::source_of;
 
-/// How long an invocation may take.
+/// The time limit of an invocation.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a process is looked after that has not answered.
-const LOOK: Duration = Duration::from_millis(5);
-/// Numbers of processes of one environment.
-const PROCESSES: usize = 1_000_000;
-/// Until the queue has read what a killed process had sent.
+/// The interval between checks of whether a process still runs.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// The largest number of processes of one environment.
+const MAX_PROCESSES: usize = 1_000_000;
+/// The time until the queue has read all requests of a killed process.
 const SETTLED: Duration = Duration::from_millis(30);
-/// How long after its answer a process is killed that is to be killed there.
-const ANSWER_TRAVELS: Duration = Duration::from_micros(500);
 
-/// A place for one `bootstrap` after another.
+/// An environment, which runs one `bootstrap` after another.
 pub(crate) struct LambdaEnvironment {
     variables: Vec<(&'static str, String)>,
     bootstrap: Option<BootstrapProcess>,
     recorder: Arc<HistoryRecorder>,
     pub(crate) trap: Arc<KillTrap>,
     process: Arc<AtomicUsize>,
-    /// After how many milliseconds the next processes are killed, plus one; 0 for none.
+    /// The number of milliseconds after its start at which the next process is killed, plus one; 0
+    /// for no kill.
     pub(crate) start_kill: Arc<AtomicU64>,
     pub(crate) plan: Arc<FaultPlan>,
     _proxy: FaultProxy,
@@ -60,14 +60,14 @@ pub(crate) struct LambdaEnvironment {
 }
 
 impl LambdaEnvironment {
-    /// The environment number `number` of a table.
+    /// An environment with this number and role on a table.
     pub(crate) async fn new(
         (number, role, table): (usize, &str, &str),
         recorder: &Arc<HistoryRecorder>,
         in_flight: &Arc<AtomicUsize>,
     ) -> Self {
         let trap = Arc::new(KillTrap::sharing(in_flight));
-        let process = Arc::new(AtomicUsize::new(number * PROCESSES));
+        let process = Arc::new(AtomicUsize::new(number * MAX_PROCESSES));
         let plan = Arc::<FaultPlan>::default();
         let proxy = observed_table(recorder, &trap, &process, &plan).await;
         let queue = queue(recorder, &trap, &process).await;
@@ -87,19 +87,19 @@ impl LambdaEnvironment {
     async fn start(&mut self) {
         self.process.fetch_add(1, Ordering::SeqCst);
         let bootstrap = BootstrapProcess::start(&self.variables).await;
-        self.trap.aim(Some(bootstrap.pid()));
+        self.trap.set_target(Some(bootstrap.pid()));
         self.bootstrap = Some(bootstrap);
     }
 
-    /// Ends the process at once.
+    /// Kills the process.
     async fn end(&mut self) {
-        self.trap.aim(None);
+        self.trap.set_target(None);
         block_in_place(|| self.bootstrap = None);
         sleep(SETTLED).await;
         self.recorder.killed(self.process.load(Ordering::SeqCst));
     }
 
-    /// Invokes it; `None` if it was killed before it answered.
+    /// Invokes the function; `None` if the process was killed before it answered.
     pub(crate) async fn invoke(&mut self, event: &Value) -> Option<RuntimeReport> {
         let start_kill = self.start_kill.swap(0, Ordering::SeqCst);
         if start_kill > 0 {
@@ -114,7 +114,7 @@ impl LambdaEnvironment {
         let bootstrap = self.bootstrap.as_mut()?;
         bootstrap.send(event.to_string(), TIMEOUT);
         loop {
-            if let Ok(report) = timeout(LOOK, bootstrap.heard()).await {
+            if let Ok(report) = timeout(POLL_INTERVAL, bootstrap.heard()).await {
                 return Some(report);
             }
             if !bootstrap.is_alive() {
@@ -145,8 +145,7 @@ impl LambdaEnvironment {
         }
     }
 
-    /// Freezes the process for `time`, as Lambda does once it has answered, and thaws it for the
-    /// next event; sooner if it is to be killed.
+    /// Freezes the process for `time`, as Lambda does after an answer, or until a kill is planned.
     pub(crate) async fn freeze(&self, time: Duration) {
         let Some(bootstrap) = &self.bootstrap else {
             return;
@@ -154,13 +153,14 @@ impl LambdaEnvironment {
         bootstrap.signal(Signal::STOP);
         let end = Instant::now() + time;
         while Instant::now() < end && !self.trap.is_armed() {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         bootstrap.signal(Signal::CONT);
     }
 }
 
-/// The function's variables: its table behind the proxy, its destination a queue.
+/// The function's environment variables, with the proxy as its table and a queue as its
+/// destination.
 fn variables(
     role: &str,
     table: &str,
@@ -183,7 +183,7 @@ fn variables(
     variables
 }
 
-/// A queue that notes each event, and now and then fails before it has one.
+/// A queue that records each event, and sometimes fails before it accepts one.
 async fn queue(
     recorder: &Arc<HistoryRecorder>,
     trap: &Arc<KillTrap>,
@@ -207,11 +207,7 @@ async fn queue(
             return CloudReply::Silence;
         }
         recorder.returned(number);
-        let trap = Arc::clone(&trap);
-        tokio::spawn(async move {
-            sleep(ANSWER_TRAVELS).await;
-            trap.reached(KillPoint::DestinationAnswered);
-        });
+        trap.destination_answered();
         CloudReply::Done(json!({"MessageId": "1"}))
     })
     .await

@@ -1,15 +1,16 @@
-//! Which calls to the table a fault affects: those that write one row.
+//! The planned faults of calls that write a row.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 use test_support::fault_proxy::InjectedFault;
 
 use super::{recorder::HistoryRecorder, table_calls::TableCall};
+use crate::sync::lock;
 
-/// The faults of the rows that have any.
+/// The planned faults, by the key of the row.
 #[derive(Default)]
 pub(crate) struct FaultPlan {
     planned: Mutex<HashMap<String, PlannedFault>>,
@@ -20,56 +21,53 @@ pub(crate) struct FaultPlan {
 #[derive(Clone, Copy)]
 pub(crate) struct PlannedFault {
     pub(crate) fault: InjectedFault,
-    /// How many calls get it.
+    /// The number of calls that get this fault.
     pub(crate) times: u32,
-    /// Whether those of attempts, and not those that store.
+    /// Whether it affects the calls of attempts, instead of those that store.
     pub(crate) is_of_attempt: bool,
 }
 
 impl FaultPlan {
     pub(crate) fn set(&self, key: &str, planned: PlannedFault) {
-        let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(key.to_owned(), planned);
+        lock(&self.planned).insert(key.to_owned(), planned);
     }
 
     pub(crate) fn clear(&self, key: &str) {
-        let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(key);
+        lock(&self.planned).remove(key);
     }
 
-    /// Lets every call through from now on.
+    /// Injects no more faults.
     pub(crate) fn end(&self) {
-        let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        all.clear();
+        lock(&self.planned).clear();
     }
 
     /// The fault of this call.
     pub(crate) fn fault_of(&self, call: &TableCall, recorder: &HistoryRecorder) -> InjectedFault {
         let fault = {
-            let mut all = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = lock(&self.planned);
             let planned = all.get_mut(call.row_key());
-            let wanted = |planned: &&mut PlannedFault| {
+            let is_affected = |planned: &&mut PlannedFault| {
                 planned.times > 0
                     && call.writes_a_row()
                     && planned.is_of_attempt == call.is_of_attempt()
             };
-            let Some(planned) = planned.filter(wanted) else {
+            let Some(planned) = planned.filter(is_affected) else {
                 return InjectedFault::None;
             };
             planned.times -= 1;
             planned.fault
         };
         if call.is_of_attempt() {
-            recorder.disturbed(call.row_key(), "table");
+            recorder.fault_injected(call.row_key(), "table");
         }
-        let mut injected = self.injected.lock().unwrap_or_else(PoisonError::into_inner);
-        *injected.entry(format!("{fault:?}")).or_default() += 1;
+        *lock(&self.injected)
+            .entry(format!("{fault:?}"))
+            .or_default() += 1;
         fault
     }
 
-    /// How often each fault was injected.
+    /// The number of injections of each fault.
     pub(crate) fn injected(&self) -> BTreeMap<String, u64> {
-        let injected = self.injected.lock();
-        injected.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.injected).clone()
     }
 }

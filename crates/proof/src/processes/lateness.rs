@@ -1,4 +1,5 @@
-//! How late this machine is, so that a starved one is not taken for a slow receiver.
+//! Measures the scheduling delays of this machine, so that a busy machine does not look like a slow
+//! receiver.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,20 +8,19 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-/// The time between two looks at the clock.
-const BEAT: Duration = Duration::from_millis(10);
+/// The time between two measurements.
+const INTERVAL: Duration = Duration::from_millis(10);
 
 static LATE_MICROS: AtomicU64 = AtomicU64::new(0);
 
-/// Measures by how much each sleep of this process is too long, until it ends.
+/// Measures the delay of each sleep, until the runtime ends.
 pub(crate) async fn measure() {
     loop {
         let before = Instant::now();
-        sleep(BEAT).await;
-        // The timer itself rounds up by a millisecond.
-        let late = before
-            .elapsed()
-            .saturating_sub(BEAT + Duration::from_millis(2));
+        sleep(INTERVAL).await;
+        // The timer rounds up by a millisecond.
+        let expected = INTERVAL + Duration::from_millis(2);
+        let late = before.elapsed().saturating_sub(expected);
         let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         LATE_MICROS.fetch_add(micros, Ordering::Relaxed);
     }

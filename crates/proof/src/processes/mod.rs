@@ -1,8 +1,8 @@
-//! Real processes, seen from outside: what `kill` and `faults` share.
+//! The shipped binaries, observed from outside. `kill` and `faults` share this module.
 //!
-//! The shipped binaries run unchanged. Senders post to them over sockets, a proxy before the table
-//! sees each call and its effect, destinations see each event. All of it is one history, which the
-//! checker judges. What no one outside sees is inferred in one place, [`recorder`].
+//! The binaries run unchanged. Senders post to them over sockets, a proxy in front of the table
+//! observes each call and its effect, and destinations observe each event. All of these events are
+//! one history, which the checker checks. Only [`recorder`] infers events that cannot be observed.
 
 pub(crate) mod destination;
 pub(crate) mod environment;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use crate::arguments::CommandArguments;
 
-/// Has the processes be the binaries of `--binaries`, or of the tests' profile.
+/// Selects the binaries in the folder `--binaries`, or those of the profile `dev`.
 pub(crate) fn choose_binaries(arguments: &CommandArguments) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let target = program.ancestors().nth(2).map(PathBuf::from);
@@ -41,7 +41,7 @@ pub(crate) fn choose_binaries(arguments: &CommandArguments) -> Result<(), String
     Ok(())
 }
 
-/// A runtime for sockets.
+/// A runtime with I/O, which also measures its own delays.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(4).enable_all().build();

@@ -1,6 +1,8 @@
-//! What lanes did, and whether their histories kept the promise.
+//! The counts of lanes, and the violations in their histories.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use tokio::task::JoinSet;
 
 use super::{point::KillCounts, recorder::HistoryRecorder};
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     history::{RecordedEvent, TimedRecord},
 };
 
-/// What a lane did.
+/// The counts and violations of a lane.
 #[derive(Default)]
 pub(crate) struct LaneOutcome {
     pub(crate) counts: KillCounts,
@@ -18,17 +20,17 @@ pub(crate) struct LaneOutcome {
     pub(crate) posts: u64,
     pub(crate) unanswered: u64,
     pub(crate) copies: u64,
-    /// Answers after more than 2.5 s by the clock.
+    /// The number of answers after more than 2.5 s.
     pub(crate) slow: u64,
 }
 
 impl LaneOutcome {
-    /// Judges a history that has ended.
+    /// Checks a complete history.
     pub(crate) fn judge(&mut self, what: &str, recorder: &HistoryRecorder) {
         let (history, problems) = recorder.take();
         let (mut answers, mut accepted) = (0, BTreeMap::new());
-        for moment in &history.moments {
-            match &moment.what {
+        for record in &history.records {
+            match &record.event {
                 RecordedEvent::Created { .. } => self.messages += 1,
                 RecordedEvent::Posted { .. } => self.posts += 1,
                 RecordedEvent::Answered { .. } => answers += 1,
@@ -36,7 +38,7 @@ impl LaneOutcome {
                 _ => {}
             }
         }
-        self.unanswered += history.moments.iter().filter(is_post).count() as u64 - answers;
+        self.unanswered += history.records.iter().filter(is_post).count() as u64 - answers;
         self.slow += recorder.slow.load(Ordering::Relaxed);
         self.copies += accepted.values().map(|times| times - 1).sum::<u64>();
         let broken = check(&history);
@@ -44,10 +46,10 @@ impl LaneOutcome {
         self.violations
             .extend(shown.map(|text| format!("{what}: {text}")));
         if let Some(key) = broken.first().and_then(|violation| key_in(&violation.text)) {
-            println!("what happened to the first that {what} broke a rule with:");
-            let about = |moment: &&TimedRecord| moment.to_string().contains(key);
-            for moment in history.moments.iter().filter(about).take(60) {
-                println!("    {moment}");
+            println!("the events of the first violation in {what}:");
+            let about = |record: &&TimedRecord| record.to_string().contains(key);
+            for record in history.records.iter().filter(about).take(60) {
+                println!("    {record}");
             }
         }
     }
@@ -62,30 +64,38 @@ impl LaneOutcome {
         self.copies += other.copies;
         self.slow += other.slow;
     }
+
+    /// Merges the outcomes of all tasks. A task that panicked is a violation.
+    pub(crate) async fn merge_all(&mut self, mut tasks: JoinSet<Self>) {
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok(outcome) => self.merge(outcome),
+                Err(error) => self.violations.push(format!("a task ended: {error}")),
+            }
+        }
+    }
+
+    /// Prints the violations and how to repeat the run. Returns whether there are none.
+    pub(crate) fn report(&self, line: &str) -> bool {
+        for violation in self.violations.iter().take(20) {
+            println!("VIOLATION {violation}");
+        }
+        if !self.violations.is_empty() {
+            println!("{} violations; repeat: {line}", self.violations.len());
+        }
+        self.violations.is_empty()
+    }
 }
 
-fn is_post(moment: &&TimedRecord) -> bool {
-    matches!(moment.what, RecordedEvent::Posted { .. })
+fn is_post(record: &&TimedRecord) -> bool {
+    matches!(record.event, RecordedEvent::Posted { .. })
 }
 
-/// The id of the message that a violation is about.
+/// The id of the message in the text of a violation.
 fn key_in(text: &str) -> Option<&str> {
     let word = text
         .split(' ')
         .find(|word| word.starts_with("hmrc:") || word.starts_with("pay:"))?;
     word.split_once(':')
         .map(|(_, id)| id.trim_end_matches([',', ':']))
-}
-
-impl LaneOutcome {
-    /// Prints what went wrong, and how to do it again. Whether nothing did.
-    pub(crate) fn report(&self, line: &str) -> bool {
-        for violation in self.violations.iter().take(20) {
-            println!("VIOLATION {violation}");
-        }
-        if !self.violations.is_empty() {
-            println!("{} violations; again: {line}", self.violations.len());
-        }
-        self.violations.is_empty()
-    }
 }

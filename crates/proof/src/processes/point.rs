@@ -1,10 +1,10 @@
-//! The points at which a process is killed: instants that are visible from outside.
+//! The points at which a process is killed: instants that are observable from outside.
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,49 +13,53 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::Notify;
 
-/// How many requests are under way at least when a process that receives is killed.
-pub(crate) const LEAST_IN_FLIGHT: usize = 10;
+use crate::sync::lock;
 
-/// Where a process is when it is killed.
+/// The smallest number of requests in flight when a process that receives is killed.
+pub(crate) const LEAST_IN_FLIGHT: usize = 10;
+/// The time between the answer of a destination and the kill, in which the answer arrives.
+const ANSWER_DELAY: Duration = Duration::from_micros(500);
+
+/// The point at which a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum KillPoint {
     /// Before it listens.
     Start,
-    /// Anywhere.
+    /// A random instant.
     Random,
     /// An answer 200 has just been read.
     Answered,
     /// The inbox file's log has just been written.
     LogWritten,
-    /// A row or a part of a body is to be stored.
+    /// Before a row or a part of a body is stored.
     PutSeen,
-    /// A row or a part of a body is stored, and the process does not know.
+    /// A row or a part of a body is stored, before the reply.
     PutDone,
-    /// A row is to be claimed.
+    /// Before a row is claimed.
     ClaimSeen,
-    /// A row is claimed, and the process does not know.
+    /// A row is claimed, before the reply.
     ClaimDone,
-    /// A payment's event is to be entered in its ledger.
+    /// Before a payment event is entered in its ledger.
     LedgerSeen,
-    /// A payment's event is in its ledger, and the process does not know.
+    /// A payment event is in its ledger, before the reply.
     LedgerDone,
     /// The destination has the event and does not answer.
     DestinationSeen,
     /// The destination has just answered.
     DestinationAnswered,
-    /// An outcome is to be written.
+    /// Before an outcome is written.
     MarkSeen,
-    /// An outcome is written, and the process does not know.
+    /// An outcome is written, before the reply.
     MarkDone,
-    /// The sweep asks for what is due.
+    /// During the sweep's query for due rows.
     SweepQuery,
-    /// It was asked to stop, and finishes what it began.
+    /// During the shutdown after SIGTERM.
     Draining,
     /// Writes fail, because the disk is full.
     DiskFull,
-    /// HMRC is to take an acknowledgement.
+    /// Before HMRC accepts an acknowledgement.
     AcknowledgeSeen,
-    /// HMRC has taken an acknowledgement, and the process does not know.
+    /// HMRC has accepted an acknowledgement, before the response.
     AcknowledgeDone,
 }
 
@@ -74,20 +78,20 @@ impl fmt::Display for KillPoint {
 /// Kills a process when it reaches a point.
 #[derive(Default)]
 pub(crate) struct KillTrap {
-    aim: Mutex<TrapState>,
-    sprung: Notify,
+    state: Mutex<TrapState>,
+    killed: Notify,
     in_flight: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
 struct TrapState {
-    /// The process that runs, until it is waited for.
+    /// The running process, until it is reaped.
     target: Option<Pid>,
     armed: Option<KillPoint>,
 }
 
 impl KillTrap {
-    /// A trap of a process that shares its requests in flight with others.
+    /// A trap that shares its count of requests in flight with other traps.
     pub(crate) fn sharing(in_flight: &Arc<AtomicUsize>) -> Self {
         Self {
             in_flight: Arc::clone(in_flight),
@@ -95,28 +99,23 @@ impl KillTrap {
         }
     }
 
-    /// Names the process that runs now.
-    pub(crate) fn aim(&self, target: Option<Pid>) {
-        self.lock().target = target;
+    pub(crate) fn set_target(&self, target: Option<Pid>) {
+        lock(&self.state).target = target;
     }
 
-    /// Waits until the process is killed at `point`; `false` if it does not get there in time.
-    pub(crate) async fn spring(&self, point: KillPoint, limit: Duration) -> bool {
-        self.lock().armed = Some(point);
-        let sprung = tokio::time::timeout(limit, self.sprung.notified()).await;
-        self.lock().armed = None;
-        sprung.is_ok()
+    /// Kills the process when it reaches `point`. Returns `false` if it does not in time.
+    pub(crate) async fn kill_at(&self, point: KillPoint, limit: Duration) -> bool {
+        lock(&self.state).armed = Some(point);
+        let killed = tokio::time::timeout(limit, self.killed.notified()).await;
+        lock(&self.state).armed = None;
+        killed.is_ok()
     }
 
     pub(crate) fn is_armed(&self) -> bool {
-        self.lock().armed.is_some()
+        lock(&self.state).armed.is_some()
     }
 
-    fn lock(&self) -> MutexGuard<'_, TrapState> {
-        self.aim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The requests that have no answer yet.
+    /// The number of requests without an answer.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::SeqCst)
     }
@@ -129,23 +128,32 @@ impl KillTrap {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Says that the process has reached `point`. Whether it was killed there.
+    /// Called when the process reaches `point`. Returns whether it was killed there.
     pub(crate) fn reached(&self, point: KillPoint) -> bool {
-        let mut aim = self.lock();
-        if aim.armed != Some(point) || self.in_flight() < LEAST_IN_FLIGHT {
+        let mut state = lock(&self.state);
+        if state.armed != Some(point) || self.in_flight() < LEAST_IN_FLIGHT {
             return false;
         }
-        let Some(target) = aim.target else {
+        let Some(target) = state.target else {
             return false;
         };
-        aim.armed = None;
-        kill_process(target, Signal::KILL).expect("a child that was not waited for");
-        self.sprung.notify_one();
+        state.armed = None;
+        kill_process(target, Signal::KILL).expect("the child is not reaped yet");
+        self.killed.notify_one();
         true
+    }
+
+    /// Called when the destination answers. The process reaches the point when it has the answer.
+    pub(crate) fn destination_answered(self: &Arc<Self>) {
+        let trap = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(ANSWER_DELAY).await;
+            trap.reached(KillPoint::DestinationAnswered);
+        });
     }
 }
 
-/// What kills did.
+/// The number of kills at each point, and the requests in flight at each kill.
 #[derive(Default)]
 pub(crate) struct KillCounts {
     points: BTreeMap<(&'static str, KillPoint), u64>,

@@ -1,4 +1,4 @@
-//! What an inbox holds.
+//! Reads all rows of an inbox.
 
 use std::time::Duration;
 
@@ -9,18 +9,15 @@ use pillarbox::{
 use test_support::table;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    recorder::{FoundRow, HistoryRecorder},
-    table_calls::state_of,
-};
+use super::recorder::{FoundRow, HistoryRecorder};
 use crate::{
     history::{RowState, Sha256Digest},
     simulate::content::digest_of,
 };
 
-/// More rows than any run makes.
+/// More rows than in any run.
 const ALL: usize = 10_000_000;
-/// How often a read is repeated that a starved machine was too slow for, and the time between.
+/// The number of attempts to read, since a busy machine may be too slow.
 const READS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -35,7 +32,7 @@ async fn rows(inbox: &impl ReadInbox) -> Vec<Row> {
     panic!("the inbox cannot be listed");
 }
 
-/// One row with its bytes.
+/// One row with its body.
 async fn whole_row(inbox: &impl ReadInbox, key: &Key) -> Option<Row> {
     for _ in 0..READS {
         if let Ok(row) = inbox.get(key).await {
@@ -46,22 +43,18 @@ async fn whole_row(inbox: &impl ReadInbox, key: &Key) -> Option<Row> {
     panic!("{key} cannot be read");
 }
 
-fn state(state: State) -> RowState {
-    state_of(state.as_str())
-}
-
-/// Every row, as it is listed.
+/// All rows.
 pub(crate) async fn found_rows(inbox: &impl ReadInbox) -> Vec<FoundRow> {
     let found = rows(inbox).await.into_iter().map(|row| FoundRow {
         key: row.key.as_str().to_owned(),
-        state: state(row.state),
+        state: row.state.into(),
         reason: row.reason.unwrap_or_default(),
         digest: row.digest,
     });
     found.collect()
 }
 
-/// The keys and attempts of the rows that are open.
+/// The keys and attempts of the open rows.
 async fn open_rows(inbox: &impl ReadInbox) -> Vec<(String, u32)> {
     let open = rows(inbox).await.into_iter();
     open.filter(|row| row.state == State::Recorded)
@@ -69,12 +62,12 @@ async fn open_rows(inbox: &impl ReadInbox) -> Vec<(String, u32)> {
         .collect()
 }
 
-/// Has everything on a table be delivered, within `limit`. Whenever nothing is under way, what is
-/// left is due at once, and no lease holds it.
+/// Waits until all rows of a table are delivered, within `limit`. Whenever no work is in progress,
+/// makes the open rows due now and ends their leases.
 pub(crate) async fn drain_table(inbox: &DynamoInbox, recorder: &HistoryRecorder, limit: Duration) {
     let end = Instant::now() + limit;
     while Instant::now() < end {
-        recorder.is_quiet(limit).await;
+        recorder.wait_until_quiet(limit).await;
         let mut open = open_rows(inbox).await;
         if open.is_empty() {
             return;
@@ -85,8 +78,8 @@ pub(crate) async fn drain_table(inbox: &DynamoInbox, recorder: &HistoryRecorder,
     }
 }
 
-/// Every row at the end, with the digest of the bytes that it really has.
-pub(crate) async fn rows_left(
+/// All rows at the end, with the digests of their stored bodies.
+pub(crate) async fn remaining_rows(
     inbox: &impl ReadInbox,
 ) -> Vec<(String, RowState, Option<Sha256Digest>)> {
     let mut left = Vec::new();
@@ -94,7 +87,7 @@ pub(crate) async fn rows_left(
         let whole = whole_row(inbox, &row.key).await;
         let body = whole.and_then(|row| row.body);
         let digest = body.map(|body| digest_of(&body));
-        left.push((row.key.as_str().to_owned(), state(row.state), digest));
+        left.push((row.key.as_str().to_owned(), row.state.into(), digest));
     }
     left
 }

@@ -1,5 +1,5 @@
-//! Senders over sockets: each sends one notification after another, every one until it gets its
-//! 200, whatever becomes of the receiver meanwhile. Every answer is checked.
+//! Senders over sockets. Each sends one notification after another, and repeats each until it is
+//! answered 200, even if the receiver is killed meanwhile. Every answer is checked.
 
 use std::{
     sync::{
@@ -24,15 +24,18 @@ use super::{
 };
 use crate::{
     history::BodyGenuineness,
-    simulate::random::{SharedRandom, SplitMix64},
+    simulate::{
+        random::{SharedRandom, SplitMix64},
+        receivers::source_of,
+    },
 };
 
-/// How long a client waits for an answer; longer than any may take.
-pub(crate) const MAX_WAIT: Duration = Duration::from_secs(6);
-/// How long a sender waits before it tries again.
+/// A client's time limit, longer than any answer may take.
+const MAX_WAIT: Duration = Duration::from_secs(6);
+/// The pause before a sender tries again.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Real time, and chance from a seed.
+/// The system's time, with seeded random numbers.
 pub(crate) struct SeededClock(SharedRandom);
 
 impl SeededClock {
@@ -40,8 +43,8 @@ impl SeededClock {
         Self(SharedRandom::new(random))
     }
 
-    pub(crate) fn below(&self, most: u64) -> u64 {
-        self.0.draw(|random| random.below(most))
+    pub(crate) fn below(&self, limit: u64) -> u64 {
+        self.0.draw(|random| random.below(limit))
     }
 }
 
@@ -55,16 +58,7 @@ impl Clock for SeededClock {
     }
 }
 
-/// The name of a sender's source.
-pub(crate) fn source_of(sender: Sender) -> &'static str {
-    match sender {
-        Sender::Hmrc => "hmrc",
-        Sender::GovukPay => "pay",
-    }
-}
-
-/// A new message of either sender, and its request. One of HMRC's is now and then too long for a
-/// row.
+/// A new message of either sender, and its request. Some messages of HMRC are too long for a row.
 pub(crate) fn new_message(clock: &SeededClock) -> (Sender, SenderRequest) {
     let any = Url::parse("http://127.0.0.1/").expect("a URL");
     let sender = [Sender::Hmrc, Sender::GovukPay][usize::from(clock.below(2) == 1)];
@@ -83,7 +77,7 @@ pub(crate) fn new_message(clock: &SeededClock) -> (Sender, SenderRequest) {
     (sender, sender.request(&body, secret, &any))
 }
 
-/// A body that no compressor makes short enough for a row of a table.
+/// A body that is too long for a row of a table even when compressed.
 fn long_body(clock: &SeededClock) -> MessageBody {
     let noise: String = (0..1_500)
         .map(|_| format!("{:016x}", clock.random()))
@@ -92,37 +86,34 @@ fn long_body(clock: &SeededClock) -> MessageBody {
     hmrc::body(&message, hmrc::SAMPLE_BOX, clock)
 }
 
-/// The word of an answer, or what is wrong with it.
-pub(crate) fn judge(answer: &ReceiverResponse) -> Result<String, String> {
+/// The outcome in an answer; an error if the answer is not in the product's table.
+fn judge(answer: &ReceiverResponse) -> Result<String, String> {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let words: &[(u16, &str, &str)] = &[
+    let outcomes: &[(u16, &str, &str)] = &[
         (200, r#"{"status":"recorded"}"#, "recorded"),
         (200, r#"{"status":"duplicate"}"#, "duplicate"),
         (401, r#"{"error":"signature"}"#, "signature"),
         (503, r#"{"error":"inbox"}"#, "inbox"),
     ];
-    let known = words
+    let known = outcomes
         .iter()
         .find(|(status, body, _)| (*status, *body) == (answer.status, text.as_str()));
     match known {
-        Some((_, _, word)) => Ok((*word).to_owned()),
-        None => Err(format!(
-            "an answer that should not exist: {} {text}",
-            answer.status
-        )),
+        Some((_, _, outcome)) => Ok((*outcome).to_owned()),
+        None => Err(format!("an unexpected answer: {} {text}", answer.status)),
     }
 }
 
-/// What all senders of a set-up share.
+/// The state that all senders of a set-up share.
 pub(crate) struct SenderContext {
     pub(crate) recorder: Arc<HistoryRecorder>,
     pub(crate) trap: Arc<KillTrap>,
-    /// Where the receiver is; nowhere while it is dead.
+    /// The URL of the receiver; `None` while it is down.
     pub(crate) receiver: watch::Receiver<Option<Url>>,
     pub(crate) stop: AtomicBool,
 }
 
-/// A sender's connection to the receiver that it was opened to.
+/// A sender's connection, and the URL to which it was opened.
 pub(crate) type SenderConnection = Option<(Url, ReceiverConnection)>;
 
 impl SenderContext {
@@ -132,7 +123,7 @@ impl SenderContext {
         sender: Sender,
         request: &SenderRequest,
         genuine: BodyGenuineness,
-        line: &mut SenderConnection,
+        connection: &mut SenderConnection,
     ) -> Option<String> {
         let root = {
             let mut receiver = self.receiver.clone();
@@ -143,10 +134,10 @@ impl SenderContext {
         let known = (source_of(sender), request.id.as_str());
         let posted = self.recorder.posted(known, &request.body, genuine);
         self.trap.request_begins();
-        let answer = send(&url, request, line).await;
+        let answer = send(&url, request, connection).await;
         self.trap.request_ends();
         let Some(answer) = answer else {
-            *line = None;
+            *connection = None;
             return None;
         };
         self.recorder.answered(&posted, answer.status);
@@ -159,29 +150,29 @@ impl SenderContext {
             .ok()
     }
 
-    /// Posts until it is acknowledged, and returns the word of that answer.
+    /// Posts until the message is acknowledged, and returns the outcome in that answer.
     pub(crate) async fn deliver(
         &self,
         sender: Sender,
         request: &SenderRequest,
-        line: &mut SenderConnection,
+        connection: &mut SenderConnection,
     ) -> String {
         loop {
-            let word = self
-                .post(sender, request, BodyGenuineness::Proven, line)
+            let outcome = self
+                .post(sender, request, BodyGenuineness::Proven, connection)
                 .await;
-            match word.as_deref() {
-                Some("recorded" | "duplicate") => return word.unwrap_or_default(),
+            match outcome.as_deref() {
+                Some("recorded" | "duplicate") => return outcome.unwrap_or_default(),
                 _ => tokio::time::sleep(PAUSE).await,
             }
         }
     }
 
-    /// One notification, now and then twice at once or once more.
-    async fn send_one(&self, clock: &SeededClock, lines: &mut [SenderConnection; 4]) {
+    /// Sends one notification, sometimes twice concurrently or again afterwards.
+    async fn send_one(&self, clock: &SeededClock, connections: &mut [SenderConnection; 4]) {
         let (sender, request) = new_message(clock);
         let source = source_of(sender);
-        let [first, second, ..] = lines
+        let [first, second, ..] = connections
             .split_at_mut(usize::from(sender == Sender::Hmrc) * 2)
             .1
         else {
@@ -193,7 +184,7 @@ impl SenderContext {
                 .await;
         }
         self.recorder.created(source, &request.id, &request.body);
-        let words = if clock.below(4) == 0 {
+        let outcomes = if clock.below(4) == 0 {
             let (one, other) = tokio::join!(
                 self.deliver(sender, &request, first),
                 self.deliver(sender, &request, second)
@@ -203,7 +194,12 @@ impl SenderContext {
             vec![self.deliver(sender, &request, first).await]
         };
         self.recorder.ended(source, &request.id, true);
-        if words.iter().filter(|word| *word == "recorded").count() > 1 {
+        if outcomes
+            .iter()
+            .filter(|outcome| *outcome == "recorded")
+            .count()
+            > 1
+        {
             self.recorder
                 .problem(format!("{source}:{} was recorded twice", request.id));
         }
@@ -214,11 +210,11 @@ impl SenderContext {
         }
     }
 
-    /// Sends until stopped; the last notification is still brought to its 200.
+    /// Sends until stopped. The last notification is still sent until it is acknowledged.
     async fn send_all(self: Arc<Self>, clock: SeededClock, pause: Duration) {
-        let mut lines: [SenderConnection; 4] = [None, None, None, None];
+        let mut connections: [SenderConnection; 4] = [None, None, None, None];
         while !self.stop.load(Ordering::SeqCst) {
-            self.send_one(&clock, &mut lines).await;
+            self.send_one(&clock, &mut connections).await;
             tokio::time::sleep(pause).await;
         }
     }
@@ -227,18 +223,19 @@ impl SenderContext {
 async fn send(
     url: &Url,
     request: &SenderRequest,
-    line: &mut SenderConnection,
+    connection: &mut SenderConnection,
 ) -> Option<ReceiverResponse> {
-    let is_usable = |(to, line): &(Url, ReceiverConnection)| to == url && line.is_open();
-    if !line.as_ref().is_some_and(is_usable) {
+    let is_usable =
+        |(to, connection): &(Url, ReceiverConnection)| to == url && connection.is_open();
+    if !connection.as_ref().is_some_and(is_usable) {
         let opened = ReceiverConnection::open(url, MAX_WAIT).await.ok()?;
-        *line = Some((url.clone(), opened));
+        *connection = Some((url.clone(), opened));
     }
-    line.as_mut()?.1.send(request).await.ok()
+    connection.as_mut()?.1.send(request).await.ok()
 }
 
-/// The same request with a signature that no secret made.
-pub(crate) fn forged(request: &SenderRequest) -> SenderRequest {
+/// The same request with an invalid signature.
+fn forged(request: &SenderRequest) -> SenderRequest {
     let mut forged = request.clone();
     for (name, value) in &mut forged.headers {
         if name.to_ascii_lowercase().contains("signature") {
@@ -266,7 +263,7 @@ impl RunningSenders {
         Self { sending, running }
     }
 
-    /// Stops them once each has its 200, within `limit`.
+    /// Stops the senders after their current notification, within `limit`.
     pub(crate) async fn stop(self, limit: Duration) {
         self.sending.stop.store(true, Ordering::SeqCst);
         let deadline = tokio::time::Instant::now() + limit;

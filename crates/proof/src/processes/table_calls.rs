@@ -1,4 +1,4 @@
-//! Reads what a call to the table asks for, as the proxy before the table sees it.
+//! Parses the calls to the table that the proxy in front of it observes.
 
 use std::sync::{
     Arc,
@@ -7,6 +7,7 @@ use std::sync::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use pillarbox::domain::State;
 use serde_json::Value;
 use test_support::{
     dynamodb::EMULATOR,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::history::RowState;
 
-/// What a call asks for, as far as the history cares.
+/// A call to the table.
 pub(crate) struct TableCall {
     key: String,
     body: Value,
@@ -61,15 +62,15 @@ impl TableCall {
         }
     }
 
-    /// The row's key; that of a part of a body is the row's too.
+    /// The key of the row, also for a part of its body.
     pub(crate) fn row_key(&self) -> &str {
-        let own = self.key.strip_prefix("~body:");
-        let part = own.and_then(|rest| rest.rsplitn(3, ':').nth(2));
+        let part = self.key.strip_prefix("~body:");
+        let part = part.and_then(|rest| rest.rsplitn(3, ':').nth(2));
         part.unwrap_or(&self.key)
     }
 
-    /// The points that this call is before it is carried out, and after.
-    pub(crate) fn points(&self) -> Option<(KillPoint, KillPoint)> {
+    /// The points before and after this call takes effect.
+    fn points(&self) -> Option<(KillPoint, KillPoint)> {
         Some(match self.operation {
             TableOperation::Put => (KillPoint::PutSeen, KillPoint::PutDone),
             TableOperation::Claim => (KillPoint::ClaimSeen, KillPoint::ClaimDone),
@@ -80,18 +81,18 @@ impl TableCall {
         })
     }
 
-    /// Whether it stores, claims or marks a row.
+    /// Whether the call stores, claims or marks a row.
     pub(crate) fn writes_a_row(&self) -> bool {
         self.operation == TableOperation::Put || self.is_of_attempt()
     }
 
-    /// Whether it writes the outcome of an attempt, or claims one.
+    /// Whether the call claims a row or writes the outcome of an attempt.
     pub(crate) fn is_of_attempt(&self) -> bool {
         matches!(self.operation, TableOperation::Claim | TableOperation::Mark)
     }
 
-    /// Whether the stored row shows that this very write was done before: its reply was lost, and
-    /// it may not have been recorded yet.
+    /// Whether the stored row shows that this write took effect before. Its reply was lost, so it
+    /// may not be recorded yet.
     fn was_done(&self, reply: &Bytes) -> bool {
         let reply: Value = serde_json::from_slice(reply).unwrap_or_default();
         let Some(stored) = reply.get("Item") else {
@@ -114,8 +115,8 @@ impl TableCall {
         }
     }
 
-    /// Records what the call did.
-    pub(crate) fn record(&self, recorder: &HistoryRecorder, process: usize, reply: (u16, &Bytes)) {
+    /// Records the effect of the call.
+    fn record(&self, recorder: &HistoryRecorder, process: usize, reply: (u16, &Bytes)) {
         let is_new = reply.0 == 200;
         if self.key.starts_with('~') || !is_new && !self.was_done(reply.1) {
             return;
@@ -149,7 +150,7 @@ impl TableCall {
                     let value = set_value(&self.body, name).and_then(|value| value["S"].as_str());
                     value.unwrap_or_default()
                 };
-                let state = state_of(text("state"));
+                let state = State::parse(text("state")).map_or(RowState::Open, RowState::from);
                 recorder.marked(&self.key, (attempt, lease), state, text("reason"));
             }
             _ => {}
@@ -157,8 +158,8 @@ impl TableCall {
     }
 }
 
-/// A proxy before the emulator that records what a process does, is a point of many, and does as
-/// planned.
+/// A proxy in front of the emulator that records the calls of a process, kills it at the planned
+/// point, and injects the planned faults.
 pub(crate) async fn observed_table(
     recorder: &Arc<HistoryRecorder>,
     trap: &Arc<KillTrap>,
@@ -190,19 +191,7 @@ pub(crate) async fn observed_table(
     .await
 }
 
-/// A state's name in an inbox.
-pub(crate) fn state_of(name: &str) -> RowState {
-    match name {
-        "delivered" => RowState::Delivered,
-        "repeat" => RowState::Repeat,
-        "dead" => RowState::Dead,
-        "held" => RowState::Held,
-        "discarded" => RowState::Discarded,
-        _ => RowState::Open,
-    }
-}
-
-/// The value that an update sets an attribute to.
+/// The value to which an update sets an attribute.
 fn set_value<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
     let names = body.get("ExpressionAttributeNames")?.as_object()?;
     let is_set = |word: &&String| word.starts_with("#s") && word[2..].parse::<u32>().is_ok();
@@ -242,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_and_a_mark_are_told_apart_by_what_they_set() {
+    fn a_claim_and_a_mark_differ_in_the_attributes_that_they_set() {
         let claim = json!({
             "Key": {"pk": {"S": "pay:m1"}},
             "ExpressionAttributeNames": {"#state": "state", "#s0": "attempts", "#s1": "lease"},
@@ -261,9 +250,9 @@ mod tests {
         call("UpdateItem", &claim).record(&recorder, 1, (200, &reply));
         call("UpdateItem", &mark).record(&recorder, 1, (200, &reply));
         call("UpdateItem", &mark).record(&recorder, 1, (400, &reply));
-        let moments = recorder.take().0.moments;
-        let text = format!("{moments:?}");
-        assert_eq!(moments.len(), 2, "{text}");
+        let records = recorder.take().0.records;
+        let text = format!("{records:?}");
+        assert_eq!(records.len(), 2, "{text}");
         assert!(text.contains("attempt: 1, lease: 7, until:"), "{text}");
         assert!(
             text.contains("attempt: 1, lease: 7, state: Delivered"),

@@ -1,4 +1,4 @@
-//! The senders' APIs as reconcile reaches them: their own rules, behind a network that fails.
+//! The senders' APIs behind a network that fails, for reconcile.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,9 +12,8 @@ use super::{
     content::digest_of,
     plan::FaultKind,
     process::{SimulatedProcess, sender_time},
-    simulation::lock,
 };
-use crate::history::RecordedEvent;
+use crate::{history::RecordedEvent, sync::lock};
 
 /// The network of one process.
 pub(crate) struct SimulatedTransport(pub(crate) Arc<SimulatedProcess>);
@@ -34,7 +33,7 @@ impl SimulatedTransport {
     async fn exchange(&self, request: Request) -> Result<ClientResponse, ResponseError> {
         let process = &self.0;
         tokio::time::sleep(process.millis(5, 400)).await;
-        let is_faulty = process.meets(FaultKind::ApiFails, 2 * process.simulation.plan.rate);
+        let is_faulty = process.draws_fault(FaultKind::ApiFails, 2 * process.simulation.plan.rate);
         let fault = is_faulty.then(|| process.random.draw(|random| random.below(6)));
         let unanswered = |error| Err(ResponseError::Unanswered(error));
         match fault {
@@ -58,31 +57,25 @@ impl SimulatedTransport {
         }
     }
 
-    /// The answer of the sender's own rules, whose effect and content are noted.
+    /// Answers by the sender's rules, and records the effect and the content.
     fn answer(&self, request: &Request) -> ApiResponse {
         let simulation = &self.0.simulation;
-        let body = request
-            .body()
-            .and_then(reqwest::Body::as_bytes)
-            .unwrap_or_default();
-        let body = bytes::Bytes::copy_from_slice(body);
-        let (method, url) = (request.method().as_str(), request.url());
-        let asked = ApiRequest::new(method, url, request.headers().clone(), body.clone());
+        let (url, api_request) = (request.url(), api_request(request));
         let now = sender_time(simulation.now());
         if url.path().starts_with("/v1/") {
-            let response = lock(&simulation.accounts).answer(&asked, now, &*self.0);
+            let response = lock(&simulation.accounts).answer(&api_request, now, &*self.0);
             if response.status == 200 {
-                self.note_listed("pay", response.body.as_bytes());
+                self.record_listed("pay", response.body.as_bytes());
             }
             return response;
         }
-        let response = lock(&simulation.boxes).answer(&asked, now, &*self.0);
+        let response = lock(&simulation.boxes).answer(&api_request, now, &*self.0);
         match (response.status, url.path().ends_with("/acknowledge")) {
-            (204, true) => self.note_acknowledged(&body),
+            (204, true) => self.record_acknowledged(acknowledged_ids(request)),
             (200, false) => {
                 let elements = serde_json::from_str::<Vec<&RawValue>>(&response.body);
                 for element in elements.unwrap_or_default() {
-                    self.note_listed("hmrc", element.get().as_bytes());
+                    self.record_listed("hmrc", element.get().as_bytes());
                 }
             }
             _ => {}
@@ -90,33 +83,43 @@ impl SimulatedTransport {
         response
     }
 
-    fn note_listed(&self, source: &str, bytes: &[u8]) {
+    fn record_listed(&self, source: &str, bytes: &[u8]) {
         let digest = digest_of(bytes);
-        self.0.simulation.note(RecordedEvent::Listed {
+        self.0.simulation.record(RecordedEvent::Listed {
             source: source.to_owned(),
             digest,
         });
     }
 
-    fn note_acknowledged(&self, body: &[u8]) {
-        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-        let ids = body["notificationIds"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        let ids: Vec<String> = ids
-            .iter()
-            .filter_map(|id| id.as_str())
-            .map(str::to_owned)
-            .collect();
+    fn record_acknowledged(&self, ids: Vec<String>) {
         for id in &ids {
             lock(&self.0.simulation.acknowledged).insert(id.clone(), true);
         }
-        self.0.simulation.note(RecordedEvent::PullAcknowledged {
+        self.0.simulation.record(RecordedEvent::PullAcknowledged {
             source: "hmrc".to_owned(),
             ids,
         });
     }
+}
+
+fn body(request: &Request) -> &[u8] {
+    let body = request.body().and_then(reqwest::Body::as_bytes);
+    body.unwrap_or_default()
+}
+
+/// The request for a simulated API.
+pub(crate) fn api_request(request: &Request) -> ApiRequest {
+    let (method, headers) = (request.method().as_str(), request.headers().clone());
+    let body = bytes::Bytes::copy_from_slice(body(request));
+    ApiRequest::new(method, request.url(), headers, body)
+}
+
+/// The ids in an acknowledgement.
+pub(crate) fn acknowledged_ids(request: &Request) -> Vec<String> {
+    let body: serde_json::Value = serde_json::from_slice(body(request)).unwrap_or_default();
+    let ids = body["notificationIds"].as_array().into_iter().flatten();
+    let ids = ids.filter_map(|id| id.as_str());
+    ids.map(str::to_owned).collect()
 }
 
 fn failed(status: u16) -> ClientResponse {

@@ -1,4 +1,4 @@
-//! Delivery: the destination that the workers call, and the sweep that finds what is due.
+//! Delivery: the destination that the workers call, and the sweep that finds due rows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,13 +15,13 @@ use super::{
 };
 use crate::history::RecordedEvent;
 
-/// Said by the panics that are planned, so that others are shown.
+/// The message of planned panics.
 pub(crate) const PLANNED_PANIC: &str = "a planned panic";
 
-/// A destination as one process calls it.
+/// The destination of one process.
 pub(crate) struct SimulatedDestination(Arc<SimulatedProcess>);
 
-/// Notes the end of a call, however it ends: a call that is dropped ends, too.
+/// Records the end of a call when it is dropped.
 struct DestinationCall<'a> {
     simulation: &'a Simulation,
     key: &'a Key,
@@ -31,7 +31,7 @@ struct DestinationCall<'a> {
 
 impl Drop for DestinationCall<'_> {
     fn drop(&mut self) {
-        self.simulation.note(RecordedEvent::Returned {
+        self.simulation.record(RecordedEvent::Returned {
             key: self.key.to_string(),
             call: self.number,
             refused: self.refused,
@@ -40,18 +40,18 @@ impl Drop for DestinationCall<'_> {
 }
 
 impl DestinationCall<'_> {
-    /// The destination has the event now.
+    /// Records that the destination accepted the event.
     fn accept(&self, event: &Event) {
         let signed = event.signed().map_or(&b""[..], |signed| &signed.body);
         let digest = digest_of(&[event.json(), signed].concat());
         let (key, call) = (self.key.to_string(), self.number);
         self.simulation
-            .note(RecordedEvent::Accepted { key, call, digest });
+            .record(RecordedEvent::Accepted { key, call, digest });
     }
 
-    fn disturb(&self, fault: FaultKind) {
+    fn record_fault(&self, fault: FaultKind) {
         let key = Some(self.key.to_string());
-        self.simulation.note(RecordedEvent::Disturbed {
+        self.simulation.record(RecordedEvent::FaultInjected {
             key,
             fault: fault.as_str(),
         });
@@ -65,8 +65,8 @@ fn unavailable(why: &str) -> Result<(), DeliveryError> {
 impl Destination for SimulatedDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let (process, simulation) = (&self.0, &self.0.simulation);
-        let number = simulation.number();
-        simulation.note(RecordedEvent::Delivering {
+        let number = simulation.next_number();
+        simulation.record(RecordedEvent::Delivering {
             key: key.to_string(),
             call: number,
         });
@@ -80,7 +80,9 @@ impl Destination for SimulatedDestination {
         let rate = 2 * simulation.plan.rate;
         let is_down =
             simulation.elapsed() < i64::try_from(simulation.plan.outage * 1000).unwrap_or(0);
-        if is_down && !simulation.is_calm() || process.meets(FaultKind::DestinationDown, rate) {
+        if is_down && !simulation.faults_ended()
+            || process.draws_fault(FaultKind::DestinationDown, rate)
+        {
             return match process.random.draw(|random| random.below(3)) {
                 0 => Err(DeliveryError::Busy {
                     reason: "simulated: busy".to_owned(),
@@ -89,27 +91,27 @@ impl Destination for SimulatedDestination {
                 _ => unavailable("down"),
             };
         }
-        if process.meets(FaultKind::DestinationLost, rate) {
-            call.disturb(FaultKind::DestinationLost);
+        if process.draws_fault(FaultKind::DestinationLost, rate) {
+            call.record_fault(FaultKind::DestinationLost);
             call.accept(event);
             return unavailable("no answer");
         }
-        if process.meets(FaultKind::DestinationRefuses, rate) {
+        if process.draws_fault(FaultKind::DestinationRefuses, rate) {
             call.refused = true;
             return Err(DeliveryError::Refused("simulated: status 422".to_owned()));
         }
-        if process.meets(FaultKind::DestinationSlow, rate) {
-            call.disturb(FaultKind::DestinationSlow);
+        if process.draws_fault(FaultKind::DestinationSlow, rate) {
+            call.record_fault(FaultKind::DestinationSlow);
             tokio::time::sleep(process.millis(1_000, 60_000)).await;
             call.accept(event);
             tokio::time::sleep(process.millis(1_000, 60_000)).await;
             return Ok(());
         }
-        if process.meets(FaultKind::DestinationPanics, rate) {
-            call.disturb(FaultKind::DestinationPanics);
+        if process.draws_fault(FaultKind::DestinationPanics, rate) {
+            call.record_fault(FaultKind::DestinationPanics);
             panic!("{PLANNED_PANIC}");
         }
-        if process.meets(FaultKind::Crash, rate / 4) {
+        if process.draws_fault(FaultKind::Crash, rate / 4) {
             if process.random.draw(|random| random.is(500)) {
                 call.accept(event);
             }
@@ -135,7 +137,7 @@ pub(crate) fn start_worker(
     ))
 }
 
-/// Sweeps for ever, once a minute while something is due.
+/// Sweeps forever, once a minute while a row is due.
 pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
     let minute = Duration::from_secs(60);
     let mut random = SplitMix64::of(simulation.plan.seed, 0x200 + number);
@@ -148,10 +150,13 @@ pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
                 simulation.changed.notified().await;
                 tokio::time::sleep(minute).await;
             }
-            // Where a clock is wrong, or a lease, a sweep may find nothing: it looks less often.
+            // With a wrong clock or lease a sweep may find nothing. Then the interval grows.
             Some(wait) => tokio::time::sleep(wait.max(idle)).await,
         }
-        if !simulation.is_calm() && simulation.plan.faults.has(FaultKind::Freeze) && random.is(20) {
+        if !simulation.faults_ended()
+            && simulation.plan.faults.has(FaultKind::Freeze)
+            && random.is(20)
+        {
             tokio::time::sleep(Duration::from_secs(random.between(60, 4 * 60 * 60))).await;
         }
         set_clock(&process, &mut random);
@@ -159,7 +164,7 @@ pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
         let mut attempts = 0;
         let work = sweeper.sweep(deadline, |_| attempts += 1);
         let swept = process.run(work).await;
-        idle = match (attempts, simulation.is_calm()) {
+        idle = match (attempts, simulation.faults_ended()) {
             (0, false) => (idle * 2).min(16 * minute),
             _ => minute,
         };
@@ -170,15 +175,13 @@ pub(crate) async fn sweep(simulation: Arc<Simulation>, number: u64) {
     }
 }
 
-/// Sets the clock of a process now and then, if clocks are wrong in this run.
+/// Sets the clock of a process at random, if clocks are wrong in this run.
 fn set_clock(process: &SimulatedProcess, random: &mut SplitMix64) {
     let is_due = random.is(200);
     if is_due
-        && !process.simulation.is_calm()
+        && !process.simulation.faults_ended()
         && process.simulation.plan.faults.has(FaultKind::ClockJump)
     {
-        let most = 24 * 60 * 60 * 1000;
-        let by = i64::try_from(random.below(2 * most)).unwrap_or(0) - 24 * 60 * 60 * 1000;
-        process.set_clock(if random.is(300) { 0 } else { by });
+        process.jump_clock(random);
     }
 }

@@ -1,5 +1,5 @@
-//! Searches every line that the product logs in a history, at every level, for what is secret or
-//! personal in it.
+//! Searches all lines that the product logs in a history, at every level, for secrets and personal
+//! data.
 
 use std::{
     cell::{Cell, RefCell},
@@ -36,13 +36,13 @@ thread_local! {
     static LINES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Has every line of this process searched.
+/// Searches all lines that this process logs from now on.
 pub(super) fn watch() {
-    // It may be watched already, as in tests.
+    // In tests, an earlier call may have set it.
     let _ = tracing::subscriber::set_global_default(SearchedLog);
 }
 
-/// How many lines this thread has logged since this was last called, and the first that leaked.
+/// The number of lines that this thread has logged since the last call, and the first leak.
 pub(super) fn take() -> (u64, Option<Violation>) {
     (LINES.take(), LEAKED.take())
 }
@@ -74,13 +74,13 @@ impl Subscriber for SearchedLog {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// The fields of a line, one after the other.
+/// The fields of a line.
 #[derive(Default)]
 struct LoggedLine(String);
 
 impl Visit for LoggedLine {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let _ = write!(self.0, "{}={value:?} ", field.name()); // a String takes all
+        let _ = write!(self.0, "{}={value:?} ", field.name()); // writing to a String cannot fail
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_holds_a_part_of_a_message_is_found() {
+    fn a_line_with_a_part_of_a_message_is_a_leak() {
         let logged = |reason: &str| {
             tracing::subscriber::with_default(SearchedLog, || {
                 tracing::trace!(target: "pillarbox::delivery", reason, "delivery failed");

@@ -1,11 +1,12 @@
-//! The whole protocol in one process and in virtual time, under faults: `proof simulate`.
+//! Simulates the whole protocol in one process, in virtual time, with faults: `proof simulate`.
 //!
-//! The product's own code receives, delivers and reconciles. Around it are models: a table that
-//! fails, a stream, the senders with their timetables and their APIs, a destination, a person, a
-//! stranger. A history has one thread, a paused clock and seeded chance, so its line gives it
-//! again, byte for byte. First faults happen; then they end, and everything must drain.
+//! The product's code receives, delivers and reconciles. Everything around it is simulated: a table
+//! that fails, a stream, the senders with their schedules and APIs, a destination, an operator and
+//! an attacker. A history runs on one thread with a paused clock and seeded random numbers, so its
+//! line reproduces it byte for byte. First, faults are injected. After that, all work must
+//! complete.
 
-mod api;
+pub(crate) mod api;
 pub(crate) mod content;
 mod delivery;
 mod leaks;
@@ -27,7 +28,7 @@ use std::{
     collections::BTreeMap,
     panic,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -38,52 +39,56 @@ use crate::{
     arguments::CommandArguments,
     checker::{Violation, check},
     history::{History, RecordedEvent},
+    sync::{into_inner, lock},
 };
 use delivery::PLANNED_PANIC;
 use one_history::run;
 use plan::HistoryPlan;
 pub(crate) use random::SplitMix64;
 
-/// How many violations end a run.
+/// The number of violations after which a run ends.
 const MAX_VIOLATIONS: usize = 5;
 
-/// Panics that no plan asked for. The product catches those of an attempt, so nothing else shows
-/// them.
+/// The number of unplanned panics. The product catches the panics of an attempt, so only this count
+/// shows them.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// What many histories did.
+/// The counts of all histories.
 #[derive(Default)]
 struct SimulationTotals {
     histories: u64,
-    moments: u64,
+    events: u64,
     virtual_millis: i64,
-    counts: BTreeMap<&'static str, u64>,
+    /// The counts by a prefix and a name.
+    counts: BTreeMap<(&'static str, &'static str), u64>,
     violated: Vec<(HistoryPlan, Violation)>,
 }
 
 impl SimulationTotals {
     fn add(&mut self, plan: &HistoryPlan, history: &History) {
         self.histories += 1;
-        self.moments += history.moments.len() as u64;
-        self.virtual_millis += history.moments.last().map_or(0, |moment| moment.at);
-        for moment in &history.moments {
-            let what = match &moment.what {
-                RecordedEvent::Posted { .. } => "requests",
-                RecordedEvent::Stored { .. } => "rows",
-                RecordedEvent::Claimed { .. } => "attempts",
-                RecordedEvent::Accepted { .. } => "deliveries",
-                RecordedEvent::Replayed { .. } | RecordedEvent::Discarded { .. } => "decisions",
-                RecordedEvent::StreamAnswered { .. } => "batches",
-                RecordedEvent::PullAcknowledged { .. } => "acknowledgements",
-                RecordedEvent::Expired { .. } => "expiries",
-                RecordedEvent::ClockSet { .. } => "fault clock-jump",
-                RecordedEvent::Disturbed { fault, .. } => fault_name(fault),
+        self.events += history.records.len() as u64;
+        self.virtual_millis += history.records.last().map_or(0, |record| record.at);
+        for record in &history.records {
+            let name = match &record.event {
+                RecordedEvent::Posted { .. } => ("", "requests"),
+                RecordedEvent::Stored { .. } => ("", "rows"),
+                RecordedEvent::Claimed { .. } => ("", "attempts"),
+                RecordedEvent::Accepted { .. } => ("", "deliveries"),
+                RecordedEvent::Replayed { .. } | RecordedEvent::Discarded { .. } => {
+                    ("", "decisions")
+                }
+                RecordedEvent::StreamAnswered { .. } => ("", "batches"),
+                RecordedEvent::PullAcknowledged { .. } => ("", "acknowledgements"),
+                RecordedEvent::Expired { .. } => ("", "expiries"),
+                RecordedEvent::ClockSet { .. } => ("fault ", "clock-jump"),
+                RecordedEvent::FaultInjected { fault, .. } => ("fault ", *fault),
                 _ => continue,
             };
-            *self.counts.entry(what).or_default() += 1;
+            *self.counts.entry(name).or_default() += 1;
         }
         let (lines, violations) = judge(history);
-        *self.counts.entry("lines logged").or_default() += lines;
+        *self.counts.entry(("", "lines logged")).or_default() += lines;
         if let Some(violation) = violations.into_iter().next() {
             self.violated.push((plan.clone(), violation));
         }
@@ -91,10 +96,10 @@ impl SimulationTotals {
 
     fn merge(&mut self, other: Self) {
         self.histories += other.histories;
-        self.moments += other.moments;
+        self.events += other.events;
         self.virtual_millis += other.virtual_millis;
-        for (what, count) in other.counts {
-            *self.counts.entry(what).or_default() += count;
+        for (name, count) in other.counts {
+            *self.counts.entry(name).or_default() += count;
         }
         self.violated.extend(other.violated);
     }
@@ -108,27 +113,14 @@ impl SimulationTotals {
             took.as_secs_f64(),
             self.histories as f64 / hours,
             self.virtual_millis as f64 / 1000.0 / 86_400.0 / 365.25,
-            self.moments,
+            self.events,
         );
         let counts: Vec<String> = self
             .counts
             .iter()
-            .map(|(what, count)| format!("{what} {count}"))
+            .map(|((prefix, name), count)| format!("{prefix}{name} {count}"))
             .collect();
         println!("{}", counts.join(", "));
-    }
-}
-
-fn fault_name(fault: &'static str) -> &'static str {
-    match fault {
-        "refused" => "fault refused",
-        "lost-reply" => "fault lost-reply",
-        "late" => "fault late",
-        "delayed" => "fault delayed",
-        "repeated" => "fault repeated",
-        "crash" => "fault crash",
-        "freeze" => "fault freeze",
-        other => other,
     }
 }
 
@@ -142,7 +134,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     println!("proof simulate --histories {histories} --seed {seed}");
     hide_planned_panics();
     let began = tokio::time::Instant::now();
-    // One violation is enough to show that a planted fault is found.
+    // `planted` needs only the first violation.
     let is_first_enough = arguments.text("first") == Some("true");
     let most = if is_first_enough { 1 } else { MAX_VIOLATIONS };
     let totals = simulate(histories, seed, threads.max(1), most);
@@ -159,7 +151,8 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
     Ok(totals.violated.is_empty() && panics == 0)
 }
 
-/// What the history that has just run on this thread broke, and how many lines it logged.
+/// Checks the history that has just run on this thread. Returns the number of logged lines and the
+/// violations.
 fn judge(history: &History) -> (u64, Vec<Violation>) {
     let (lines, leaked) = leaks::take();
     let violations = check(history).into_iter().chain(leaked);
@@ -185,18 +178,15 @@ fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> SimulationT
                     totals.add(&plan, &run(&plan));
                     violated.fetch_add((totals.violated.len() - before) as u64, Ordering::Relaxed);
                 }
-                all.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .merge(totals);
+                lock(&all).merge(totals);
             });
         }
     });
-    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+    into_inner(all)
 }
 
-/// The smallest plan that still breaks the same rule, as far as steps one at a time lead there.
-fn shrink(plan: HistoryPlan, violation: Violation) -> (HistoryPlan, Violation) {
-    let (mut plan, mut violation) = (plan, violation);
+/// Shrinks a plan step by step, as long as it still violates the same rule.
+fn shrink(mut plan: HistoryPlan, mut violation: Violation) -> (HistoryPlan, Violation) {
     'smaller: loop {
         for smaller in plan.smaller() {
             let (_, found) = judge(&run(&smaller));
@@ -215,8 +205,8 @@ pub(crate) fn replay(arguments: &CommandArguments) -> Result<bool, String> {
     hide_planned_panics();
     leaks::watch();
     let history = run(&plan);
-    for moment in &history.moments {
-        println!("{moment}");
+    for record in &history.records {
+        println!("{record}");
     }
     let (_, violations) = judge(&history);
     for violation in &violations {
@@ -224,21 +214,21 @@ pub(crate) fn replay(arguments: &CommandArguments) -> Result<bool, String> {
     }
     println!(
         "{} events, {} faults, {} violations",
-        history.moments.len(),
+        history.records.len(),
         history.faults(),
         violations.len()
     );
     Ok(violations.is_empty())
 }
 
-/// Prints and counts the panics that no plan asked for.
+/// Prints and counts unplanned panics only.
 fn hide_planned_panics() {
-    let shown = panic::take_hook();
+    let print = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();
         if text != PLANNED_PANIC {
             PANICS.fetch_add(1, Ordering::Relaxed);
-            shown(panic);
+            print(panic);
         }
     }));
 }

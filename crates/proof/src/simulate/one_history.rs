@@ -1,4 +1,4 @@
-//! One history from its beginning to its end: faults, then calm, in which everything must drain.
+//! Runs one history: first with faults, then without, until all work is complete.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -16,16 +16,18 @@ use super::{
     receivers::ReceiverFront,
     reconciler::{compare_payments, empty_boxes, is_waiting, open, run_once},
     senders::{SenderNetwork, messages, rotate},
-    simulation::{Simulation, lock},
+    simulation::Simulation,
     stream::read_shard,
-    table::state_of,
 };
-use crate::history::{History, RecordedEvent};
+use crate::{
+    history::{History, RecordedEvent},
+    sync::lock,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Runs the history of a plan, alone on this thread.
+/// Runs the history of a plan on this thread.
 pub(crate) fn run(plan: &HistoryPlan) -> History {
     let runtime = Builder::new_current_thread()
         .enable_time()
@@ -42,20 +44,20 @@ async fn run_in_runtime(plan: HistoryPlan) -> History {
     let network = Arc::new(SenderNetwork {
         front: ReceiverFront::new(&simulation),
         simulation: Arc::clone(&simulation),
-        seen: Default::default(),
+        captured: Default::default(),
     });
     let mut others = JoinSet::new();
     let senders = begin(&simulation, &network, &mut others);
     tokio::time::sleep(simulation.plan.span()).await;
-    calm(&simulation);
+    end_faults(&simulation);
     drain(&simulation, senders).await;
     settle(&simulation, &network).await;
     others.shutdown().await;
-    note_what_is_left(&simulation);
+    record_remaining_rows(&simulation);
     simulation.take_history()
 }
 
-/// Starts every part, and returns the senders, which end.
+/// Starts all tasks. Returns the senders; the other tasks never end.
 fn begin(
     simulation: &Arc<Simulation>,
     network: &Arc<SenderNetwork>,
@@ -92,15 +94,15 @@ fn begin(
     senders
 }
 
-/// Ends the faults: every clock is right, every secret installed.
-fn calm(simulation: &Simulation) {
+/// Ends the faults: every clock is correct, and every secret is installed.
+fn end_faults(simulation: &Simulation) {
     for index in 0..2 {
         let signed_with = simulation.signed_with[index].load(Ordering::Relaxed);
         simulation.installed[index].fetch_max(signed_with, Ordering::Relaxed);
         let installed = simulation.installed[index].load(Ordering::Relaxed);
         simulation.signed_with[index].fetch_max(installed, Ordering::Relaxed);
     }
-    simulation.calm();
+    simulation.end_faults();
 }
 
 /// Waits until the senders have ended and no row is open.
@@ -109,16 +111,16 @@ async fn drain(simulation: &Arc<Simulation>, mut senders: JoinSet<()>) {
         while senders.join_next().await.is_some() {}
     });
     if longest.await.is_err() {
-        simulation.note(RecordedEvent::Stuck {
+        simulation.record(RecordedEvent::Stuck {
             what: "a sender".to_owned(),
         });
     }
-    no_open_rows(simulation).await;
+    wait_until_no_row_is_open(simulation).await;
 }
 
-/// Waits until no row is open, or too long.
-async fn no_open_rows(simulation: &Simulation) {
-    // A process may have stood still for hours when the faults ended.
+/// Waits until no row is open, at most 12 hours.
+async fn wait_until_no_row_is_open(simulation: &Simulation) {
+    // A process may still be frozen for hours after the faults have ended.
     for _ in 0..12 * 60 {
         if simulation.open_rows().is_empty() {
             return;
@@ -127,7 +129,8 @@ async fn no_open_rows(simulation: &Simulation) {
     }
 }
 
-/// Reconciles until nothing is missing, and lets everything expire, once.
+/// Reconciles until no message is missing. In one history of four, all rows then expire, and
+/// captured requests are sent again.
 async fn settle(simulation: &Arc<Simulation>, network: &Arc<SenderNetwork>) {
     for _ in 0..20 {
         if !is_waiting(simulation) {
@@ -142,17 +145,17 @@ async fn settle(simulation: &Arc<Simulation>, network: &Arc<SenderNetwork>) {
             run_once(&SimulatedProcess::start(simulation, 0), Sender::GovukPay).await;
         }
     }
-    no_open_rows(simulation).await;
+    wait_until_no_row_is_open(simulation).await;
     if simulation.plan.seed.is_multiple_of(4) {
         tokio::time::sleep(simulation.plan.retention() + 24 * HOUR).await;
         person::expire(simulation);
         network.replay_captured().await;
-        no_open_rows(simulation).await;
+        wait_until_no_row_is_open(simulation).await;
     }
     if is_waiting(simulation) {
         let acknowledged = lock(&simulation.acknowledged);
         for (id, _) in acknowledged.iter().filter(|(_, is)| !**is) {
-            simulation.note(RecordedEvent::Unacknowledged {
+            simulation.record(RecordedEvent::Unacknowledged {
                 source: "hmrc".to_owned(),
                 id: id.clone(),
             });
@@ -160,15 +163,15 @@ async fn settle(simulation: &Arc<Simulation>, network: &Arc<SenderNetwork>) {
     }
 }
 
-fn note_what_is_left(simulation: &Simulation) {
+fn record_remaining_rows(simulation: &Simulation) {
     for row in simulation.table.rows() {
         let digest = row
             .body
             .as_ref()
             .map(|body| super::content::digest_of(body));
-        simulation.note(RecordedEvent::Left {
+        simulation.record(RecordedEvent::Remaining {
             key: row.key.to_string(),
-            state: state_of(&row),
+            state: row.state.into(),
             digest,
         });
     }

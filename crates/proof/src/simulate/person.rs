@@ -1,14 +1,14 @@
-//! A person who replays and discards rows, and time, which removes what has expired.
+//! A person who replays and discards rows, and the removal of expired rows.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use pillarbox::inbox::{DiscardOutcome, DiscardRequest, OperatorInbox, ReplayOutcome};
 
-use super::{random::SplitMix64, simulation::Simulation, table::state_of};
+use super::{random::SplitMix64, simulation::Simulation};
 use crate::history::RecordedEvent;
 
-/// Replays and discards some rows, at any time.
+/// Replays and discards random rows at random times.
 pub(crate) async fn decide(simulation: Arc<Simulation>) {
     let mut random = SplitMix64::of(simulation.plan.seed, 7);
     for _ in 0..random.between(1, 6) {
@@ -17,15 +17,14 @@ pub(crate) async fn decide(simulation: Arc<Simulation>) {
         ))
         .await;
         let rows = simulation.table.rows();
-        let Some(row) = rows.get(usize::try_from(random.below(rows.len() as u64)).unwrap_or(0))
-        else {
+        let Some(row) = rows.get(random.index(rows.len())) else {
             continue;
         };
         let (now, key) = (simulation.now(), row.key.to_string());
         if random.is(700) {
             let replayed = simulation.table.replay(&row.key, now).now_or_never();
             if matches!(replayed, Some(Ok(ReplayOutcome::Done))) {
-                simulation.note(RecordedEvent::Replayed { key });
+                simulation.record(RecordedEvent::Replayed { key });
                 simulation.changed.notify_waiters();
             }
         } else {
@@ -36,18 +35,18 @@ pub(crate) async fn decide(simulation: Arc<Simulation>) {
             };
             let discarded = simulation.table.discard(&row.key, &request).now_or_never();
             if matches!(discarded, Some(Ok(DiscardOutcome::Done))) {
-                simulation.note(RecordedEvent::Discarded { key });
+                simulation.record(RecordedEvent::Discarded { key });
             }
         }
     }
 }
 
-/// Removes what has expired.
+/// Removes expired rows.
 pub(crate) fn expire(simulation: &Simulation) {
     for row in simulation.table.expire(simulation.now()) {
-        simulation.note(RecordedEvent::Expired {
+        simulation.record(RecordedEvent::Expired {
             key: row.key.to_string(),
-            state: state_of(&row),
+            state: row.state.into(),
         });
     }
 }

@@ -1,4 +1,4 @@
-//! What one simulated history is made of: a seed and a few numbers, which one line holds.
+//! The plan of one simulated history: a seed and a few numbers, which fit in one line.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -27,53 +27,53 @@ macro_rules! faults {
 }
 
 faults! {
-    /// The inbox refuses a call, and changes nothing.
+    /// The inbox refuses a call without a change.
     Refused = "refused",
-    /// The inbox makes the change, and its reply is lost.
+    /// The inbox makes the change, and the reply is lost.
     LostReply = "lost-reply",
-    /// The inbox answers late, before or after the change, and the caller has given up.
+    /// The inbox replies late, before or after the change, when the caller may have given up.
     Late = "late",
-    /// The inbox makes the change after the caller was told that it failed.
+    /// The inbox makes the change after the caller has received an error.
     Delayed = "delayed",
-    /// The inbox gets a repeatable call twice, and the reply is the second one's.
+    /// The inbox receives a repeatable call twice, and the reply is to the second.
     Repeated = "repeated",
-    /// The index lists rows that are no longer due, or not those that are.
+    /// The index lists rows that are not due, or omits due rows.
     StaleIndex = "stale-index",
-    /// A process ends in the middle of a call.
+    /// A process crashes during a call.
     Crash = "crash",
-    /// A process stands still for minutes or hours in the middle of a call.
+    /// A process is frozen for minutes or hours during a call.
     Freeze = "freeze",
-    /// A process's clock is set ahead or back, up to a day.
+    /// A process's clock jumps by up to a day, forward or back.
     ClockJump = "clock-jump",
-    /// The stream never brings a record.
+    /// The stream loses a record.
     StreamLoss = "stream-loss",
-    /// The stream brings a batch twice, or again after a success.
+    /// The stream delivers a batch twice, even after a success.
     StreamRepeat = "stream-repeat",
-    /// A shard of the stream is hours behind the other.
+    /// One shard of the stream is delayed by hours.
     StreamDelay = "stream-delay",
     /// The destination fails.
     DestinationDown = "destination-down",
-    /// The destination takes the event, and its answer is lost.
+    /// The destination accepts the event, and its answer is lost.
     DestinationLost = "destination-lost",
-    /// The destination refuses the event for good.
+    /// The destination refuses the event permanently.
     DestinationRefuses = "destination-refuses",
-    /// The destination takes longer than an attempt may.
+    /// The destination takes longer than the time limit of an attempt.
     DestinationSlow = "destination-slow",
     /// The code of a destination panics.
     DestinationPanics = "destination-panics",
-    /// A request of the sender is lost on its way.
+    /// A sender's request is lost.
     RequestLost = "request-lost",
-    /// The answer to the sender is lost on its way.
+    /// The answer to a sender is lost.
     AnswerLost = "answer-lost",
-    /// A request of the sender arrives twice.
+    /// A sender's request arrives twice.
     RequestRepeated = "request-repeated",
-    /// The sender's API fails, is slow, or its answer is lost.
+    /// The sender's API fails or is slow, or its response is lost.
     ApiFails = "api-fails",
     /// A person replays and discards rows.
     Person = "person",
-    /// A stranger posts what he made up, and again what he saw.
+    /// An attacker posts forgeries and captured requests.
     Stranger = "stranger",
-    /// A sender's secret is replaced.
+    /// A sender's secret is rotated.
     Rotation = "rotation",
 }
 
@@ -102,7 +102,7 @@ impl FaultSet {
     }
 }
 
-/// The most notifications of HMRC that are created at different times.
+/// The largest number of HMRC's notifications that are created at different times.
 pub(crate) const BURST: u64 = 4;
 
 /// The numbers of one history.
@@ -113,18 +113,18 @@ pub(crate) struct HistoryPlan {
     pub(crate) payments: u64,
     /// HMRC's notifications. More than [`BURST`] are created within one second.
     pub(crate) boxed: u64,
-    /// Messages that repeat an event, or an id with another content, in thousandths.
+    /// Payment events that are also sent under a second id, in thousandths.
     pub(crate) twins: u64,
     /// Messages that their sender never pushes, in thousandths.
     pub(crate) unpushed: u64,
-    /// How long faults last, in seconds.
+    /// The duration of the faults, in seconds.
     pub(crate) span: u64,
-    /// How many calls in a thousand meet a fault.
+    /// Calls with a fault, in thousandths.
     pub(crate) rate: u64,
     pub(crate) receivers: u64,
-    /// For how long the destination is down, in seconds.
+    /// The time from the start for which the destination is down, in seconds.
     pub(crate) outage: u64,
-    /// The acceptance window in days; rows are kept eight days longer.
+    /// The acceptance window in days. The retention is eight days longer.
     pub(crate) window: u64,
     pub(crate) faults: FaultSet,
 }
@@ -148,8 +148,8 @@ impl HistoryPlan {
             _ => 0,
         };
         let mut faults = FaultSet::default();
-        // Some histories have one kind of fault, some many, a few none.
-        let share = [0, 60, 150, 300, 600, 1000][usize::try_from(random.below(6)).unwrap_or(0)];
+        // A history has no, some or all kinds of fault.
+        let share = random.pick(&[0, 60, 150, 300, 600, 1000]);
         for &kind in FaultKind::ALL {
             if random.is(share) {
                 faults = faults.with(kind);
@@ -158,16 +158,16 @@ impl HistoryPlan {
         Self {
             seed,
             payments: random.below(3),
-            // A burst now and then, so that a batch of the stream has more than one record.
+            // Sometimes a burst, so that a batch of the stream has several records.
             boxed: if random.is(60) {
                 random.between(8, 20)
             } else {
                 random.below(4)
             },
-            twins: [0, 0, 200, 500][usize::try_from(random.below(4)).unwrap_or(0)],
-            unpushed: [0, 0, 200, 600][usize::try_from(random.below(4)).unwrap_or(0)],
+            twins: random.pick(&[0, 0, 200, 500]),
+            unpushed: random.pick(&[0, 0, 200, 600]),
             span,
-            rate: [0, 20, 60, 150, 300][usize::try_from(random.below(5)).unwrap_or(0)],
+            rate: random.pick(&[0, 20, 60, 150, 300]),
             receivers: random.between(1, 3),
             outage,
             window: if random.is(100) { 2 } else { 60 },
@@ -187,27 +187,35 @@ impl HistoryPlan {
         Duration::from_secs((self.window + 8) * 24 * 60 * 60)
     }
 
-    /// Plans that are smaller in one way each, the greatest steps first.
+    /// The numbers of a line, each with its name and the smallest value to which it is shrunk.
+    fn numbers(&mut self) -> [(&'static str, Option<u64>, &mut u64); 10] {
+        [
+            ("seed", None, &mut self.seed),
+            ("payments", Some(0), &mut self.payments),
+            ("boxed", Some(0), &mut self.boxed),
+            ("twins", Some(0), &mut self.twins),
+            ("unpushed", Some(0), &mut self.unpushed),
+            ("span", Some(60), &mut self.span),
+            ("rate", Some(0), &mut self.rate),
+            ("receivers", Some(1), &mut self.receivers),
+            ("outage", Some(0), &mut self.outage),
+            ("window", None, &mut self.window),
+        ]
+    }
+
+    /// Plans that are each smaller in one number or kind of fault, the largest steps first.
     pub(crate) fn smaller(&self) -> Vec<Self> {
         let mut plans = Vec::new();
-        let mut numbers = |of: fn(&mut Self) -> &mut u64, least: u64| {
-            let now = *of(&mut self.clone());
-            for next in [least, now / 2, now.saturating_sub(1)] {
-                if next < now && next >= least {
+        for (index, (_, least, now)) in self.clone().numbers().into_iter().enumerate() {
+            let least = least.unwrap_or(*now);
+            for next in [least, *now / 2, now.saturating_sub(1)] {
+                if (least..*now).contains(&next) {
                     let mut plan = self.clone();
-                    *of(&mut plan) = next;
+                    *plan.numbers()[index].2 = next;
                     plans.push(plan);
                 }
             }
-        };
-        numbers(|plan| &mut plan.payments, 0);
-        numbers(|plan| &mut plan.boxed, 0);
-        numbers(|plan| &mut plan.twins, 0);
-        numbers(|plan| &mut plan.unpushed, 0);
-        numbers(|plan| &mut plan.receivers, 1);
-        numbers(|plan| &mut plan.outage, 0);
-        numbers(|plan| &mut plan.span, 60);
-        numbers(|plan| &mut plan.rate, 0);
+        }
         for kind in self.faults.iter() {
             plans.push(Self {
                 faults: self.faults.without(kind),
@@ -220,26 +228,11 @@ impl HistoryPlan {
 
 impl fmt::Display for HistoryPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            seed,
-            payments,
-            boxed,
-            twins,
-            unpushed,
-            span,
-            rate,
-            receivers,
-            outage,
-            window,
-            faults,
-        } = self;
-        write!(
-            f,
-            "seed={seed} payments={payments} boxed={boxed} twins={twins} unpushed={unpushed} \
-             span={span} rate={rate} receivers={receivers} outage={outage} window={window} faults="
-        )?;
-        let faults: Vec<&str> = faults.iter().map(FaultKind::as_str).collect();
-        f.write_str(&faults.join(","))
+        for (name, _, number) in self.clone().numbers() {
+            write!(f, "{name}={number} ")?;
+        }
+        let faults: Vec<&str> = self.faults.iter().map(FaultKind::as_str).collect();
+        write!(f, "faults={}", faults.join(","))
     }
 }
 
@@ -264,29 +257,19 @@ impl FromStr for HistoryPlan {
             let (name, value) = word
                 .split_once('=')
                 .ok_or(format!("`{word}` is not NAME=VALUE"))?;
-            let field = match name {
-                "seed" => &mut plan.seed,
-                "payments" => &mut plan.payments,
-                "boxed" => &mut plan.boxed,
-                "twins" => &mut plan.twins,
-                "unpushed" => &mut plan.unpushed,
-                "span" => &mut plan.span,
-                "rate" => &mut plan.rate,
-                "receivers" => &mut plan.receivers,
-                "outage" => &mut plan.outage,
-                "window" => &mut plan.window,
-                "faults" => {
-                    for word in value.split(',').filter(|word| !word.is_empty()) {
-                        let mut kinds = FaultKind::ALL.iter();
-                        let kind = kinds.find(|kind| kind.as_str() == word);
-                        let kind = kind.ok_or(format!("unknown fault `{word}`"))?;
-                        plan.faults = plan.faults.with(*kind);
-                    }
-                    continue;
+            if name == "faults" {
+                for word in value.split(',').filter(|word| !word.is_empty()) {
+                    let mut kinds = FaultKind::ALL.iter();
+                    let kind = kinds.find(|kind| kind.as_str() == word);
+                    let kind = kind.ok_or(format!("unknown fault `{word}`"))?;
+                    plan.faults = plan.faults.with(*kind);
                 }
-                _ => return Err(format!("unknown name `{name}`")),
-            };
-            *field = value
+                continue;
+            }
+            let mut numbers = plan.numbers().into_iter();
+            let number = numbers.find(|(known, ..)| *known == name);
+            let (.., number) = number.ok_or(format!("unknown name `{name}`"))?;
+            *number = value
                 .parse()
                 .map_err(|_| format!("`{word}` needs a number"))?;
         }
@@ -299,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_reads_back_from_its_line() {
+    fn a_plan_is_parsed_from_its_line() {
         for number in 0..200 {
             let plan = HistoryPlan::of(7, number);
             assert_eq!(plan.to_string().parse(), Ok(plan));
@@ -309,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn smaller_plans_are_smaller_and_end() {
+    fn shrinking_a_plan_ends() {
         let mut plan = HistoryPlan::of(7, 3);
         let mut steps = 0;
         while let Some(smaller) = plan.smaller().into_iter().next() {

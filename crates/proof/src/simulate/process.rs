@@ -1,4 +1,4 @@
-//! A process: its clock may be wrong, and it may end at any moment.
+//! A process. Its clock may be wrong, and it may crash at any instant.
 
 use std::{
     future::{Future, pending},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::history::RecordedEvent;
 
-/// A process of the product: a replica, an environment of a function.
+/// A process of the product: a replica, or an environment of a function.
 pub(crate) struct SimulatedProcess {
     pub(crate) simulation: Arc<Simulation>,
     pub(crate) random: SharedRandom,
@@ -29,7 +29,7 @@ pub(crate) struct SimulatedProcess {
 
 impl SimulatedProcess {
     pub(crate) fn start(simulation: &Arc<Simulation>, skew: i64) -> Arc<Self> {
-        let part = 0x1000 + u64::from(simulation.number());
+        let part = 0x1000 + u64::from(simulation.next_number());
         Arc::new(Self {
             simulation: Arc::clone(simulation),
             random: SharedRandom::new(SplitMix64::of(simulation.plan.seed, part)),
@@ -38,7 +38,7 @@ impl SimulatedProcess {
         })
     }
 
-    /// Runs `work` until it ends, or the process does: then it is dropped where it waits.
+    /// Runs `work` to its end. Drops it and returns `None` if the process crashes before.
     pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -51,45 +51,52 @@ impl SimulatedProcess {
         self.ended.is_cancelled()
     }
 
-    /// Ends the process, here.
+    /// Crashes the process at this point.
     pub(crate) async fn crash(&self) -> ! {
-        // What was under way may be under way for any row.
-        self.simulation.note(RecordedEvent::Disturbed {
+        // The process may have been working on any row.
+        self.simulation.record(RecordedEvent::FaultInjected {
             key: None,
             fault: FaultKind::Crash.as_str(),
         });
         self.ended.cancel();
         pending::<()>().await;
-        unreachable!("a process that has ended goes on")
+        unreachable!("a crashed process continues")
     }
 
-    /// Sets the clock to so far from the right time.
+    /// Sets the clock to this number of milliseconds from the correct time.
     pub(crate) fn set_clock(&self, skew: i64) {
         let before = self.skew.swap(skew, Ordering::Relaxed);
         if before != skew {
             self.simulation
-                .note(RecordedEvent::ClockSet { by: skew - before });
+                .record(RecordedEvent::ClockSet { by: skew - before });
         }
     }
 
-    /// How far its clock is from the right time; every clock is right once faults have ended.
+    /// Sets the clock to a random time up to a day from the correct time, or to the correct time.
+    pub(crate) fn jump_clock(&self, random: &mut SplitMix64) {
+        let day = 24 * 60 * 60 * 1000;
+        let skew = random.below(2 * day).cast_signed() - day.cast_signed();
+        self.set_clock(if random.is(300) { 0 } else { skew });
+    }
+
+    /// The difference of its clock from the correct time; zero after the faults have ended.
     pub(crate) fn skew(&self) -> i64 {
-        if self.simulation.is_calm() {
+        if self.simulation.faults_ended() {
             0
         } else {
             self.skew.load(Ordering::Relaxed)
         }
     }
 
-    /// Whether a fault of this kind happens now, of which so many thousandths would.
-    pub(crate) fn meets(&self, kind: FaultKind, permille: u64) -> bool {
+    /// Whether to inject a fault of this kind now, with a probability in thousandths.
+    pub(crate) fn draws_fault(&self, kind: FaultKind, permille: u64) -> bool {
         let plan = &self.simulation.plan;
-        !self.simulation.is_calm()
+        !self.simulation.faults_ended()
             && plan.faults.has(kind)
             && self.random.draw(|random| random.is(permille))
     }
 
-    /// A time between these, in milliseconds.
+    /// A random duration between these bounds, in milliseconds.
     pub(crate) fn millis(&self, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.random.draw(|random| random.between(least, most)))
     }
@@ -105,7 +112,7 @@ impl Clock for SimulatedProcess {
     }
 }
 
-/// The senders draw from the process, too, when it calls their APIs.
+/// For the senders' APIs when this process calls them.
 impl sender_simulator::Clock for SimulatedProcess {
     fn now(&self) -> sender_simulator::Timestamp {
         sender_time(self.simulation.now())
@@ -116,7 +123,7 @@ impl sender_simulator::Clock for SimulatedProcess {
     }
 }
 
-/// The instant as the simulated senders have it.
+/// Converts an instant for the simulated senders.
 pub(crate) fn sender_time(at: Timestamp) -> sender_simulator::Timestamp {
     sender_simulator::Timestamp::from_millis(at.as_millis())
 }

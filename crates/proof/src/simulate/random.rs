@@ -1,4 +1,4 @@
-//! Chance that can be had again from a number.
+//! Random numbers that depend only on a seed.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// An independent stream for another part of the run, so that a change in one part leaves the
-    /// others as they are.
+    /// An independent stream for one part of a run, so that a change in one part does not affect
+    /// the others.
     pub(crate) fn of(seed: u64, part: u64) -> Self {
         Self(Self(seed ^ part.wrapping_mul(0xd134_2543_de82_ef95)).next())
     }
@@ -21,9 +21,14 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// One of `most` numbers from 0; 0 if there are none.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.next() % most.max(1)
+    /// A number below `limit`; 0 if `limit` is 0.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
+    }
+
+    /// An index into a slice of this length; 0 if it is empty.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        self.below(length as u64) as usize
     }
 
     /// From `least` to `most`, both included.
@@ -31,19 +36,18 @@ impl SplitMix64 {
         least + self.below(most.saturating_sub(least) + 1)
     }
 
-    /// Whether something with so many thousandths of probability happens.
+    /// True with a probability of `permille` in a thousand.
     pub(crate) fn is(&mut self, permille: u64) -> bool {
         self.below(1000) < permille
     }
 
-    /// One of them.
-    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> Option<T> {
-        let index = usize::try_from(self.below(of.len() as u64)).ok()?;
-        of.get(index).copied()
+    /// One of the values, of which there must be at least one.
+    pub(crate) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.index(of.len())]
     }
 }
 
-/// The same, shared by the tasks of one process.
+/// A generator that the tasks of one process share.
 #[derive(Debug)]
 pub(crate) struct SharedRandom(Mutex<SplitMix64>);
 

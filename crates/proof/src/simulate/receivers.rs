@@ -1,5 +1,5 @@
-//! The receivers: replicas, or environments of a function, each a process that may end at any
-//! moment.
+//! The receivers: replicas or environments of a function. Each is a process that may crash at any
+//! instant.
 
 use std::{
     borrow::Cow,
@@ -18,12 +18,10 @@ use pillarbox::{
 use sender_simulator::Sender;
 
 use super::{
-    plan::FaultKind,
-    process::SimulatedProcess,
-    random::SplitMix64,
-    simulation::{Simulation, lock},
+    plan::FaultKind, process::SimulatedProcess, random::SplitMix64, simulation::Simulation,
     table::SimulatedInbox,
 };
+use crate::sync::lock;
 
 /// A request on its way to a receiver.
 #[derive(Clone, Debug)]
@@ -50,12 +48,12 @@ impl HttpRequest for SimulatedRequest {
     }
 
     fn header_values(&self, name: &str) -> Vec<&[u8]> {
-        let own = match self.sender {
+        let signature = match self.sender {
             Sender::Hmrc => "x-hub-signature",
             Sender::GovukPay => "pay-signature",
         };
-        let is_own = name.eq_ignore_ascii_case(own);
-        let values = self.signatures.iter().filter(|_| is_own);
+        let is_signature = name.eq_ignore_ascii_case(signature);
+        let values = self.signatures.iter().filter(|_| is_signature);
         values.map(String::as_bytes).collect()
     }
 
@@ -64,7 +62,15 @@ impl HttpRequest for SimulatedRequest {
     }
 }
 
-/// The secret of a sender after so many replacements.
+/// The name of a sender's source.
+pub(crate) fn source_of(sender: Sender) -> &'static str {
+    match sender {
+        Sender::Hmrc => "hmrc",
+        Sender::GovukPay => "pay",
+    }
+}
+
+/// The secret of a sender after this number of rotations.
 pub(crate) fn secret_of(sender: Sender, replaced: u64) -> String {
     match sender {
         Sender::Hmrc => format!("ABCDEFGHIJKLMNOPQRSTUVWXYZ23456{}", replaced % 8),
@@ -72,39 +78,39 @@ pub(crate) fn secret_of(sender: Sender, replaced: u64) -> String {
     }
 }
 
-/// Its place in the lists of the simulation.
+/// The sender's index in the simulation's arrays.
 pub(crate) fn index_of(sender: Sender) -> usize {
     usize::from(sender == Sender::GovukPay)
 }
 
 fn configured(simulation: &Simulation, sender: Sender) -> Source {
     let installed = simulation.installed[index_of(sender)].load(Ordering::Relaxed);
-    // The new secret first, and the one that it replaces.
+    // The newest secret and the previous one.
     source_with(sender, installed.saturating_sub(1)..=installed)
 }
 
-/// A sender with the secrets that it had after so many replacements, the newest first.
+/// A source with the secrets after these numbers of rotations, the newest first.
 pub(crate) fn source_with(sender: Sender, kept: RangeInclusive<u64>) -> Source {
-    let (name, kind) = match sender {
-        Sender::Hmrc => ("hmrc", SenderKind::HMRC),
-        Sender::GovukPay => ("pay", SenderKind::GOVUK_PAY),
+    let kind = match sender {
+        Sender::Hmrc => SenderKind::HMRC,
+        Sender::GovukPay => SenderKind::GOVUK_PAY,
     };
     let key = |replaced: u64| {
         let secret = Secret::new(secret_of(sender, replaced));
         SigningKey::new(kind, format!("{}:env:SIMULATED", replaced + 1), &secret)
     };
     Source {
-        name: SourceName::new(name).expect("a name"),
+        name: SourceName::new(source_of(sender)).expect("a valid name"),
         kind,
         keys: kept.rev().map(key).collect(),
     }
 }
 
-/// One receiver, and its process.
+/// One receiver and its process.
 pub(crate) struct ReceiverProcess {
     pub(crate) process: Arc<SimulatedProcess>,
     receiver: Receiver<SimulatedInbox>,
-    /// The secrets it was started with.
+    /// The secrets that were installed when it started.
     installed: [u64; 2],
 }
 
@@ -125,13 +131,13 @@ impl ReceiverProcess {
         })
     }
 
-    /// Whether it accepts what the sender signs now.
+    /// Whether it accepts the sender's current signatures.
     pub(crate) fn knows(&self, sender: Sender, signed_with: u64) -> bool {
         let installed = self.installed[index_of(sender)];
         signed_with == installed || signed_with + 1 == installed
     }
 
-    /// Receives one request; `None` if the process ended before it had an answer.
+    /// Receives one request; `None` if the process crashed before the answer.
     pub(crate) async fn receive(&self, mut request: SimulatedRequest) -> Option<u16> {
         let mut record = RequestRecord::default();
         let work = self.receiver.handle(&mut request, &mut record);
@@ -144,7 +150,7 @@ fn installed(simulation: &Simulation) -> [u64; 2] {
     [0, 1].map(|index: usize| simulation.installed[index].load(Ordering::Relaxed))
 }
 
-/// The receivers behind one address.
+/// Several receivers behind one address.
 pub(crate) struct ReceiverFront {
     simulation: Arc<Simulation>,
     environments: Mutex<Vec<Arc<ReceiverProcess>>>,
@@ -160,23 +166,20 @@ impl ReceiverFront {
         }
     }
 
-    /// One of them, started again if it has ended, or if it knows old secrets only.
+    /// A random receiver, restarted if it has crashed or has old secrets.
     pub(crate) fn choose(&self, random: &mut SplitMix64) -> Arc<ReceiverProcess> {
         let simulation = &self.simulation;
-        let index = usize::try_from(random.below(simulation.plan.receivers)).unwrap_or(0);
         let mut environments = lock(&self.environments);
+        let index = random.index(environments.len());
         let environment = &mut environments[index];
         let is_old = environment.installed != installed(simulation);
         if environment.process.has_ended() || is_old {
             *environment = ReceiverProcess::start(simulation, environment.process.skew());
         }
-        let may_jump = !simulation.is_calm() && simulation.plan.faults.has(FaultKind::ClockJump);
+        let may_jump =
+            !simulation.faults_ended() && simulation.plan.faults.has(FaultKind::ClockJump);
         if may_jump && random.is(100) {
-            let day = 24 * 60 * 60 * 1000;
-            let by = i64::try_from(random.below(2 * 24 * 60 * 60 * 1000)).unwrap_or(0) - day;
-            environment
-                .process
-                .set_clock(if random.is(300) { 0 } else { by });
+            environment.process.jump_clock(random);
         }
         Arc::clone(environment)
     }

@@ -1,4 +1,4 @@
-//! Reconcile, run by the timetable of a platform, in processes that end at any moment.
+//! Scheduled reconcile runs, in processes that may crash at any instant.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,18 +20,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    api::SimulatedTransport,
-    plan::FaultKind,
-    process::SimulatedProcess,
-    random::SplitMix64,
-    senders::PAY_API_KEY,
-    simulation::{Simulation, lock},
-    table::SimulatedInbox,
+    api::SimulatedTransport, plan::FaultKind, process::SimulatedProcess, random::SplitMix64,
+    receivers::source_of, senders::PAY_API_KEY, simulation::Simulation, table::SimulatedInbox,
 };
+use crate::sync::lock;
 
 const CLIENT_ID: &str = "simulated-client";
 pub(super) const CLIENT_SECRET: &str = "a secret of the simulated application";
-/// The events that the webhook subscribes to.
+/// The events of the webhook's subscription.
 const EVENTS: [&str; 5] = [
     "card_payment_succeeded",
     "card_payment_captured",
@@ -52,36 +48,33 @@ pub(crate) fn open_box(boxes: &mut PpnsBoxes) {
     boxes.open(SAMPLE_BOX, CLIENT_ID);
 }
 
-/// How a run reaches a sender.
+/// The source of a sender, and the access of reconcile to its API.
 pub(crate) fn access(sender: Sender) -> (SourceName, SenderAccess) {
     let base_url = Url::parse("http://127.0.0.1:1/").expect("a URL");
     let secret = |text: &str| Secret::new(text.to_owned());
-    let (name, access) = match sender {
-        Sender::Hmrc => (
-            "hmrc",
-            SenderAccess::Hmrc(HmrcAccess {
-                base_url,
-                boxes: vec![SAMPLE_BOX.to_owned()],
-                client_id: secret(CLIENT_ID),
-                client_secret: secret(CLIENT_SECRET),
-                every: None,
-            }),
-        ),
-        Sender::GovukPay => (
-            "pay",
-            SenderAccess::GovukPay(PayAccess {
-                base_url,
-                api_key: secret(PAY_API_KEY),
-                every: Duration::from_secs(30 * 60),
-                after: Duration::from_secs(3 * 60 * 60),
-                events: Some(EVENTS.to_vec()),
-            }),
-        ),
+    let access = match sender {
+        Sender::Hmrc => SenderAccess::Hmrc(HmrcAccess {
+            base_url,
+            boxes: vec![SAMPLE_BOX.to_owned()],
+            client_id: secret(CLIENT_ID),
+            client_secret: secret(CLIENT_SECRET),
+            every: None,
+        }),
+        Sender::GovukPay => SenderAccess::GovukPay(PayAccess {
+            base_url,
+            api_key: secret(PAY_API_KEY),
+            every: Duration::from_secs(30 * 60),
+            after: Duration::from_secs(3 * 60 * 60),
+            events: Some(EVENTS.to_vec()),
+        }),
     };
-    (SourceName::new(name).expect("a name"), access)
+    (
+        SourceName::new(source_of(sender)).expect("a valid name"),
+        access,
+    )
 }
 
-/// One run in `process`; `None` if the process ended before.
+/// Makes one run in `process`; `None` if the process crashed before its end.
 pub(crate) async fn run_once(process: &Arc<SimulatedProcess>, sender: Sender) -> Option<RunEnd> {
     let (source, access) = access(sender);
     let inbox = SimulatedInbox(Arc::clone(process));
@@ -106,35 +99,34 @@ pub(crate) async fn run_once(process: &Arc<SimulatedProcess>, sender: Sender) ->
     Some(outcome.ended)
 }
 
-/// Whether HMRC waits for an acknowledgement.
+/// Whether a notification is not acknowledged at HMRC.
 pub(crate) fn is_waiting(simulation: &Simulation) -> bool {
     let counts = lock(&simulation.boxes).count_by_status();
     counts.pending + counts.failed > 0
 }
 
-/// Empties HMRC's box every few minutes, while something is in it; two runs meet at times.
+/// Runs reconcile for HMRC every few minutes while its box has notifications. Two of these tasks
+/// run, so runs may overlap.
 pub(crate) async fn empty_boxes(simulation: Arc<Simulation>, number: u64) {
     let mut random = SplitMix64::of(simulation.plan.seed, 0x400 + number);
     loop {
         tokio::time::sleep(Duration::from_millis(random.between(20_000, 20 * 60_000))).await;
-        if simulation.is_calm() {
+        if simulation.faults_ended() {
             return;
         }
         if is_waiting(&simulation) {
             let skewed = simulation.plan.faults.has(FaultKind::ClockJump) && random.is(300);
             let process = SimulatedProcess::start(&simulation, 0);
             if skewed {
-                let hour = 60 * 60 * 1000;
-                process.set_clock(
-                    i64::try_from(random.below(12 * 60 * 60 * 1000)).unwrap_or(0) - 6 * hour,
-                );
+                let limit = 6 * 60 * 60 * 1000;
+                process.set_clock(random.below(2 * limit).cast_signed() - limit.cast_signed());
             }
             run_once(&process, Sender::Hmrc).await;
         }
     }
 }
 
-/// Compares Pay's payments every hour or so.
+/// Runs reconcile for Pay every one to six hours.
 pub(crate) async fn compare_payments(simulation: Arc<Simulation>) {
     let mut random = SplitMix64::of(simulation.plan.seed, 6);
     loop {
@@ -142,7 +134,7 @@ pub(crate) async fn compare_payments(simulation: Arc<Simulation>) {
             random.between(3_600_000, 6 * 3_600_000),
         ))
         .await;
-        if simulation.is_calm() {
+        if simulation.faults_ended() {
             return;
         }
         run_once(&SimulatedProcess::start(&simulation, 0), Sender::GovukPay).await;

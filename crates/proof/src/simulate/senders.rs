@@ -1,5 +1,5 @@
-//! The senders: their messages, sent by their own timetables over a network that fails, and a
-//! stranger who has no secret.
+//! The senders, which send messages on their schedules over a network that fails, and an attacker
+//! without a secret.
 
 use std::{
     sync::{Arc, Mutex, atomic::Ordering},
@@ -23,28 +23,24 @@ use super::{
     plan::{BURST, FaultKind},
     process::{SimulatedProcess, sender_time},
     random::SplitMix64,
-    receivers::{ReceiverFront, ReceiverProcess, SimulatedRequest, index_of, secret_of},
-    simulation::{Simulation, lock},
+    receivers::{ReceiverFront, ReceiverProcess, SimulatedRequest, index_of, secret_of, source_of},
+    simulation::Simulation,
 };
-use crate::history::{BodyGenuineness, RecordedEvent};
+use crate::{
+    history::{BodyGenuineness, RecordedEvent},
+    sync::lock,
+};
 
 /// The API key of the account.
 pub(crate) const PAY_API_KEY: &str = "api_test_simulated_0123456789";
 
-/// A message, and when it is first sent.
+/// A message, and the time at which it is first sent.
 #[derive(Clone)]
 pub(crate) struct OutgoingMessage {
     sender: Sender,
     body: MessageBody,
     payment: Option<String>,
     at: Duration,
-}
-
-fn source_of(sender: Sender) -> &'static str {
-    match sender {
-        Sender::Hmrc => "hmrc",
-        Sender::GovukPay => "pay",
-    }
 }
 
 const LIFECYCLES: [PaymentLifecycle; 6] = [
@@ -56,43 +52,70 @@ const LIFECYCLES: [PaymentLifecycle; 6] = [
     PaymentLifecycle::Expired,
 ];
 
-/// Every message of a run, made before it begins.
+/// Creates all messages of a run, before it begins.
 pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
     let clock = SimulatedProcess::start(simulation, 0);
     let mut random = SplitMix64::of(simulation.plan.seed, 2);
-    let mut messages = Vec::new();
+    let mut messages = payment_messages(simulation, &clock, &mut random);
+    messages.extend(box_messages(simulation, &clock, &mut random));
+    let twins: Vec<_> = messages
+        .iter()
+        .filter(|message| message.sender == Sender::GovukPay && random.is(simulation.plan.twins))
+        .map(|message| message.twin(&*clock))
+        .collect();
+    messages.extend(twins);
+    for message in &messages {
+        simulation.record(RecordedEvent::Created {
+            source: source_of(message.sender).to_owned(),
+            id: message.body.id.clone(),
+            payment: message.payment.clone(),
+            content: content_of(message.body.wire.as_bytes()),
+        });
+    }
+    messages
+}
+
+/// Creates the payments in Pay's account, and their webhooks.
+fn payment_messages(
+    simulation: &Simulation,
+    clock: &Arc<SimulatedProcess>,
+    random: &mut SplitMix64,
+) -> Vec<OutgoingMessage> {
+    let (mut messages, now) = (Vec::new(), simulation.now());
     for _ in 0..simulation.plan.payments {
-        let lifecycle = random
-            .pick(&LIFECYCLES)
-            .unwrap_or(PaymentLifecycle::Captured);
+        let lifecycle = random.pick(&LIFECYCLES);
         let created = Duration::from_millis(random.below(simulation.plan.span * 500));
-        let payment = SimulatedPayment::new(
-            lifecycle,
-            sender_time(simulation.now().plus(created)),
-            &*clock,
-        );
-        for webhook in payment.webhooks(&*clock) {
+        let payment = SimulatedPayment::new(lifecycle, sender_time(now.plus(created)), &**clock);
+        for webhook in payment.webhooks(&**clock) {
             messages.push(OutgoingMessage {
                 sender: Sender::GovukPay,
                 body: webhook.body,
                 payment: Some(payment.id().to_owned()),
-                at: webhook.at.since(sender_time(simulation.now())),
+                at: webhook.at.since(sender_time(now)),
             });
         }
         lock(&simulation.accounts).add(PAY_API_KEY, [payment]);
     }
+    messages
+}
+
+/// Creates the notifications in HMRC's box, and their pushes.
+fn box_messages(
+    simulation: &Simulation,
+    clock: &Arc<SimulatedProcess>,
+    random: &mut SplitMix64,
+) -> Vec<OutgoingMessage> {
+    let mut messages = Vec::new();
     let burst = random.below(simulation.plan.span * 500);
     for _ in 0..simulation.plan.boxed {
-        let name = random
-            .pick(&["json", "xml", "astral", "unicode"])
-            .unwrap_or("json");
-        let message = HmrcMessage::named(name, &*clock).expect("it has that name");
+        let name = random.pick(&["json", "xml", "astral", "unicode"]);
+        let message = HmrcMessage::named(name, &**clock).expect("the name is known");
         let at = match simulation.plan.boxed {
             ..=BURST => random.below(simulation.plan.span * 500),
             _ => burst + random.below(1_000),
         };
         let at = Duration::from_millis(at);
-        let notification = BoxNotification::new(SAMPLE_BOX, message, &*clock);
+        let notification = BoxNotification::new(SAMPLE_BOX, message, &**clock);
         let notification = notification.created(sender_time(simulation.now().plus(at)));
         messages.push(OutgoingMessage {
             sender: Sender::Hmrc,
@@ -103,20 +126,6 @@ pub(crate) fn messages(simulation: &Arc<Simulation>) -> Vec<OutgoingMessage> {
         let id = notification.id.clone();
         lock(&simulation.boxes).add(notification.with_status(BoxNotificationStatus::Acknowledged));
         lock(&simulation.acknowledged).insert(id, false);
-    }
-    let twins: Vec<_> = messages
-        .iter()
-        .filter(|message| message.sender == Sender::GovukPay && random.is(simulation.plan.twins))
-        .map(|message| message.twin(&*clock))
-        .collect();
-    messages.extend(twins);
-    for message in &messages {
-        simulation.note(RecordedEvent::Created {
-            source: source_of(message.sender).to_owned(),
-            id: message.body.id.clone(),
-            payment: message.payment.clone(),
-            content: content_of(message.body.wire.as_bytes()),
-        });
     }
     messages
 }
@@ -158,18 +167,18 @@ impl OutgoingMessage {
     }
 }
 
-/// What a stranger has seen of the senders' requests.
+/// The senders' requests that an attacker has captured, with their ids.
 pub(crate) type SeenRequests = Mutex<Vec<(SimulatedRequest, String)>>;
 
-/// The way to the receivers.
+/// The network between the senders and the receivers.
 pub(crate) struct SenderNetwork {
     pub(crate) simulation: Arc<Simulation>,
     pub(crate) front: ReceiverFront,
-    pub(crate) seen: SeenRequests,
+    pub(crate) captured: SeenRequests,
 }
 
 impl SenderNetwork {
-    /// Posts a request to a receiver, notes what is seen, and returns the status, if there is one.
+    /// Posts a request to a receiver and records it. Returns the status of the answer, if any.
     async fn post(
         &self,
         environment: &ReceiverProcess,
@@ -177,8 +186,8 @@ impl SenderNetwork {
         id: &str,
         genuine: BodyGenuineness,
     ) -> Option<u16> {
-        let (simulation, post) = (&self.simulation, self.simulation.number());
-        simulation.note(RecordedEvent::Posted {
+        let (simulation, post) = (&self.simulation, self.simulation.next_number());
+        simulation.record(RecordedEvent::Posted {
             post,
             source: source_of(request.sender).to_owned(),
             id: id.to_owned(),
@@ -188,7 +197,7 @@ impl SenderNetwork {
         });
         let began = tokio::time::Instant::now();
         let status = environment.receive(request).await?;
-        simulation.note(RecordedEvent::Answered {
+        simulation.record(RecordedEvent::Answered {
             post,
             status,
             took: began.elapsed(),
@@ -196,7 +205,7 @@ impl SenderNetwork {
         Some(status)
     }
 
-    /// Sends one message until its sender ends.
+    /// Sends one message on the sender's schedule until it is acknowledged or given up.
     pub(crate) async fn send(self: Arc<Self>, message: OutgoingMessage, number: u64) {
         let simulation = Arc::clone(&self.simulation);
         let mut random = SplitMix64::of(simulation.plan.seed, 0x300 + number);
@@ -215,7 +224,7 @@ impl SenderNetwork {
             if !is_acknowledged {
                 set_status(BoxNotificationStatus::Failed);
             }
-            return simulation.note(message.ended(is_acknowledged));
+            return simulation.record(message.ended(is_acknowledged));
         }
         let mut attempt = DeliveryAttempt::FIRST;
         loop {
@@ -223,7 +232,7 @@ impl SenderNetwork {
                 .get(&id)
                 .is_some_and(|is| *is)
             {
-                return simulation.note(message.ended(true)); // pulled meanwhile
+                return simulation.record(message.ended(true)); // acknowledged by a pull
             }
             let outcome = self.exchange(&message, &mut random).await;
             let next = decide(sender, outcome, attempt).next;
@@ -233,7 +242,7 @@ impl SenderNetwork {
                     if sender == Sender::Hmrc {
                         lock(&simulation.acknowledged).insert(id.clone(), true);
                     }
-                    return simulation.note(message.ended(true));
+                    return simulation.record(message.ended(true));
                 }
                 NextAction::Repost(wait) | NextAction::Retry(wait) => {
                     let jitter = Duration::from_millis(random.below(900));
@@ -243,84 +252,78 @@ impl SenderNetwork {
                     if lock(&simulation.acknowledged).get(&id) == Some(&false) {
                         set_status(BoxNotificationStatus::Failed);
                     }
-                    return simulation.note(message.ended(false));
+                    return simulation.record(message.ended(false));
                 }
                 NextAction::FollowWithoutBody | NextAction::FollowWhole => {
                     let what = format!("a redirect of {id}");
-                    return simulation.note(RecordedEvent::Stuck { what });
+                    return simulation.record(RecordedEvent::Stuck { what });
                 }
             }
             attempt = attempt.following(next).unwrap_or(attempt);
         }
     }
 
-    /// One exchange, as the sender's client sees it.
+    /// Makes one exchange. Returns its outcome for the sender's client.
     async fn exchange(
         self: &Arc<Self>,
         message: &OutgoingMessage,
         random: &mut SplitMix64,
     ) -> ExchangeOutcome {
         let (simulation, sender) = (&self.simulation, message.sender);
-        let meets = |kind, random: &mut SplitMix64| {
-            !simulation.is_calm()
+        let draws_fault = |kind, random: &mut SplitMix64| {
+            !simulation.faults_ended()
                 && simulation.plan.faults.has(kind)
                 && random.is(2 * simulation.plan.rate)
         };
-        if meets(FaultKind::RequestLost, random) {
-            let lost = [ExchangeOutcome::Unreachable, ExchangeOutcome::TimedOut];
-            return random.pick(&lost).unwrap_or(ExchangeOutcome::Unreachable);
+        if draws_fault(FaultKind::RequestLost, random) {
+            return random.pick(&[ExchangeOutcome::Unreachable, ExchangeOutcome::TimedOut]);
         }
         let signed_with = simulation.signed_with[index_of(sender)].load(Ordering::Relaxed);
         let request = message.request(&secret_of(sender, signed_with));
         let environment = self.front.choose(random);
         let genuine = if environment.knows(sender, signed_with) {
-            lock(&self.seen).push((request.clone(), message.body.id.clone()));
+            lock(&self.captured).push((request.clone(), message.body.id.clone()));
             BodyGenuineness::Proven
         } else {
             BodyGenuineness::Unknown
         };
-        if meets(FaultKind::RequestRepeated, random) {
+        if draws_fault(FaultKind::RequestRepeated, random) {
             let (network, copy) = (Arc::clone(self), request.clone());
             let (environment, id) = (Arc::clone(&environment), message.body.id.clone());
             tokio::spawn(async move { network.post(&environment, copy, &id, genuine).await });
         }
         let (network, id) = (Arc::clone(self), message.body.id.clone());
-        // A function goes on when its caller hangs up.
+        // A function continues after its caller has disconnected.
         let posting =
             tokio::spawn(async move { network.post(&environment, request, &id, genuine).await });
-        let patience = sender.client_profile().read_timeout;
-        match tokio::time::timeout(patience, posting).await {
+        let read_timeout = sender.client_profile().read_timeout;
+        match tokio::time::timeout(read_timeout, posting).await {
             Err(_) => ExchangeOutcome::TimedOut,
-            Ok(Ok(Some(_))) if meets(FaultKind::AnswerLost, random) => {
-                let lost = [
-                    ExchangeOutcome::Closed,
-                    ExchangeOutcome::Reset,
-                    ExchangeOutcome::BodyCutShort,
-                    ExchangeOutcome::TimedOut,
-                ];
-                random.pick(&lost).unwrap_or(ExchangeOutcome::Closed)
-            }
+            Ok(Ok(Some(_))) if draws_fault(FaultKind::AnswerLost, random) => random.pick(&[
+                ExchangeOutcome::Closed,
+                ExchangeOutcome::Reset,
+                ExchangeOutcome::BodyCutShort,
+                ExchangeOutcome::TimedOut,
+            ]),
             Ok(Ok(Some(status))) => ExchangeOutcome::status(status),
             Ok(_) => ExchangeOutcome::Reset,
         }
     }
 
-    /// Posts what a stranger can: forgeries, and again what the senders once posted.
+    /// Posts forgeries and captured requests, as an attacker can.
     pub(crate) async fn attack(self: Arc<Self>) {
         let simulation = Arc::clone(&self.simulation);
         let mut random = SplitMix64::of(simulation.plan.seed, 3);
         for _ in 0..random.between(1, 6) {
             let wait = random.below(simulation.plan.span * 1000);
             tokio::time::sleep(Duration::from_millis(wait)).await;
-            let seen = lock(&self.seen).clone();
-            let Some((request, id)) =
-                seen.get(usize::try_from(random.below(seen.len() as u64)).unwrap_or(0))
-            else {
+            let captured = lock(&self.captured).clone();
+            let Some((request, id)) = captured.get(random.index(captured.len())) else {
                 continue;
             };
             let environment = self.front.choose(&mut random);
             if random.is(300) {
-                // A replay of a request that was genuine: one whose secret is gone is not.
+                // A captured request is no longer genuine if its secret was removed.
                 self.post(&environment, request.clone(), id, BodyGenuineness::Unknown)
                     .await;
                 continue;
@@ -331,11 +334,11 @@ impl SenderNetwork {
         }
     }
 
-    /// Posts once more what was captured at the beginning, long after its row has expired.
+    /// Posts the first captured requests again, after their rows have expired.
     pub(crate) async fn replay_captured(&self) {
         let mut random = SplitMix64::of(self.simulation.plan.seed, 4);
-        let seen = lock(&self.seen).clone();
-        for (request, id) in seen.iter().take(2) {
+        let captured = lock(&self.captured).clone();
+        for (request, id) in captured.iter().take(2) {
             let environment = self.front.choose(&mut random);
             self.post(&environment, request.clone(), id, BodyGenuineness::Unknown)
                 .await;
@@ -347,7 +350,7 @@ impl SenderNetwork {
 fn forge(request: &SimulatedRequest, random: &mut SplitMix64) -> SimulatedRequest {
     let mut forged = request.clone();
     let genuine = request.signatures.first().cloned().unwrap_or_default();
-    let other = signature::sign(request.sender, "a secret of a stranger", &request.body);
+    let other = signature::sign(request.sender, "the secret of an attacker", &request.body);
     match random.below(9) {
         0 => forged.signatures = vec![other],
         1 => forged.signatures.clear(),
@@ -371,7 +374,8 @@ fn forge(request: &SimulatedRequest, random: &mut SplitMix64) -> SimulatedReques
     forged
 }
 
-/// Replaces the secret of a sender: it signs with the new one, and it is installed.
+/// Rotates the secret of a sender: it signs with the new secret, and the receivers install it, in
+/// either order.
 pub(crate) async fn rotate(simulation: Arc<Simulation>) {
     let mut random = SplitMix64::of(simulation.plan.seed, 5);
     let index = usize::from(random.is(500));

@@ -1,9 +1,9 @@
-//! What all parts of one simulated run share: the table, the history, virtual time.
+//! The state that all parts of one simulated run share: the table, the history, virtual time.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,9 +17,12 @@ use sender_simulator::apis::{pay_api::PayAccounts, ppns::PpnsBoxes};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{plan::HistoryPlan, stream::StreamShards};
-use crate::history::{History, RecordedEvent};
+use crate::{
+    history::{History, RecordedEvent},
+    sync::lock,
+};
 
-/// When every run begins: 2026-03-02T10:15:31.480Z.
+/// The beginning of every run: 2026-03-02T10:15:31.480Z.
 pub(crate) const BEGINNING: i64 = 1_772_446_531_480;
 
 /// One run.
@@ -27,27 +30,22 @@ pub(crate) struct Simulation {
     pub(crate) plan: HistoryPlan,
     /// The model table.
     pub(crate) table: MemoryInbox,
-    /// Notified when a row is stored or set back.
+    /// Notified when a row is stored or replayed.
     pub(crate) changed: Notify,
     pub(crate) stream: Mutex<StreamShards>,
     /// HMRC's boxes.
     pub(crate) boxes: Mutex<PpnsBoxes>,
-    /// HMRC's notifications that were acknowledged, by push or pull.
+    /// Whether each of HMRC's notifications is acknowledged, by push or pull.
     pub(crate) acknowledged: Mutex<BTreeMap<String, bool>>,
     /// Pay's accounts.
     pub(crate) accounts: Mutex<PayAccounts>,
-    /// How many secrets of each sender were replaced: as signed, and as installed.
+    /// The number of rotations of each sender's secret: at the sender, and at the receiver.
     pub(crate) signed_with: [AtomicU64; 2],
     pub(crate) installed: [AtomicU64; 2],
-    is_calm: AtomicBool,
+    faults_ended: AtomicBool,
     history: Mutex<History>,
     began: Instant,
     numbers: AtomicU32,
-}
-
-/// Locks what only one task at a time can hold, since none awaits meanwhile.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Simulation {
@@ -67,7 +65,7 @@ impl Simulation {
             accounts: Mutex::default(),
             signed_with: Default::default(),
             installed: Default::default(),
-            is_calm: AtomicBool::new(false),
+            faults_ended: AtomicBool::new(false),
             history: Mutex::new(history),
             began: Instant::now(),
             numbers: AtomicU32::new(0),
@@ -79,29 +77,29 @@ impl Simulation {
         i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// The right time.
+    /// The correct time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_millis(BEGINNING + self.elapsed())
     }
 
-    pub(crate) fn note(&self, what: RecordedEvent) {
+    pub(crate) fn record(&self, event: RecordedEvent) {
         let at = self.elapsed();
-        lock(&self.history).push(at, what);
+        lock(&self.history).push(at, event);
     }
 
-    pub(crate) fn is_calm(&self) -> bool {
-        self.is_calm.load(Ordering::Relaxed)
+    pub(crate) fn faults_ended(&self) -> bool {
+        self.faults_ended.load(Ordering::Relaxed)
     }
 
     /// Ends the faults.
-    pub(crate) fn calm(&self) {
-        self.is_calm.store(true, Ordering::Relaxed);
-        self.note(RecordedEvent::Calmed);
+    pub(crate) fn end_faults(&self) {
+        self.faults_ended.store(true, Ordering::Relaxed);
+        self.record(RecordedEvent::FaultsEnded);
         self.changed.notify_waiters();
     }
 
-    /// A number that no other call gets.
-    pub(crate) fn number(&self) -> u32 {
+    /// A unique number.
+    pub(crate) fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -116,7 +114,7 @@ impl Simulation {
         rows
     }
 
-    /// How long until a row may be claimed, by the right clock; `None` if no row is open.
+    /// The time until a row may be claimed, by the correct clock; `None` if no row is open.
     pub(crate) fn time_until_due(&self) -> Option<Duration> {
         let now = self.now();
         let due = |row: &Row| {

@@ -1,4 +1,4 @@
-//! The table's stream, as AWS runs it: shards, batches, redelivery, and loss.
+//! The table's stream, as AWS implements it, with shards, batches, redelivery and loss.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,23 +11,20 @@ use pillarbox::{
 };
 
 use super::{
-    delivery::start_worker,
-    plan::FaultKind,
-    process::SimulatedProcess,
-    random::SplitMix64,
-    simulation::{Simulation, lock},
+    delivery::start_worker, plan::FaultKind, process::SimulatedProcess, random::SplitMix64,
+    simulation::Simulation,
 };
-use crate::history::RecordedEvent;
+use crate::{history::RecordedEvent, sync::lock};
 
 const SHARDS: usize = 2;
-/// The records of a batch, at most.
+/// The largest number of records in a batch.
 const BATCH: usize = 25;
-/// The retries of a batch.
+/// The number of retries of a batch.
 const RETRIES: u32 = 5;
-/// How long a stream keeps a record.
-const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1000;
+/// The time for which a stream keeps a record.
+const RETENTION_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// The records that were not read yet.
+/// The unread records of each shard.
 #[derive(Default)]
 pub(crate) struct StreamShards {
     shards: [Vec<SimulatedStreamRecord>; SHARDS],
@@ -46,7 +43,7 @@ impl StreamShards {
     pub(crate) fn push(&mut self, key: &Key, at: i64) {
         self.written += 1;
         let shard = usize::from(key.shard(2)) % SHARDS;
-        // Of very different lengths, since they are compared as numbers.
+        // Sequence numbers have different lengths, because they must be compared as numbers.
         let sequence = self.written * self.written * 7;
         self.shards[shard].push(SimulatedStreamRecord {
             sequence,
@@ -60,7 +57,7 @@ impl StreamShards {
     }
 }
 
-/// Reads one shard for ever.
+/// Reads one shard forever.
 pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
     let mut random = SplitMix64::of(simulation.plan.seed, 0x100 + shard as u64);
     let mut process = SimulatedProcess::start(&simulation, 0);
@@ -70,20 +67,20 @@ pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
             simulation.changed.notified().await;
             continue;
         }
-        let meets = |kind, permille: u64, random: &mut SplitMix64| {
-            !simulation.is_calm() && simulation.plan.faults.has(kind) && random.is(permille)
+        let draws_fault = |kind, permille: u64, random: &mut SplitMix64| {
+            !simulation.faults_ended() && simulation.plan.faults.has(kind) && random.is(permille)
         };
         let mut wait = random.between(50, 900);
-        if meets(FaultKind::StreamDelay, 200, &mut random) {
+        if draws_fault(FaultKind::StreamDelay, 200, &mut random) {
             wait = random.between(1_000, 6 * 60 * 60_000);
         }
         tokio::time::sleep(Duration::from_millis(wait)).await;
         records.retain(|record| {
-            let is_old = simulation.elapsed() - record.at > KEPT_MILLIS;
-            !is_old && !meets(FaultKind::StreamLoss, 200, &mut random)
+            let is_old = simulation.elapsed() - record.at > RETENTION_MILLIS;
+            !is_old && !draws_fault(FaultKind::StreamLoss, 200, &mut random)
         });
         for batch in records.chunks(BATCH) {
-            let repeats = 1 + u32::from(meets(FaultKind::StreamRepeat, 300, &mut random));
+            let repeats = 1 + u32::from(draws_fault(FaultKind::StreamRepeat, 300, &mut random));
             for _ in 0..repeats {
                 process_batch(&simulation, &mut process, batch.to_vec()).await;
             }
@@ -91,7 +88,7 @@ pub(crate) async fn read_shard(simulation: Arc<Simulation>, shard: usize) {
     }
 }
 
-/// Invokes the function with a batch until it is done, or given up.
+/// Invokes the function with a batch until it succeeds or is given up.
 async fn process_batch(
     simulation: &Arc<Simulation>,
     process: &mut Arc<SimulatedProcess>,
@@ -123,7 +120,7 @@ async fn process_batch(
 }
 
 fn number(record: &SimulatedStreamRecord) -> SequenceNumber {
-    SequenceNumber::parse(&record.sequence.to_string()).expect("a number is one")
+    SequenceNumber::parse(&record.sequence.to_string()).expect("a valid sequence number")
 }
 
 async fn invoke(
@@ -141,12 +138,12 @@ async fn invoke(
     let deadline = RunDeadline::before(worker.clock.now().plus(Duration::from_secs(60)));
     let work = stream_batch::run(&worker, &records, deadline, |_| ());
     let (outcome, _) = process.run(work).await?;
-    note_untouched(&process.simulation, batch, &outcome);
+    record_untouched(&process.simulation, batch, &outcome);
     Some(outcome)
 }
 
-/// Notes which rows of the answered part of the batch no attempt has touched.
-fn note_untouched(
+/// Records the rows in the answered part of the batch that have no attempt.
+fn record_untouched(
     simulation: &Simulation,
     batch: &[SimulatedStreamRecord],
     outcome: &BatchOutcome,
@@ -166,7 +163,7 @@ fn note_untouched(
             })
         });
     let untouched = untouched.map(|record| record.key.to_string()).collect();
-    simulation.note(RecordedEvent::StreamAnswered {
+    simulation.record(RecordedEvent::StreamAnswered {
         records: batch.len(),
         untouched,
     });

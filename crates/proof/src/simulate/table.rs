@@ -1,7 +1,7 @@
-//! The inbox as one process reaches it: the model table behind a network that fails.
+//! The inbox of one process: the model table behind a network that fails.
 //!
-//! A change takes effect at one instant, and is noted in the history at that instant. Between the
-//! call and that instant, and between that instant and the reply, anything may happen.
+//! A change takes effect at one instant, and is recorded in the history at that instant. Faults
+//! occur between the call and that instant, and between that instant and the reply.
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
@@ -20,17 +20,20 @@ use super::{
     content::content_of,
     plan::FaultKind,
     process::SimulatedProcess,
-    simulation::{BEGINNING, Simulation, lock},
+    simulation::{BEGINNING, Simulation},
 };
-use crate::history::{RecordedEvent, RowState};
+use crate::{
+    history::{RecordedEvent, RowState},
+    sync::lock,
+};
 
-/// How long the product's client waits for the table.
+/// The time limit of the product's client for a call.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The inbox of one process.
 pub(crate) struct SimulatedInbox(pub(crate) Arc<SimulatedProcess>);
 
-/// What goes wrong with one call.
+/// The fault of one call.
 #[derive(Clone, Copy)]
 enum CallFault {
     Refused,
@@ -76,23 +79,20 @@ fn unavailable(why: &str) -> InboxError {
     InboxError::Unavailable(format!("simulated: {why}"))
 }
 
-/// The model answers at once.
-pub(crate) fn at_once<T>(answer: impl Future<Output = T>) -> T {
-    answer.now_or_never().expect("the model never waits")
+/// The result of a call to the model table, which is always ready.
+pub(crate) fn resolve_now<T>(answer: impl Future<Output = T>) -> T {
+    answer.now_or_never().expect("the model table never waits")
 }
 
 impl SimulatedInbox {
-    /// The fault that this call meets, if it meets one.
+    /// Draws the fault of a call.
     fn draw(&self, is_repeatable: bool) -> Option<CallFault> {
         let plan = &self.0.simulation.plan;
-        if self.0.simulation.is_calm() {
+        if self.0.simulation.faults_ended() {
             return None;
         }
         self.0.random.draw(|random| {
-            let fault = random
-                .is(plan.rate)
-                .then(|| random.pick(&CALL_FAULTS))
-                .flatten()?;
+            let fault = random.is(plan.rate).then(|| random.pick(&CALL_FAULTS))?;
             let is_possible = is_repeatable || !matches!(fault, CallFault::Repeated);
             (plan.faults.has(fault.kind()) && is_possible).then_some(fault)
         })
@@ -111,7 +111,7 @@ impl SimulatedInbox {
             && fault.kind() != FaultKind::Crash
         {
             let key = key.map(|key| key.as_str().to_owned());
-            simulation.note(RecordedEvent::Disturbed {
+            simulation.record(RecordedEvent::FaultInjected {
                 key,
                 fault: fault.kind().as_str(),
             });
@@ -141,7 +141,7 @@ impl SimulatedInbox {
             }
             Some(CallFault::Delayed) => {
                 let (simulation, after) = (Arc::clone(simulation), process.millis(1, 5_000));
-                // On the wire already: it takes effect whatever becomes of the process.
+                // The request is already sent, so it takes effect even if the process crashes.
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
                     let _ = effect(&simulation);
@@ -171,8 +171,8 @@ impl SimulatedInbox {
         }
     }
 
-    /// A call that changes no row.
-    async fn ask<T: Send + 'static>(
+    /// Makes one call that affects no single row.
+    async fn call_table<T: Send + 'static>(
         &self,
         is_repeatable: bool,
         effect: impl Fn(&MemoryInbox) -> Result<T, InboxError> + Send + 'static,
@@ -185,27 +185,15 @@ impl SimulatedInbox {
 }
 
 fn row_of(simulation: &Simulation, key: &Key) -> Option<Row> {
-    at_once(simulation.table.get(key)).ok().flatten()
+    resolve_now(simulation.table.get(key)).ok().flatten()
 }
 
-/// The state as the history has it.
-pub(crate) fn state_of(row: &Row) -> RowState {
-    match row.state {
-        State::Recorded => RowState::Open,
-        State::Delivered => RowState::Delivered,
-        State::Repeat => RowState::Repeat,
-        State::Dead => RowState::Dead,
-        State::Held => RowState::Held,
-        State::Discarded => RowState::Discarded,
-    }
-}
-
-fn note_stored(simulation: &Simulation, key: &Key) {
+fn record_stored(simulation: &Simulation, key: &Key) {
     let Some(row) = row_of(simulation, key) else {
         return;
     };
     let body = row.body.clone().unwrap_or_default();
-    simulation.note(RecordedEvent::Stored {
+    simulation.record(RecordedEvent::Stored {
         key: key.to_string(),
         content: content_of(&body),
         digest: row.digest,
@@ -221,10 +209,10 @@ impl ReceiveInbox for SimulatedInbox {
     async fn record(&self, entry: &Entry) -> Result<RecordOutcome, InboxError> {
         let (key, entry) = (entry.key.clone(), entry.clone());
         let record = move |simulation: &Simulation| {
-            let recorded = at_once(simulation.table.record(&entry))?;
+            let recorded = resolve_now(simulation.table.record(&entry))?;
             match &recorded {
-                RecordOutcome::First => note_stored(simulation, &entry.key),
-                RecordOutcome::Conflict(key) => note_stored(simulation, key),
+                RecordOutcome::First => record_stored(simulation, &entry.key),
+                RecordOutcome::Conflict(key) => record_stored(simulation, key),
                 RecordOutcome::Duplicate => {}
             }
             Ok(recorded)
@@ -233,7 +221,7 @@ impl ReceiveInbox for SimulatedInbox {
     }
 
     async fn probe(&self) -> Result<(), InboxError> {
-        self.ask(true, |_| Ok(())).await
+        self.call_table(true, |_| Ok(())).await
     }
 }
 
@@ -244,13 +232,13 @@ impl DeliveryInbox for SimulatedInbox {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<Key>, InboxError> {
-        let is_stale = self.0.meets(FaultKind::StaleIndex, 300);
+        let is_stale = self.0.draws_fault(FaultKind::StaleIndex, 300);
         let shown = self.0.random.draw(|random| random.next());
         let sources = sources.clone();
-        self.ask(true, move |table| {
-            let mut keys = at_once(table.find_due(&sources, now, limit))?;
+        self.call_table(true, move |table| {
+            let mut keys = resolve_now(table.find_due(&sources, now, limit))?;
             if is_stale {
-                // Behind the rows: some are not listed yet, some are listed still.
+                // The index lags behind: it omits new rows, and still lists others.
                 keys.retain(|_| shown & 1 == 0);
                 let rows = table.rows();
                 let others = rows.iter().filter(|row| sources.includes(row.key.source()));
@@ -265,12 +253,12 @@ impl DeliveryInbox for SimulatedInbox {
 
     async fn claim(&self, key: &Key, claim: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
         let (claimed, claim) = (key.clone(), *claim);
-        // By the right clock, which the checker goes by.
+        // The checker uses the correct clock.
         let until = claim.lease.until.as_millis() - BEGINNING - self.0.skew();
         self.call(Some(key), false, move |simulation| {
-            let taken = at_once(simulation.table.claim(&claimed, &claim))?;
+            let taken = resolve_now(simulation.table.claim(&claimed, &claim))?;
             if let Some((_, fence)) = &taken {
-                simulation.note(RecordedEvent::Claimed {
+                simulation.record(RecordedEvent::Claimed {
                     key: claimed.to_string(),
                     attempt: fence.attempt,
                     lease: fence.lease.0,
@@ -290,7 +278,7 @@ impl DeliveryInbox for SimulatedInbox {
     ) -> Result<EventClaim, InboxError> {
         let (event, owner) = (event.clone(), key.clone());
         self.call(Some(key), true, move |simulation| {
-            at_once(simulation.table.claim_event(&event, &owner, expires_at))
+            resolve_now(simulation.table.claim_event(&event, &owner, expires_at))
         })
         .await
     }
@@ -298,7 +286,7 @@ impl DeliveryInbox for SimulatedInbox {
     async fn mark(&self, fence: &Fence, mark: &Mark) -> Result<MarkOutcome, InboxError> {
         let (key, fence, mark) = (fence.key.clone(), fence.clone(), mark.clone());
         self.call(Some(&key), false, move |simulation| {
-            let marked = at_once(simulation.table.mark(&fence, &mark))?;
+            let marked = resolve_now(simulation.table.mark(&fence, &mark))?;
             let (state, reason) = match &mark {
                 Mark::Delivered { .. } => (RowState::Delivered, String::new()),
                 Mark::Repeat { of, .. } => (RowState::Repeat, of.to_string()),
@@ -306,7 +294,7 @@ impl DeliveryInbox for SimulatedInbox {
                 Mark::Dead { reason, .. } => (RowState::Dead, reason.clone()),
                 Mark::Held { reason, .. } => (RowState::Held, reason.to_string()),
             };
-            simulation.note(RecordedEvent::Marked {
+            simulation.record(RecordedEvent::Marked {
                 key: fence.key.to_string(),
                 attempt: fence.attempt,
                 lease: fence.lease.0,
@@ -325,8 +313,8 @@ impl DeliveryInbox for SimulatedInbox {
         at: Timestamp,
     ) -> Result<(), InboxError> {
         let source = source.clone();
-        self.ask(true, move |table| {
-            at_once(table.record_last_received(&source, at))
+        self.call_table(true, move |table| {
+            resolve_now(table.record_last_received(&source, at))
         })
         .await
     }
@@ -336,16 +324,16 @@ impl DeliveryInbox for SimulatedInbox {
         open_before: Timestamp,
         limit: usize,
     ) -> Result<PendingGauges, InboxError> {
-        self.ask(true, move |table| {
-            at_once(table.pending_gauges(open_before, limit))
+        self.call_table(true, move |table| {
+            resolve_now(table.pending_gauges(open_before, limit))
         })
         .await
     }
 
     async fn record_sweep(&self, status: &SweepStatus, version: u64) -> Result<(), InboxError> {
         let status = status.clone();
-        self.ask(true, move |table| {
-            at_once(table.record_sweep(&status, version))
+        self.call_table(true, move |table| {
+            resolve_now(table.record_sweep(&status, version))
         })
         .await
     }
@@ -356,8 +344,10 @@ impl DeliveryInbox for SimulatedInbox {
         now: Timestamp,
     ) -> Result<Timestamp, InboxError> {
         let source = source.clone();
-        self.ask(true, move |table| at_once(table.silent_since(&source, now)))
-            .await
+        self.call_table(true, move |table| {
+            resolve_now(table.silent_since(&source, now))
+        })
+        .await
     }
 }
 
@@ -368,8 +358,8 @@ impl ReconcileInbox for SimulatedInbox {
         subject: &str,
     ) -> Result<Vec<LedgerEntry>, InboxError> {
         let (source, subject) = (source.clone(), subject.to_owned());
-        self.ask(true, move |table| {
-            at_once(table.ledger_entries(&source, &subject))
+        self.call_table(true, move |table| {
+            resolve_now(table.ledger_entries(&source, &subject))
         })
         .await
     }
@@ -380,21 +370,21 @@ impl ReconcileInbox for SimulatedInbox {
         subjects: &BTreeSet<String>,
     ) -> Result<Vec<PendingEvent>, InboxError> {
         let (source, subjects) = (source.clone(), subjects.clone());
-        self.ask(true, move |table| {
-            at_once(table.pending_events(&source, &subjects))
+        self.call_table(true, move |table| {
+            resolve_now(table.pending_events(&source, &subjects))
         })
         .await
     }
 
     async fn last_received(&self, source: &SourceName) -> Result<Option<Timestamp>, InboxError> {
         let source = source.clone();
-        self.ask(true, move |table| at_once(table.last_received(&source)))
+        self.call_table(true, move |table| resolve_now(table.last_received(&source)))
             .await
     }
 
     async fn kv_get(&self, key: &KvKey) -> Result<Option<KvEntry>, InboxError> {
         let key = key.clone();
-        self.ask(true, move |table| at_once(table.kv_get(&key)))
+        self.call_table(true, move |table| resolve_now(table.kv_get(&key)))
             .await
     }
 
@@ -405,8 +395,8 @@ impl ReconcileInbox for SimulatedInbox {
         next: &KvEntry,
     ) -> Result<CasOutcome, InboxError> {
         let (key, next) = (key.clone(), next.clone());
-        self.ask(true, move |table| {
-            at_once(table.compare_and_swap(&key, expected_version, &next))
+        self.call_table(true, move |table| {
+            resolve_now(table.compare_and_swap(&key, expected_version, &next))
         })
         .await
     }

@@ -1,8 +1,8 @@
 use super::*;
 
-/// Histories that the checker once judged wrongly, or that broke a promise.
+/// Histories that broke a promise in the past, or that the checker judged wrongly.
 const REGRESSIONS: &[&str] = &[
-    // The budget counts from the receipt, and the process stood still before it stored.
+    // The budget begins at receipt, and the process was frozen before it stored the row.
     "seed=7223783283761503343 payments=1 boxed=2 twins=0 unpushed=200 span=329272 rate=300 \
      receivers=2 outage=329272 window=60 faults=late,repeated,stale-index,freeze,stream-loss,\
      destination-refuses,destination-slow,destination-panics,answer-lost,request-repeated,\
@@ -19,7 +19,7 @@ fn assert_kept(plan: &HistoryPlan) {
 }
 
 #[test]
-fn a_line_gives_the_same_history_again_byte_for_byte_on_any_thread() {
+fn a_line_reproduces_its_history_byte_for_byte_on_any_thread() {
     hide_planned_panics();
     for number in 0..40 {
         let plan = HistoryPlan::of(11, number);
@@ -29,7 +29,7 @@ fn a_line_gives_the_same_history_again_byte_for_byte_on_any_thread() {
             move || run(&plan)
         });
         let text = |history: &History| {
-            let lines: Vec<String> = history.moments.iter().map(ToString::to_string).collect();
+            let lines: Vec<String> = history.records.iter().map(ToString::to_string).collect();
             lines.join("\n")
         };
         assert!(
@@ -40,7 +40,7 @@ fn a_line_gives_the_same_history_again_byte_for_byte_on_any_thread() {
 }
 
 #[test]
-fn some_hundred_histories_keep_every_promise() {
+fn random_histories_have_no_violations() {
     hide_planned_panics();
     for number in 0..200 {
         assert_kept(&HistoryPlan::of(12, number));
@@ -48,7 +48,7 @@ fn some_hundred_histories_keep_every_promise() {
 }
 
 #[test]
-fn what_once_broke_a_promise_keeps_it() {
+fn earlier_regressions_have_no_violations() {
     hide_planned_panics();
     for line in REGRESSIONS {
         assert_kept(&line.parse().unwrap());

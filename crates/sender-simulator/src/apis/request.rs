@@ -33,7 +33,7 @@ pub(super) enum ApiCredentials<'a> {
 }
 
 impl ApiRequest {
-    /// A request that no server received, for an API that is called in its own process.
+    /// A request that no server received, for an API that is called in the same process.
     #[cfg(any(test, feature = "test-apis"))]
     pub fn new(method: &str, url: &Url, headers: HeaderMap, body: Bytes) -> Self {
         Self {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Clock, Timestamp};
 
-/// What happens to one call.
+/// The scripted treatment of one call.
 pub enum ScriptedStep<S> {
     /// It is answered by the sender's rules.
     Usual,

@@ -58,7 +58,7 @@ pub(super) struct ApiState<S: SenderApi> {
     pub(super) calls: super::script::ScriptedCalls<S>,
 }
 
-/// What happens to a call.
+/// The server's reaction to a call.
 #[cfg_attr(
     not(any(test, feature = "test-apis")),
     expect(dead_code, reason = "scripted only")

@@ -215,8 +215,8 @@ static UNREADABLE: Check = Check {
     facts: CheckFacts::Each {
         hmrc: SenderFact {
             why: "After any status but 200 HMRC sends the same bytes for 6 hours. A 5xx looks like \
-                  a crash, a 202 is a failure to HMRC, and a closed connection causes six copies \
-                  at once.",
+                  a crash, a 202 is a failure to HMRC, and a closed connection causes six \
+                  immediate copies.",
             source: "hmrc/push-pull-notifications-api, PushService.scala; async-http-client, \
                      NettyRequestSender.java",
         },

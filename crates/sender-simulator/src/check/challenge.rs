@@ -226,7 +226,7 @@ fn with_query(url: &Url, more: &str) -> Url {
     url
 }
 
-/// Grades the echo like HMRC, and explains what is wrong with it.
+/// Grades the echo like HMRC, and explains its mistake.
 fn echo(challenge: &str, reply: &TimedResponse) -> ProbeAssessment {
     let Ok(response) = &reply.response else {
         return ProbeAssessment::new(Grade::Failed, reply.described());

@@ -1,5 +1,5 @@
 //! The definition of a check: its name, why it matters, who causes it, and how to fix it. Each
-//! module of probes defines its own checks.
+//! module of probes defines the checks that it makes.
 
 use super::super::Sender;
 
@@ -8,7 +8,7 @@ use super::super::Sender;
 pub struct Check {
     /// The name in kebab case, which has a row in `docs/check.md`.
     pub id: &'static str,
-    /// What a sound receiver does.
+    /// The behaviour of a correct receiver.
     pub title: &'static str,
     pub(super) facts: CheckFacts,
     pub(super) fix: &'static str,
@@ -23,7 +23,7 @@ pub(super) enum CheckFacts {
     Hmrc(SenderFact),
     /// Only GOV.UK Pay.
     Pay(SenderFact),
-    /// Both senders, each with its own fact.
+    /// Both senders, each with a different fact.
     Each { hmrc: SenderFact, pay: SenderFact },
 }
 

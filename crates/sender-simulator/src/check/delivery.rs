@@ -127,7 +127,7 @@ static DUPLICATE: Check = Check {
 
 static DUPLICATE_AT_ONCE: Check = Check {
     id: "duplicate-at-once",
-    title: "Two copies at once are both answered 200",
+    title: "Two copies at the same time are both answered 200",
     facts: CheckFacts::Each {
         hmrc: SenderFact {
             why: "HMRC's retry job can push a notification whose first push is still in progress.",

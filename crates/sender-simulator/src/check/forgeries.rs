@@ -105,8 +105,8 @@ static UPPER_CASE_SIGNATURE: Check = Check {
     id: "upper-case-signature",
     title: "The right signature in upper case is refused",
     facts: CheckFacts::Anyone(SenderFact {
-        why: "Both senders use lower case. This needs a correct signature, so it is no attack, but \
-              lenient parsing may hide other weaknesses.",
+        why: "Both senders use lower case. This needs a correct signature, so it is not an attack, \
+              but lenient parsing may hide other weaknesses.",
         source: SOURCE,
     }),
     fix: "Accept only lower-case hex digits.",
@@ -117,7 +117,7 @@ static PREFIXED_SIGNATURE: Check = Check {
     title: "The right signature behind sha1= or sha256= is refused",
     facts: CheckFacts::Anyone(SenderFact {
         why: "Neither sender uses a prefix; other services do. This needs a correct signature, so \
-              it is no attack, but code that reads the algorithm from the request has been \
+              it is not an attack, but code that reads the algorithm from the request has been \
               exploited before.",
         source: SOURCE,
     }),

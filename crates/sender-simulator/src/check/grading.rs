@@ -1,4 +1,4 @@
-//! Grades responses by what they mean to the sender. No I/O.
+//! Grades responses by their meaning to the sender. No I/O.
 
 use super::{
     super::Sender,
@@ -136,16 +136,9 @@ mod tests {
             (Some(503), Grade::Warning, Grade::Warning),
             (None, Grade::Failed, Grade::Failed),
         ] {
-            assert_eq!(
-                refused(ForgeryExposure::Anyone, status),
-                anyone,
-                "{status:?}"
-            );
-            assert_eq!(
-                refused(ForgeryExposure::SecretHolders, status),
-                known,
-                "{status:?}"
-            );
+            let grades = [ForgeryExposure::Anyone, ForgeryExposure::SecretHolders]
+                .map(|exposure| refused(exposure, status));
+            assert_eq!(grades, [anyone, known], "{status:?}");
         }
     }
 

@@ -18,8 +18,8 @@ static KEEP_ALIVE: Check = Check {
     facts: CheckFacts::Each {
         hmrc: SenderFact {
             why: "HMRC reuses connections. If one closes without a response, its client sends the \
-                  same push again at once, up to 5 times. If each is closed, every push needs a \
-                  new handshake.",
+                  same push again immediately, up to 5 times. If each is closed, every push needs \
+                  a new handshake.",
             source: "hmrc/http-verbs with async-http-client, NettyRequestSender.java, defaults",
         },
         pay: SenderFact {
@@ -40,7 +40,7 @@ static IDLE: Check = Check {
     facts: CheckFacts::Each {
         hmrc: SenderFact {
             why: "HMRC keeps idle connections for 60 seconds. If a receiver closes one earlier \
-                  just as a push is sent, the push is sent again at once.",
+                  just as a push is sent, the push is sent again immediately.",
             source: "playframework/play-ws, reference.conf, defaults",
         },
         pay: SenderFact {
@@ -101,7 +101,7 @@ async fn keep_alive(run: &mut CheckRun<'_>) -> ProbeResult {
     ))
 }
 
-/// HMRC repeats a push at once if the connection closes, so only Pay loses an attempt.
+/// HMRC immediately repeats a push if the connection closes, so only Pay loses an attempt.
 fn second_on_it(run: &CheckRun<'_>, reply: &TimedResponse) -> Grade {
     let usual = run.usual.as_ref().ok().copied();
     match (&reply.response, run.sender) {

@@ -1,5 +1,5 @@
-//! Tests a receiver with requests like the real sender's, and reports what that sender would do to
-//! it.
+//! Tests a receiver with requests like the real sender's, and reports its mistakes and their
+//! consequences.
 //!
 //! A check takes a URL, a sender and its secret, and returns a report. Every notification is new
 //! and contains PILLARBOX-TEST, and the report lists them all. Redirects are not followed, except
@@ -64,8 +64,8 @@ pub struct CheckError(#[from] TargetError);
 
 /// Checks the receiver of `sender`'s notifications at `url`, whose secret is `secret`.
 ///
-/// `on_finding` is called for each finding at once. The report has a finding for each of [`checks`]
-/// that applies to the sender, even if the receiver is unreachable.
+/// `on_finding` is called immediately after each check. The report has a finding for each of
+/// [`checks`] that applies to the sender, even if the receiver is unreachable.
 pub async fn check(
     url: &Url,
     sender: Sender,

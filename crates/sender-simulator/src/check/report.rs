@@ -12,7 +12,7 @@ use crate::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grade {
-    /// The check was not tried; the finding says why.
+    /// The check was not tried; the finding has the reason.
     NotTried,
     /// The receiver is correct.
     Passed,
@@ -39,11 +39,11 @@ impl Grade {
 pub struct CheckFinding {
     /// The check's stable name.
     pub id: &'static str,
-    /// What a sound receiver does.
+    /// The behaviour of a correct receiver.
     pub title: &'static str,
     /// The grade of this receiver.
     pub result: Grade,
-    /// What was observed, or why the check was not tried: statuses, relevant headers, times.
+    /// The observation (statuses, relevant headers, times), or why the check was not tried.
     pub seen: String,
     /// Why it matters.
     pub why: &'static str,

@@ -31,7 +31,7 @@ impl NotTriedError {
     }
 }
 
-/// A grade and what was observed.
+/// A grade and the observation that justifies it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbeAssessment {
     pub(super) grade: Grade,
@@ -115,7 +115,7 @@ impl<'a> CheckRun<'a> {
         Ok(reply)
     }
 
-    /// Sends it twice at once, on two connections.
+    /// Sends it twice at the same time, on two connections.
     pub(super) async fn deliver_twice(
         &mut self,
         body: &MessageBody,

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_edit_finds_what_it_changes_and_leaves_json() {
+    fn every_edit_finds_its_place_and_leaves_json() {
         let clock = TestClock::new();
         let plain = pay(govuk_pay::PaymentEvent::Succeeded, &clock);
         assert_eq!(

@@ -68,7 +68,7 @@ fn describe(response: &ReceiverResponse) -> String {
     format!("{}{}", response.status, more.unwrap_or_default())
 }
 
-/// A redirect's target without its query, which may repeat what was sent.
+/// A redirect's target without its query, which may repeat parts of the request.
 fn redirect_target(location: &str) -> String {
     plain(location.split(['?', '#']).next().unwrap_or_default(), 80)
 }

@@ -80,7 +80,7 @@ pub enum PaymentKind {
     GooglePay,
     /// Taken over the telephone by a provider that reports it to Pay. Its success is not sent.
     Telephone,
-    /// Captured only when the service asks for it.
+    /// Captured only when the service requests it.
     DelayedCapture,
     /// Taken under an agreement, without the user.
     Agreement,

@@ -153,7 +153,7 @@ impl PaymentMessages {
         constants
     }
 
-    /// The service's metadata; of a telephone payment, what its provider reported.
+    /// The service's metadata, or the report of a telephone payment's provider.
     pub(crate) fn metadata(&self) -> Value {
         match self.kind {
             PaymentKind::Telephone => json!({
@@ -166,7 +166,7 @@ impl PaymentMessages {
         }
     }
 
-    /// Adds what is known once there is a card. The details of a rejected card contain nulls.
+    /// Adds the details of the card. Those of a rejected card contain nulls.
     pub(crate) fn add_card(&self, payment: &mut Value, rejected: bool) {
         let mut card = json!({
             "card_type": "debit",

@@ -112,7 +112,7 @@ fn a_body_without_a_length_ends_with_the_connection() {
 }
 
 #[test]
-fn the_response_to_a_head_has_no_body_whatever_its_headers_say() {
+fn the_response_to_a_head_has_no_body_even_if_its_headers_announce_one() {
     let bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
     assert_eq!(complete(bytes, false), Ok(None));
     let rules = ParseRules {
@@ -208,7 +208,7 @@ fn only_an_encoding_of_a_body_that_pays_client_cannot_decode_is_unknown() {
 }
 
 #[test]
-fn each_invalid_response_has_its_own_error() {
+fn each_invalid_response_has_a_separate_error() {
     use ResponseParseError::{BodyCutShort, Ended, Garbled};
     for (bytes, ended, expected) in [
         ("", true, Ended),
@@ -246,7 +246,7 @@ fn each_invalid_response_has_its_own_error() {
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nokay",
             false,
-            Garbled("a chunk is longer than it says"),
+            Garbled("a chunk is longer than its size"),
         ),
         (
             "SSH-2.0-OpenSSH_9.6\r\n",

@@ -20,6 +20,15 @@ fn undecodable(status: u16) -> ExchangeOutcome {
     }
 }
 
+fn unavailable(retry_after: Option<Duration>) -> ExchangeOutcome {
+    ExchangeOutcome::Answered {
+        status: 503,
+        location: false,
+        retry_after,
+        unknown_encoding: false,
+    }
+}
+
 fn next(sender: Sender, outcome: ExchangeOutcome, number: u32, copy: u32) -> NextAction {
     let decision = decide(sender, outcome, DeliveryAttempt { number, copy });
     assert!(decision.sentence.ends_with('.'), "{}", decision.sentence);
@@ -38,16 +47,8 @@ fn hmrc_accepts_only_200() {
         (ExchangeOutcome::status(401), again),
         (ExchangeOutcome::status(409), again),
         (ExchangeOutcome::status(410), again),
-        (ExchangeOutcome::status(503), again),
-        (
-            ExchangeOutcome::Answered {
-                status: 503,
-                location: false,
-                retry_after: Some(MINUTE),
-                unknown_encoding: false,
-            },
-            again,
-        ),
+        (unavailable(None), again),
+        (unavailable(Some(MINUTE)), again),
         (ExchangeOutcome::status(301), again),
         (ExchangeOutcome::status(304), again),
         (moved(301), NextAction::FollowWithoutBody),
@@ -156,17 +157,11 @@ fn pay_accepts_six_statuses() {
 
 #[test]
 fn pay_posts_once_more_after_429_or_503() {
-    let waiting = |retry_after| ExchangeOutcome::Answered {
-        status: 503,
-        location: false,
-        retry_after,
-        unknown_encoding: false,
-    };
     for (outcome, wait) in [
         (ExchangeOutcome::status(429), Duration::from_secs(1)),
-        (waiting(None), Duration::from_secs(1)),
-        (waiting(Some(Duration::ZERO)), Duration::from_secs(1)),
-        (waiting(Some(8 * MINUTE)), 8 * MINUTE),
+        (unavailable(None), Duration::from_secs(1)),
+        (unavailable(Some(Duration::ZERO)), Duration::from_secs(1)),
+        (unavailable(Some(8 * MINUTE)), 8 * MINUTE),
     ] {
         assert_eq!(
             next(Sender::GovukPay, outcome, 2, 1),

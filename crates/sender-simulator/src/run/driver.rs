@@ -35,7 +35,7 @@ const MAX_OPEN_MESSAGES: usize = 10_000;
 /// The number of connections in a burst. The machine's ports and file descriptors are limited.
 const MAX_BURST_CONNECTIONS: usize = 500;
 
-/// The number of retries that HMRC makes at once.
+/// The number of retries that HMRC makes at the same time.
 const HMRC_RETRIES: usize = 10;
 
 /// A callback for each event.
@@ -92,7 +92,7 @@ enum RedirectOutcome {
     Elsewhere,
 }
 
-/// What the sender does after an attempt.
+/// The sender's step after an attempt.
 enum AttemptEnd {
     Settled(DeliveryOutcome),
     Retry(Duration),
@@ -252,7 +252,7 @@ impl<'a> RunDriver<'a> {
 
     fn outcome(&self, result: &ExchangeResult) -> ExchangeOutcome {
         match result {
-            // The receiver writes dates by its own clock, which is not scaled.
+            // The receiver writes dates by the real clock, which is not scaled.
             Ok(response) => response.outcome(self.plan.sender, SystemClock.now()),
             Err(outcome) => *outcome,
         }

@@ -20,7 +20,7 @@ pub struct FaultRates {
     pub second_id: u8,
     /// Notifications overtake each other, by up to [`REORDER_WINDOW`] positions.
     pub reorder: bool,
-    /// All begin at once, without the sender's limit.
+    /// All begin at the same time, without the sender's limit.
     pub burst: bool,
     /// Followed by a forged message, signed with another key.
     pub wrong_key: u8,
@@ -97,7 +97,7 @@ impl FaultScenario {
         Self::new("calm", "no faults", NONE),
         Self::new(
             "busy",
-            "duplicates of every kind, in any order, all at once",
+            "duplicates of every kind, out of order, in one burst",
             BUSY,
         ),
         Self::new(

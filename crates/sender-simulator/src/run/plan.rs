@@ -7,8 +7,8 @@ use url::Url;
 use super::{FaultRates, capture::CapturedRequest};
 use crate::{Sender, Timestamp};
 
-/// The plan of one sender's run against one URL. The same plan sends the same bytes, except for
-/// what depends on the receiver's responses and their timing.
+/// The plan of one sender's run against one URL. The same plan sends the same bytes, except where
+/// they depend on the receiver's responses and their timing.
 ///
 /// It contains secrets, so it does not implement `Debug`.
 pub struct RunPlan {
@@ -30,7 +30,7 @@ pub struct RunPlan {
     pub start: Timestamp,
     /// The faults to inject.
     pub fault_rates: FaultRates,
-    /// The number of requests that the sender sends at once.
+    /// The number of requests that the sender sends at the same time.
     pub threads: usize,
     /// The factor by which the sender's clock is faster than real time.
     pub time_scale: u32,
@@ -74,8 +74,8 @@ pub fn default_start(now: Timestamp) -> Timestamp {
     Timestamp::from_millis((today - START_DAYS_AGO) * DAY_MS)
 }
 
-/// The number of requests that a sender sends at once. One instance of Pay has 20 threads. HMRC has
-/// no limit for first pushes; 50 is this package's choice.
+/// The number of requests that a sender sends at the same time. One instance of Pay has 20 threads.
+/// HMRC has no limit for first pushes; 50 is this package's choice.
 fn threads(sender: Sender) -> usize {
     match sender {
         Sender::GovukPay => 20,

@@ -1,10 +1,10 @@
-//! Random numbers that are the same in every run with one seed, whatever else the run does.
+//! Random numbers that are the same in every run with one seed, independent of other events.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Clock, Timestamp};
 
-/// The purpose of random numbers. Each has its own stream, so that one more draw for one purpose
+/// The purpose of random numbers. Each has a separate stream, so that one more draw for one purpose
 /// changes no other.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RngStream {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn each_seed_stream_and_item_has_its_own_random_numbers() {
+    fn each_seed_stream_and_item_has_different_random_numbers() {
         assert_eq!(
             drawn(7, RngStream::Message, 3),
             drawn(7, RngStream::Message, 3)

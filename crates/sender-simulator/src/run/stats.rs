@@ -17,7 +17,7 @@ pub struct ReceiverFault {
     pub name: &'static str,
     /// The id of the message.
     pub id: String,
-    /// What happened, and what to do.
+    /// A description of the fault, and how to fix it.
     pub sentence: String,
 }
 

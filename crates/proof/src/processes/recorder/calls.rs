@@ -1,4 +1,4 @@
-//! What destinations are called with, and which calls a killed process leaves.
+//! Records calls of destinations, and ends those of a killed process.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -6,13 +6,13 @@ use super::{HeldClaim, HistoryRecorder, KnownRow, claimed};
 use crate::{history::RecordedEvent, simulate::content::digest_of};
 
 impl HistoryRecorder {
-    /// A destination is called by a process.
+    /// Records that a process calls a destination. Returns the number of the call.
     pub(crate) fn delivering(&self, process: usize, key: &str) -> u32 {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let recording = &mut *self.lock();
         recording.calls.insert(call, (key.to_owned(), process));
         let row = recording.rows.entry(key.to_owned()).or_default();
-        if !self.sees_inbox {
+        if !self.observes_inbox {
             row.attempts += 1;
             let claim = HeldClaim {
                 attempt: row.attempts,
@@ -47,13 +47,16 @@ impl HistoryRecorder {
         }
     }
 
-    /// A fault touched a row.
-    pub(crate) fn disturbed(&self, key: &str, fault: &'static str) {
+    /// Records a fault that affects a row.
+    pub(crate) fn fault_injected(&self, key: &str, fault: &'static str) {
         let key = Some(key.to_owned());
-        self.push(&mut self.lock(), RecordedEvent::Disturbed { key, fault });
+        self.push(
+            &mut self.lock(),
+            RecordedEvent::FaultInjected { key, fault },
+        );
     }
 
-    /// A process was killed: its calls are over, and what it held was disturbed.
+    /// Records that a process was killed: its calls end, and its claimed rows have a fault.
     pub(crate) fn killed(&self, process: usize) {
         let recording = &mut *self.lock();
         let calls: Vec<u32> = of_process(&recording.calls, process);
@@ -68,12 +71,12 @@ impl HistoryRecorder {
         let keys: Vec<String> = rows.map(|(key, _)| key.clone()).collect();
         for key in keys {
             let (key, fault) = (Some(key), "kill");
-            self.push(recording, RecordedEvent::Disturbed { key, fault });
+            self.push(recording, RecordedEvent::FaultInjected { key, fault });
         }
     }
 }
 
 fn of_process(calls: &BTreeMap<u32, (String, usize)>, process: usize) -> Vec<u32> {
-    let own = calls.iter().filter(|(_, (_, maker))| *maker == process);
-    own.map(|(call, _)| *call).collect()
+    let calls = calls.iter().filter(|(_, (_, caller))| *caller == process);
+    calls.map(|(call, _)| *call).collect()
 }

@@ -1,12 +1,12 @@
-//! What a proxy sees of the inbox: rows stored, claimed and marked.
+//! Records the changes of rows that a proxy observes: stored, claimed and marked.
 
 use pillarbox::domain::{Clock, SystemClock};
 
-use super::{HeldClaim, HistoryRecorder, QUIET, claimed, marked};
+use super::{HeldClaim, HistoryRecorder, QUIET_PERIOD, claimed, marked};
 use crate::history::{RecordedEvent, RowState, Sha256Digest};
 
 impl HistoryRecorder {
-    /// A row was stored; `is_new` unless it is only seen to be there.
+    /// Records a stored row. `is_new` is false if the reply only shows that the row exists.
     pub(crate) fn stored(
         &self,
         key: &str,
@@ -18,7 +18,7 @@ impl HistoryRecorder {
         let row = recording.rows.entry(key.to_owned()).or_default();
         let was_written = row.was_written;
         row.was_written |= is_new;
-        // The reply of the write itself may be seen after what shows that the row is there.
+        // The reply to the write may be observed after a reply that shows the row.
         if row.state.is_some() && !(is_new && was_written) {
             return;
         }
@@ -49,7 +49,7 @@ impl HistoryRecorder {
         self.push(recording, claimed(key, claim, until));
     }
 
-    /// Whether nothing was ever done about an open row.
+    /// Whether a row is open and was never claimed.
     pub(crate) fn is_untouched(&self, key: &str) -> bool {
         let recording = self.lock();
         let row = recording.rows.get(key);
@@ -67,16 +67,16 @@ impl HistoryRecorder {
         self.push(recording, marked(key, claim, state, reason));
     }
 
-    /// Whether no attempt at a row can be under way: it is not claimed, or was so long ago.
+    /// Whether no attempt can be in progress: the row is not claimed, or was claimed long ago.
     pub(crate) fn is_at_rest(&self, key: &str) -> bool {
-        let quiet = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
+        let quiet = i64::try_from(QUIET_PERIOD.as_millis()).unwrap_or(i64::MAX);
         let now = self.at(SystemClock.now().as_millis());
         let recording = self.lock();
         let row = recording.rows.get(key);
         row.is_none_or(|row| row.claim.is_none() || now - row.claimed_at > quiet)
     }
 
-    /// The rows whose claim the harness ended, because nothing lives that holds it.
+    /// Records that the harness ended the leases of these rows, because their processes are dead.
     pub(crate) fn lapsed(&self, rows: &[(String, u32)]) {
         let recording = &mut *self.lock();
         for (key, _) in rows {

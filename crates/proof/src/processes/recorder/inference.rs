@@ -1,11 +1,11 @@
-//! What is inferred from the rows that an ended process left.
+//! Infers events from the rows in an inbox after its process has ended.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use super::{HeldClaim, HistoryRecorder, RecorderState, claimed, marked};
 use crate::history::{History, RecordedEvent, RowState, Sha256Digest, TimedRecord};
 
-/// A row in an inbox, as it was found.
+/// A row in an inbox.
 pub(crate) struct FoundRow {
     pub(crate) key: String,
     pub(crate) state: RowState,
@@ -14,7 +14,7 @@ pub(crate) struct FoundRow {
 }
 
 impl HistoryRecorder {
-    /// The rows that an ended process left in an inbox that no proxy sees.
+    /// Records the rows in an inbox file after its process has ended.
     pub(crate) fn found(&self, rows: &[FoundRow]) {
         let recording = &mut *self.lock();
         let first_posts = std::mem::take(&mut recording.first_posts);
@@ -27,8 +27,8 @@ impl HistoryRecorder {
             {
                 continue;
             }
-            let end = recording.history.moments.len();
-            // Bytes that no sender posted break a rule wherever the row is put.
+            let end = recording.history.records.len();
+            // Bytes that no sender posted are a violation at any position.
             let place = first_posts
                 .get(&found.digest)
                 .map_or(end, |place| place + 1);
@@ -52,46 +52,46 @@ impl HistoryRecorder {
         }
     }
 
-    /// Infers what became of a row since the last look.
+    /// Infers the changes of a row since the last read.
     fn compare(&self, recording: &mut RecorderState, found: &FoundRow) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         let row = recording.rows.entry(found.key.clone()).or_default();
         if row.state == Some(found.state) {
             if found.state == RowState::Open && row.was_accepted {
                 let (key, fault) = (Some(found.key.clone()), "kill");
-                self.push(recording, RecordedEvent::Disturbed { key, fault });
+                self.push(recording, RecordedEvent::FaultInjected { key, fault });
             }
             return;
         }
         row.state = Some(found.state);
-        let seen = row.claim.take();
-        let claim = seen.unwrap_or(HeldClaim {
+        let recorded = row.claim.take();
+        let claim = recorded.unwrap_or(HeldClaim {
             attempt: row.attempts + 1,
             lease: u64::from(call),
             process: 0,
         });
-        if seen.is_none() {
+        if recorded.is_none() {
             self.push(recording, claimed(&found.key, claim, 0));
         }
         let claim = (claim.attempt, claim.lease);
-        let what = marked(&found.key, claim, found.state, &found.reason);
-        self.push(recording, what);
+        let event = marked(&found.key, claim, found.state, &found.reason);
+        self.push(recording, event);
     }
 }
 
-/// Puts events at these places, each at the time of the event before it.
+/// Inserts events at these indices, each with the time of the event before it.
 fn insert(history: &mut History, mut at: BTreeMap<usize, Vec<RecordedEvent>>) {
-    let old = std::mem::take(&mut history.moments);
+    let old = std::mem::take(&mut history.records);
     let (mut time, end) = (0, old.len());
-    let mut put = |place: usize, time: i64, moments: &mut Vec<TimedRecord>| {
-        for what in at.remove(&place).into_iter().flatten() {
-            moments.push(TimedRecord { at: time, what });
+    let mut put = |place: usize, time: i64, records: &mut Vec<TimedRecord>| {
+        for event in at.remove(&place).into_iter().flatten() {
+            records.push(TimedRecord { at: time, event });
         }
     };
-    for (place, moment) in old.into_iter().enumerate() {
-        put(place, time, &mut history.moments);
-        time = moment.at;
-        history.moments.push(moment);
+    for (place, record) in old.into_iter().enumerate() {
+        put(place, time, &mut history.records);
+        time = record.at;
+        history.records.push(record);
     }
-    put(end, time, &mut history.moments);
+    put(end, time, &mut history.records);
 }

@@ -1,10 +1,10 @@
-//! Writes the history of processes that are seen from outside.
+//! Records the history of processes that are observed from outside.
 //!
-//! A table's proxy sees rows stored, claimed and marked. What happens inside an inbox file is seen
-//! only by reading a copy of it after a process has ended, so there the recorder infers: a row that
-//! is in the file was stored when the first request for it since the last look arrived; a claim
-//! precedes each delivery; a mark is what the row says. A 200 whose row is not in the file then has
-//! no `Stored` before it, which is what the checker looks for.
+//! The proxy of a table observes rows being stored, claimed and marked. An inbox file can only be
+//! read after its process has ended, so there the recorder infers events: a row in the file was
+//! stored when the first request for it since the last read arrived, a claim precedes each
+//! delivery, and the state of the row shows the mark. If a row is not in the file, its answer 200
+//! has no `Stored` event before it, and the checker reports a violation.
 
 mod posts;
 mod changes;
@@ -14,7 +14,7 @@ mod inference;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU32, AtomicU64},
     },
     time::Duration,
@@ -22,33 +22,36 @@ use std::{
 
 use pillarbox::domain::{Clock, SystemClock, Timestamp};
 
-use crate::history::{History, RecordedEvent, RowState, Sha256Digest};
+use crate::{
+    history::{History, RecordedEvent, RowState, Sha256Digest},
+    sync::lock,
+};
 
 pub(crate) use inference::FoundRow;
 
-/// Longer than any call of a process to a table takes.
-const QUIET: Duration = Duration::from_secs(5);
+/// Longer than any call to a table takes.
+const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
 /// The claim that holds a row.
 #[derive(Clone, Copy)]
 pub(crate) struct HeldClaim {
     pub(crate) attempt: u32,
     pub(crate) lease: u64,
-    /// The process that has it.
+    /// The number of the process.
     pub(crate) process: usize,
 }
 
-/// What is known of a row between two moments.
+/// The known state of a row.
 #[derive(Default)]
 struct KnownRow {
     state: Option<RowState>,
     claim: Option<HeldClaim>,
-    /// Inferred, where claims are not seen.
+    /// Inferred if claims are not observed.
     attempts: u32,
     was_accepted: bool,
     was_claimed: bool,
     claimed_at: i64,
-    /// Whether the reply to a write of it was seen.
+    /// Whether the reply to its write was observed.
     was_written: bool,
 }
 
@@ -56,34 +59,34 @@ struct KnownRow {
 struct RecorderState {
     history: History,
     contents: HashMap<Sha256Digest, u64>,
-    /// Where the first request for these bytes since the last look is in the history.
+    /// The index in the history of the first request with these bytes since the last read.
     first_posts: HashMap<Sha256Digest, usize>,
     rows: BTreeMap<String, KnownRow>,
-    /// The leases of all claims and marks, each of which is recorded once.
+    /// The leases of all recorded claims and marks. Each is recorded once.
     claims: HashSet<u64>,
     marks: HashSet<u64>,
-    /// The calls of destinations that have not returned, with the process that makes them.
+    /// The calls of destinations that have not returned, each with its key and process.
     calls: BTreeMap<u32, (String, usize)>,
     problems: Vec<String>,
 }
 
-/// The history of one set-up, while it is written.
+/// Records the history of one set-up.
 pub(crate) struct HistoryRecorder {
     began: Timestamp,
-    /// Whether a proxy sees what the inbox does.
-    sees_inbox: bool,
+    /// Whether a proxy observes the inbox.
+    observes_inbox: bool,
     recording: Mutex<RecorderState>,
     posts: AtomicU32,
     calls: AtomicU32,
-    /// The answers that took longer than 2.5 s by the clock.
+    /// The number of answers after more than 2.5 s.
     pub(crate) slow: AtomicU64,
 }
 
 impl HistoryRecorder {
-    pub(crate) fn new(sees_inbox: bool) -> Self {
+    pub(crate) fn new(observes_inbox: bool) -> Self {
         Self {
             began: SystemClock.now(),
-            sees_inbox,
+            observes_inbox,
             recording: Mutex::default(),
             posts: AtomicU32::new(1),
             calls: AtomicU32::new(1),
@@ -92,45 +95,43 @@ impl HistoryRecorder {
     }
 
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
-        self.recording
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.recording)
     }
 
-    /// A time of the machine, as the history counts.
+    /// A system time in milliseconds since the beginning of the history.
     pub(crate) fn at(&self, instant: i64) -> i64 {
         instant - self.began.as_millis()
     }
 
-    fn push(&self, recording: &mut RecorderState, what: RecordedEvent) {
+    fn push(&self, recording: &mut RecorderState, event: RecordedEvent) {
         let at = self.at(SystemClock.now().as_millis());
-        recording.history.push(at, what);
+        recording.history.push(at, event);
     }
 
-    /// Something that no rule of the checker is about, and must not happen.
+    /// Records a problem that no rule of the checker covers.
     pub(crate) fn problem(&self, text: String) {
         self.lock().problems.push(text);
     }
 
-    /// Waits until nothing has happened for so long that nothing is under way.
-    pub(crate) async fn is_quiet(&self, limit: Duration) {
+    /// Waits until no event was recorded for [`QUIET_PERIOD`], so that no work is in progress.
+    pub(crate) async fn wait_until_quiet(&self, limit: Duration) {
         let end = tokio::time::Instant::now() + limit;
-        let quiet = i64::try_from(QUIET.as_millis()).unwrap_or(i64::MAX);
+        let quiet = i64::try_from(QUIET_PERIOD.as_millis()).unwrap_or(i64::MAX);
         while tokio::time::Instant::now() < end {
-            let last = self.lock().history.moments.last().map_or(0, |last| last.at);
+            let last = self.lock().history.records.last().map_or(0, |last| last.at);
             if self.at(SystemClock.now().as_millis()) - last > quiet {
                 return;
             }
-            tokio::time::sleep(QUIET / 20).await;
+            tokio::time::sleep(QUIET_PERIOD / 20).await;
         }
     }
 
-    /// Ends the history with what is left.
+    /// Ends the history with the remaining rows.
     pub(crate) fn finish(&self, rows: Vec<(String, RowState, Option<Sha256Digest>)>) {
         let recording = &mut *self.lock();
-        self.push(recording, RecordedEvent::Calmed);
+        self.push(recording, RecordedEvent::FaultsEnded);
         for (key, state, digest) in rows {
-            self.push(recording, RecordedEvent::Left { key, state, digest });
+            self.push(recording, RecordedEvent::Remaining { key, state, digest });
         }
     }
 
@@ -138,17 +139,17 @@ impl HistoryRecorder {
         self.push(&mut self.lock(), RecordedEvent::Stuck { what });
     }
 
-    /// The senders' APIs are asked, so that nothing may be missing at the end.
-    pub(crate) fn is_reconciled(&self) {
+    /// Records that reconcile runs, so that no message may be missing at the end.
+    pub(crate) fn set_reconciled(&self) {
         self.lock().history.is_reconciled = true;
     }
 
-    /// Anything else that happened.
-    pub(crate) fn push_event(&self, what: RecordedEvent) {
-        self.push(&mut self.lock(), what);
+    /// Records an event.
+    pub(crate) fn push_event(&self, event: RecordedEvent) {
+        self.push(&mut self.lock(), event);
     }
 
-    /// The history, and what else went wrong.
+    /// Returns the history and the problems.
     pub(crate) fn take(&self) -> (History, Vec<String>) {
         let recording = std::mem::take(&mut *self.lock());
         (recording.history, recording.problems)

@@ -1,4 +1,4 @@
-//! What senders post, and what they are answered.
+//! Records the posts of senders and their answers.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -9,10 +9,10 @@ use crate::{
     simulate::content::{content_of, digest_of},
 };
 
-/// What a machine that many processes share may add to the 2.5 s: Pay waits for 3 s.
+/// Allowed in addition to 2.5 s, because many processes share the machine. Pay waits for 3 s.
 const ALLOWANCE: Duration = Duration::from_millis(500);
 
-/// A request that was recorded.
+/// A recorded request.
 pub(crate) struct PostedRequest {
     pub(crate) post: u32,
     began: tokio::time::Instant,
@@ -21,13 +21,13 @@ pub(crate) struct PostedRequest {
 
 impl HistoryRecorder {
     pub(crate) fn created(&self, source: &str, id: &str, body: &[u8]) {
-        let what = RecordedEvent::Created {
+        let event = RecordedEvent::Created {
             source: source.to_owned(),
             id: id.to_owned(),
             payment: None,
             content: content_of(body),
         };
-        self.push(&mut self.lock(), what);
+        self.push(&mut self.lock(), event);
     }
 
     pub(crate) fn posted(
@@ -41,10 +41,10 @@ impl HistoryRecorder {
         let recording = &mut *self.lock();
         recording.contents.insert(digest, content);
         if genuine == BodyGenuineness::Proven {
-            let place = recording.history.moments.len();
+            let place = recording.history.records.len();
             recording.first_posts.entry(digest).or_insert(place);
         }
-        let what = RecordedEvent::Posted {
+        let event = RecordedEvent::Posted {
             post,
             source: source.to_owned(),
             id: id.to_owned(),
@@ -52,7 +52,7 @@ impl HistoryRecorder {
             digest,
             genuine,
         };
-        self.push(recording, what);
+        self.push(recording, event);
         PostedRequest {
             post,
             began: tokio::time::Instant::now(),
@@ -60,7 +60,7 @@ impl HistoryRecorder {
         }
     }
 
-    /// The time to the answer is less what the machine was late meanwhile, and an allowance.
+    /// Records an answer. Its time is reduced by the machine's scheduling delay and an allowance.
     pub(crate) fn answered(&self, request: &PostedRequest, status: u16) {
         let late = lateness::total().saturating_sub(request.lateness);
         let took = request.began.elapsed();
@@ -68,16 +68,16 @@ impl HistoryRecorder {
             .fetch_add(u64::from(took > ALLOWANCE * 5), Ordering::Relaxed);
         let took = took.saturating_sub(late + ALLOWANCE);
         let post = request.post;
-        let what = RecordedEvent::Answered { post, status, took };
-        self.push(&mut self.lock(), what);
+        let event = RecordedEvent::Answered { post, status, took };
+        self.push(&mut self.lock(), event);
     }
 
     pub(crate) fn ended(&self, source: &str, id: &str, acknowledged: bool) {
-        let what = RecordedEvent::Ended {
+        let event = RecordedEvent::Ended {
             source: source.to_owned(),
             id: id.to_owned(),
             acknowledged,
         };
-        self.push(&mut self.lock(), what);
+        self.push(&mut self.lock(), event);
     }
 }

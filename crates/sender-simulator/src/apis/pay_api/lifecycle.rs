@@ -175,30 +175,21 @@ impl PaymentStep {
 
     /// The state after this step; `None` if the step does not change it.
     pub(super) fn state(self) -> Option<SimulatedPaymentState> {
-        let open = |status| {
+        let state = |status, finished, failure| {
             Some(SimulatedPaymentState {
                 status,
-                finished: false,
-                failure: None,
+                finished,
+                failure,
             })
         };
-        let failed = |status, code, message| {
-            Some(SimulatedPaymentState {
-                status,
-                finished: true,
-                failure: Some((code, message)),
-            })
-        };
+        let open = |status| state(status, false, None);
+        let failed = |status, code, message| state(status, true, Some((code, message)));
         match self {
             Self::Created => open("created"),
             Self::Started => open("started"),
             Self::Submitted => open("submitted"),
             Self::Capturable => open("capturable"),
-            Self::Succeeded => Some(SimulatedPaymentState {
-                status: "success",
-                finished: true,
-                failure: None,
-            }),
+            Self::Succeeded => state("success", true, None),
             Self::Rejected => failed("failed", "P0010", "Payment method rejected"),
             Self::Expired => failed("failed", "P0020", "Payment expired"),
             Self::CancelledByUser => failed("failed", "P0030", "Payment was cancelled by the user"),

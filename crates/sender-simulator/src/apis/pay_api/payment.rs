@@ -26,7 +26,7 @@ pub struct PaymentWebhook {
     pub event: PaymentEvent,
     /// The date of the event, as in the message.
     pub at: Timestamp,
-    /// The message, with its own id.
+    /// The message, which has a new id.
     pub body: MessageBody,
 }
 
@@ -104,28 +104,18 @@ impl SimulatedPayment {
     }
 
     fn webhook(&self, step: PaymentStep, clock: &dyn Clock) -> Option<PaymentWebhook> {
+        let payment = &self.payment;
+        let usual = |event| (event, payment.body(event, clock));
         let (event, body) = match step {
-            PaymentStep::Succeeded if self.payment.kind() == PaymentKind::Telephone => return None,
-            PaymentStep::Succeeded => (
-                PaymentEvent::Succeeded,
-                self.payment.body(PaymentEvent::Succeeded, clock),
-            ),
-            PaymentStep::Captured => (
-                PaymentEvent::Captured,
-                self.payment.body(PaymentEvent::Captured, clock),
-            ),
-            PaymentStep::Refunded(0) => (
-                PaymentEvent::Refunded,
-                self.payment.body(PaymentEvent::Refunded, clock),
-            ),
-            PaymentStep::Refunded(_) => (PaymentEvent::Refunded, self.payment.second_refund(clock)),
-            PaymentStep::Expired => (
-                PaymentEvent::Expired,
-                self.payment.body(PaymentEvent::Expired, clock),
-            ),
+            PaymentStep::Succeeded if payment.kind() == PaymentKind::Telephone => return None,
+            PaymentStep::Succeeded => usual(PaymentEvent::Succeeded),
+            PaymentStep::Captured => usual(PaymentEvent::Captured),
+            PaymentStep::Refunded(0) => usual(PaymentEvent::Refunded),
+            PaymentStep::Refunded(_) => (PaymentEvent::Refunded, payment.second_refund(clock)),
+            PaymentStep::Expired => usual(PaymentEvent::Expired),
             PaymentStep::Rejected => (
                 PaymentEvent::Failed,
-                self.payment.failed(FailureReason::Rejected, clock),
+                payment.failed(FailureReason::Rejected, clock),
             ),
             PaymentStep::CancelledByUser | PaymentStep::CancelledByService => (
                 PaymentEvent::Failed,

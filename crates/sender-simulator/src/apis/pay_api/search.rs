@@ -1,5 +1,4 @@
-//! `GET /v1/payments` and `GET /v1/refunds`: what was created in a period, in pages, the newest
-//! first.
+//! `GET /v1/payments` and `GET /v1/refunds`: those created in a period, in pages, the newest first.
 
 use serde_json::{Value, json};
 
@@ -82,7 +81,7 @@ pub(super) fn search_refunds<'a>(
     page(&found, show, &query, &parameters, &url).ok_or(PayApiError::NoRefundPage)
 }
 
-/// The page of `found` that the query asks for, if there is one.
+/// The requested page of `found`, if there is one.
 fn page<T>(
     found: &[T],
     show: impl FnMut(&T) -> Value,

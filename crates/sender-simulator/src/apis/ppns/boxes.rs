@@ -8,7 +8,7 @@ use super::{
 };
 use crate::Timestamp;
 
-/// How long a notification can be read, whatever its status.
+/// How long a notification of any status can be read.
 const RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The state of PPNS.

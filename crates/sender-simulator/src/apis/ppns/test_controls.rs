@@ -52,7 +52,7 @@ impl ApiServer<PpnsBoxes> {
         id
     }
 
-    /// The shortest time between two list calls for one box, whatever their parameters.
+    /// The shortest time between two list calls for one box, with any parameters.
     pub fn smallest_gap_between_lists(&self, box_id: &str) -> Option<Duration> {
         let path = format!("/box/{box_id}/notifications");
         let lists = self.calls().to(PpnsEndpoint::List);

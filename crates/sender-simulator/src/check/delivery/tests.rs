@@ -1,80 +1,47 @@
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
-use url::Url;
-
 use super::{
     super::{CheckOptions, CheckReport, check},
     *,
 };
-use crate::{signature, tests::TestClock};
+use crate::{
+    signature,
+    test_receiver::{ReceiverReaction, TestReceiver, status},
+    tests::TestClock,
+};
 
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
 /// How a receiver gets the text that it verifies from the body.
 type VerifiedText = fn(&str) -> String;
 
-/// Checks a receiver that verifies `text` of each body with `key`, and answers `refusal` to
-/// what does not verify.
+/// Checks a receiver that verifies `text` of each body with `key`, and answers `refusal` if that
+/// fails.
 async fn checked(
     sender: Sender,
     key: &'static str,
     text: VerifiedText,
     refusal: u16,
 ) -> CheckReport {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/try", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut request = Vec::new();
-                let (head, body) = loop {
-                    let read = stream.read_buf(&mut request).await;
-                    if read.is_err() || read.is_ok_and(|bytes| bytes == 0) {
-                        return;
-                    }
-                    let seen = String::from_utf8_lossy(&request).into_owned();
-                    let Some((head, body)) = seen.split_once("\r\n\r\n") else {
-                        continue;
-                    };
-                    let length = field(head, "content-length").map_or(0, |n| n.parse().unwrap());
-                    if body.len() >= length {
-                        break (head.to_owned(), body.to_owned());
-                    }
-                };
-                let expected = signature::sign(sender, key, text(&body).as_bytes());
-                let given = field(&head, sender.signature_header());
-                let status = if given == Some(&*expected) {
-                    200
-                } else {
-                    refusal
-                };
-                let response = format!(
-                    "HTTP/1.1 {status} Done\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                );
-                stream.write_all(response.as_bytes()).await.unwrap();
-            });
-        }
-    });
-    let (url, clock) = (Url::parse(&url).unwrap(), TestClock::new());
+    let receiver = TestReceiver::new(move |_, request| {
+        let expected = signature::sign(sender, key, text(&request.body).as_bytes());
+        let code = if request.signature.as_ref() == Some(&expected) {
+            200
+        } else {
+            refusal
+        };
+        ReceiverReaction::CloseAfter(status(code, "connection: close\r\n"))
+    })
+    .await;
     let options = CheckOptions {
         idle: std::time::Duration::from_millis(10),
         ..CheckOptions::default()
     };
-    check(&url, sender, SECRET, &options, &clock, |_| {})
+    let clock = TestClock::new();
+    check(&receiver.url, sender, SECRET, &options, &clock, |_| {})
         .await
         .unwrap()
 }
 
-fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-    lines
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
-}
-
-/// As Python's `json.dumps(…, separators=(",", ":"))` writes it.
+/// The text as Python's `json.dumps(…, separators=(",", ":"))` writes it.
 fn in_ascii(text: &str) -> String {
     let escaped = |unit: u16| match u8::try_from(unit) {
         Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
@@ -132,7 +99,7 @@ async fn a_receiver_that_escapes_other_characters_accepts_the_first_notification
 }
 
 #[tokio::test]
-async fn a_secret_with_a_newline_is_named_whatever_the_refusal_is() {
+async fn a_secret_with_a_newline_is_named_with_every_refusal() {
     const PADDED: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu\n";
     for sender in Sender::ALL {
         for refusal in [400, 401, 403] {

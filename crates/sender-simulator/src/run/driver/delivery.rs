@@ -69,8 +69,8 @@ impl RunDriver<'_> {
         }
     }
 
-    /// Makes one attempt as the sender's client does: repeats some requests at once, and follows
-    /// redirects.
+    /// Makes one attempt as the sender's client does: repeats some requests immediately, and
+    /// follows redirects.
     ///
     /// The message is lost if a GET succeeds, because it has no body, or if a redirect leads to a
     /// URL that must not receive test data.

@@ -2,10 +2,8 @@
 
 use std::{fmt::Display, sync::Mutex, time::Duration};
 
-use super::{
-    receiver::{ReceiverReaction, TestReceiver, echo, status},
-    *,
-};
+use super::*;
+use crate::test_receiver::{ReceiverReaction, echo, status};
 
 /// The outcome of one message, and the number of attempts and requests that it took, if the
 /// receiver reacts with one reaction after the other, and with the last one from then on.
@@ -54,7 +52,7 @@ const CUT_CHUNK: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\
 const CUT_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-le";
 
 #[tokio::test]
-async fn hmrc_repeats_at_once_only_what_closed_in_order_before_the_response_was_complete() {
+async fn hmrc_repeats_immediately_only_after_an_orderly_close_before_the_response_was_complete() {
     let close_after = |bytes: &str| ReceiverReaction::CloseAfter(bytes.to_owned());
     let reset_after = |bytes: &str| ReceiverReaction::ResetAfter(bytes.to_owned());
     for (sender, reaction, times, attempts) in [
@@ -135,7 +133,7 @@ async fn a_chain_of_redirects_ends_as_in_the_senders_client() {
         (Hmrc, numbered(302, 5), ("acknowledged", 2, 6)),
         (GovukPay, numbered(307, 50), ("acknowledged", 1, 51)),
         (GovukPay, numbered(307, 51), ("acknowledged", 2, 52)),
-        // Pay follows no redirect to a place that it was redirected to before.
+        // Pay follows no redirect to a URL that it was redirected to before.
         (
             GovukPay,
             repeated(1, &to(307, "/try")),
@@ -143,7 +141,7 @@ async fn a_chain_of_redirects_ends_as_in_the_senders_client() {
         ),
         (GovukPay, circle(307), ("acknowledged", 2, 3)),
         (GovukPay, circle(302), ("acknowledged", 2, 3)),
-        // Without a place there is no redirect.
+        // A status without a Location is not followed.
         (
             Hmrc,
             repeated(1, &answer("302 Moved")),

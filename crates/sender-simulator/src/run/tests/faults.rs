@@ -1,18 +1,9 @@
 //! The faults that a run injects.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    future::pending,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Mutex, time::Duration};
 
-use super::{
-    SECRET, outcomes, plan,
-    receiver::{OK, ReceivedRequest, TestReceiver, status},
-    summary_of,
-};
-use crate::{Sender, run::*};
+use super::*;
+use crate::test_receiver::{OK, ReceivedRequest, status};
 
 /// A change of the fault rates, and the outcomes, ids and posts of 20 notifications with it.
 type FaultCase = (fn(&mut FaultRates), &'static str);
@@ -105,8 +96,8 @@ async fn every_accepted_forgery_is_a_fault() {
 
 #[tokio::test]
 async fn the_schedule_outlasts_an_outage_and_no_request_reaches_the_receiver() {
-    // A clock of an hour a second is late by what this machine is: HMRC's twelve attempts may
-    // become fewer.
+    // When an hour passes in a second, every delay of this machine is long: HMRC may make fewer
+    // than twelve attempts.
     for (sender, unreachable) in [(Sender::GovukPay, 3..=3), (Sender::Hmrc, 6..=12)] {
         let receiver = TestReceiver::answering(OK).await;
         let mut plan = plan(sender, &receiver, 1);
@@ -140,7 +131,7 @@ async fn after_half_of_the_messages_all_are_signed_with_the_new_key() {
 }
 
 #[tokio::test]
-async fn each_planned_message_completes_once_whatever_its_faults_add() {
+async fn each_planned_message_completes_once_with_every_fault() {
     let receiver = TestReceiver::answering(OK).await;
     let folder = tempfile::tempdir().unwrap();
     let mut plan = plan(Sender::Hmrc, &receiver, 50);

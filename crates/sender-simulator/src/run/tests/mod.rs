@@ -3,14 +3,12 @@
 mod schedule;
 mod faults;
 mod order;
-mod receiver;
 mod clients;
 
 use std::{collections::BTreeMap, future::pending};
 
 use super::*;
-use crate::{Sender, Timestamp};
-use receiver::TestReceiver;
+use crate::{Sender, Timestamp, test_receiver::TestReceiver};
 
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 

@@ -1,24 +1,11 @@
-//! Order, limits, and what is recorded of a run.
+//! The order, the limits and the record of a run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::pending,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
 use url::Url;
 
-use super::{
-    names, outcomes, plan,
-    receiver::{OK, ReceivedRequest, ReceiverReaction, TestReceiver, echo, whole},
-    summary_of,
-};
-use crate::{Sender, run::*};
+use super::*;
+use crate::test_receiver::{OK, ReceivedRequest, ReceiverReaction, echo};
 
 #[tokio::test]
 async fn the_same_seed_sends_the_same_requests_in_the_same_order() {
@@ -57,12 +44,15 @@ async fn reordered_messages_are_complete_and_near_their_position() {
     let ids: Vec<String> = receiver.posts().iter().map(ReceivedRequest::id).collect();
     let (straight, shuffled) = ids.split_at(200);
     assert_ne!(straight, shuffled);
-    for (place, id) in shuffled.iter().enumerate() {
-        let own = straight
+    for (position, id) in shuffled.iter().enumerate() {
+        let original = straight
             .iter()
             .position(|other| other == id)
             .expect("no message is missing");
-        assert_eq!(own as u64 / REORDER_WINDOW, place as u64 / REORDER_WINDOW);
+        assert_eq!(
+            original as u64 / REORDER_WINDOW,
+            position as u64 / REORDER_WINDOW
+        );
     }
 }
 
@@ -91,42 +81,14 @@ async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
         (Sender::Hmrc, 0, true, 40),
         (Sender::Hmrc, 40, true, 10),
     ] {
-        let under_way: Arc<Mutex<(usize, usize)>> = Arc::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}/try", listener.local_addr().unwrap())).unwrap();
-        let counted = Arc::clone(&under_way);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let counted = Arc::clone(&counted);
-                tokio::spawn(async move {
-                    let mut bytes = Vec::new();
-                    while stream.read_buf(&mut bytes).await.unwrap_or(0) > 0 {
-                        let Some(received) = whole(&bytes) else {
-                            continue;
-                        };
-                        bytes.clear();
-                        if received.line.starts_with("GET") {
-                            let echo = echo(&received);
-                            stream.write_all(echo.as_bytes()).await.unwrap();
-                            continue;
-                        }
-                        {
-                            let mut counted = counted.lock().unwrap();
-                            counted.0 += 1;
-                            counted.1 = counted.1.max(counted.0);
-                        }
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        counted.lock().unwrap().0 -= 1;
-                        stream.write_all(OK.as_bytes()).await.unwrap();
-                    }
-                });
+        let receiver = TestReceiver::new(|_, received| {
+            if received.line.starts_with("GET") {
+                ReceiverReaction::Answer(echo(received))
+            } else {
+                ReceiverReaction::AnswerAfter(Duration::from_millis(100), OK.to_owned())
             }
-        });
-        let receiver = TestReceiver {
-            url,
-            received: Arc::default(),
-            broken_off: Arc::default(),
-        };
+        })
+        .await;
         let mut plan = plan(sender, &receiver, 40);
         (plan.threads, plan.fault_rates.burst, plan.backlog) = (5, burst, backlog);
         assert_eq!(
@@ -135,8 +97,8 @@ async fn a_sender_limits_its_concurrent_requests_except_in_a_burst() {
                 .count_genuine(DeliveryOutcome::Acknowledged),
             40
         );
-        let under_way = under_way.lock().unwrap().1;
-        assert_eq!(under_way, most, "{sender:?} {backlog} {burst}");
+        let unanswered = *receiver.most_unanswered.lock().unwrap();
+        assert_eq!(unanswered, most, "{sender:?} {backlog} {burst}");
     }
 }
 

@@ -1,16 +1,12 @@
 //! The schedules of the senders, and how a run keeps to them.
 
-use std::{collections::BTreeMap, future::pending, sync::Mutex};
+use std::sync::Mutex;
 
-use super::{
-    names, outcomes, plan,
-    receiver::{OK, ReceivedRequest, TestReceiver, echo, status},
-    summary_of,
-};
-use crate::{Sender, run::*};
+use super::*;
+use crate::test_receiver::{OK, ReceivedRequest, echo, status};
 
 #[tokio::test]
-async fn each_sender_follows_its_own_schedule_to_the_end() {
+async fn each_sender_follows_its_schedule_to_the_end() {
     let refuses = |answer: u16| move |_: usize, _: &ReceivedRequest| Some(status(answer, ""));
     for (sender, answer, outcome, posts) in [
         (Sender::GovukPay, 200, "acknowledged", 1),
@@ -47,7 +43,7 @@ async fn each_sender_follows_its_own_schedule_to_the_end() {
 }
 
 #[tokio::test]
-async fn after_a_closed_connection_hmrc_repeats_at_once_and_pay_counts_a_failure() {
+async fn after_a_closed_connection_hmrc_repeats_immediately_and_pay_counts_a_failure() {
     for (sender, copies) in [(Sender::Hmrc, 6 * 73), (Sender::GovukPay, 6)] {
         let receiver = TestReceiver::new(|_, _| None::<String>).await;
         let summary = summary_of(&plan(sender, &receiver, 1)).await;
@@ -146,11 +142,11 @@ async fn a_saved_url_is_challenged_first_and_its_backlog_gets_one_attempt() {
     assert_eq!(receiver.posts().len(), 8 + 2 * 73);
     assert_eq!(summary.count_genuine(DeliveryOutcome::Failed), 10);
 
-    let deaf = TestReceiver::answering(OK).await;
-    plan.url = deaf.url.clone();
+    let without_echo = TestReceiver::answering(OK).await;
+    plan.url = without_echo.url.clone();
     assert_eq!(names(&summary_of(&plan).await), ["challenge-refused"]);
     assert!(
-        deaf.posts().is_empty(),
+        without_echo.posts().is_empty(),
         "HMRC sends nothing to a URL it has refused"
     );
 }

@@ -1,8 +1,8 @@
-//! The receiver under attack: its sources, and an inbox that counts what it is asked to store.
+//! The receiver under test: its sources, and an inbox that counts calls.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,10 +19,10 @@ use pillarbox::{
 
 use crate::second_verifier::{InstalledSource, SigningSender};
 
-/// The instant at which everything happens.
+/// The time of the stopped clock.
 pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
-/// Every source: two that share a secret, two of Pay that do not, and two without one.
+/// Every source: two of HMRC that share a secret, two of Pay that do not, and two without a secret.
 pub const SOURCES: [InstalledSource; 6] = [
     InstalledSource {
         name: "hmrc",
@@ -62,7 +62,7 @@ pub const SOURCES: [InstalledSource; 6] = [
     },
 ];
 
-/// A clock that stands still.
+/// A clock that always returns [`NOW`].
 pub struct StoppedClock;
 
 impl Clock for StoppedClock {
@@ -75,7 +75,7 @@ impl Clock for StoppedClock {
     }
 }
 
-/// An inbox that keeps no more than counts and the last entry.
+/// An inbox that stores only counts and the last entry.
 #[derive(Default)]
 pub struct CountingInbox {
     calls: AtomicU64,
@@ -83,7 +83,7 @@ pub struct CountingInbox {
     last: Mutex<Option<StoredNotification>>,
 }
 
-/// What the receiver asked the inbox to store.
+/// A notification that the receiver passed to the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredNotification {
     /// The name of its source.
@@ -95,20 +95,23 @@ pub struct StoredNotification {
 }
 
 impl CountingInbox {
-    /// How often it was asked to store something.
+    /// The number of calls that store a notification.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// How often it was probed.
+    /// The number of probes.
     pub fn probes(&self) -> u64 {
         self.probes.load(Ordering::Relaxed)
     }
 
-    /// The last notification, taken out.
+    /// Removes and returns the last notification.
     pub fn take_last(&self) -> Option<StoredNotification> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.take()
+        self.last().take()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<StoredNotification>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +123,7 @@ impl ReceiveInbox for CountingInbox {
             body: entry.body.clone(),
             signature: entry.signature.clone(),
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(stored);
+        *self.last() = Some(stored);
         Ok(RecordOutcome::First)
     }
 
@@ -130,14 +133,14 @@ impl ReceiveInbox for CountingInbox {
     }
 }
 
-/// A receiver of every source.
+/// A receiver with all sources.
 pub fn receiver<I: ReceiveInbox>(inbox: Arc<I>) -> Receiver<I> {
     let keyring = Keyring::fixed(SOURCES.iter().map(installed));
     let window = Acceptance(Duration::from_secs(60 * 24 * 60 * 60));
     Receiver::new(keyring, inbox, window, Arc::new(StoppedClock))
 }
 
-/// The source as the receiver has it.
+/// The source in the receiver's configuration.
 fn installed(source: &InstalledSource) -> Source {
     let kind = match source.sender {
         SigningSender::Hmrc => SenderKind::HMRC,
