@@ -32,6 +32,8 @@ pub struct SenderProtocol {
     pub envelope: EnvelopeFormat,
     /// How its sources are configured.
     pub config: SenderConfig,
+    /// How long it waits for an answer; `None` if it does not say.
+    pub answer_limit: Option<Duration>,
     /// When it posts again what was not answered with 200.
     pub retries: RetrySchedule,
     /// Whether it sends a challenge before it accepts a callback URL.
@@ -45,17 +47,17 @@ pub struct SignatureScheme {
     /// What the signature is made with.
     pub algorithm: MacAlgorithm,
     /// Parses the header's value; `None` if it is malformed.
-    pub(super) parse: fn(&str) -> Option<SignatureValue<'_>>,
+    pub parse: fn(&str) -> Option<SignatureValue<'_>>,
     /// The other form of a body that the sender may have signed, if it has one.
     pub canonical: fn(&[u8]) -> Option<Vec<u8>>,
 }
 
 /// The parts of a signature header's value.
-pub(super) struct SignatureValue<'a> {
+pub struct SignatureValue<'a> {
     /// The signature in lower-case hex.
-    pub(super) digits: &'a str,
+    pub digits: &'a str,
     /// What is signed before the body.
-    pub(super) preamble: String,
+    pub preamble: String,
     /// The earliest and the latest instant at which the signature is accepted, if it is limited.
     pub(super) valid: Option<RangeInclusive<Timestamp>>,
 }
@@ -73,6 +75,10 @@ pub(super) fn bare_digits(value: &str) -> Option<SignatureValue<'_>> {
 pub struct EnvelopeFormat {
     /// The members of a message in the order in which the sender writes them.
     pub members: &'static [&'static str],
+    /// What the subject of a message is.
+    pub subject: SubjectKind,
+    /// Whether the member `message` is a text of somebody else, which may hold anything.
+    pub carries_message: bool,
     /// The event types that are known, those of pulled notifications included. A sender may add
     /// others at any time.
     pub event_types: &'static [&'static str],
@@ -88,6 +94,15 @@ pub struct EnvelopeFormat {
     pub ledger_event: fn(&EventFacts<'_>) -> Option<String>,
     /// What a message of that event type says about its payment, if it is about one.
     pub payment: fn(event_type: &str, body: &[u8]) -> Option<PaymentFacts>,
+}
+
+/// What the messages of a sender are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A payment, or what else has a few events that are read together.
+    Payment,
+    /// A box, which never ends.
+    Box,
 }
 
 /// What a stored notification says about its event.
@@ -175,13 +190,16 @@ impl SenderKind {
     pub const HMRC: Self = Self(&hmrc::PROTOCOL);
     /// GOV.UK Pay webhooks.
     pub const GOVUK_PAY: Self = Self(&govuk_pay::PROTOCOL);
+    /// A sender for tests: no shipped program lists it.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(super) const TIMESTAMPED: Self = Self(&super::timestamped::PROTOCOL);
 
     /// Every sender: to add one takes its folder and a line here.
     pub const ALL: &'static [Self] = &[
         Self::HMRC,
         Self::GOVUK_PAY,
         #[cfg(test)]
-        Self(&super::timestamped::PROTOCOL),
+        Self::TIMESTAMPED,
     ];
 
     /// The kind's name in configuration and in stored rows.

@@ -16,7 +16,7 @@ use super::{
     page::{PageError, page},
     state::{ConsoleState, SharedConsoleState},
 };
-use crate::{labels, metrics::AnswerTimes, sqlite::ArrivalCount};
+use crate::{metrics::AnswerTimes, sqlite::ArrivalCount};
 use pillarbox::{domain::Timestamp, inbox::InboxError};
 
 /// The space for bars, in units of the drawing.
@@ -193,10 +193,7 @@ fn answers<I>(state: &ConsoleState<I>) -> Option<Vec<AnswerChart>> {
         let source = sources
             .iter()
             .find(|source| source.name.as_str() == times.source);
-        AnswerChart::of(
-            &times,
-            source.and_then(|source| labels::answer_limit(source.kind)),
-        )
+        AnswerChart::of(&times, source.and_then(|source| source.kind.answer_limit))
     };
     Some(metrics.answer_times().into_iter().map(chart).collect())
 }

@@ -15,6 +15,10 @@ pub enum FailureCause {
     HeaderPrefixed,
     /// More than one value in the header.
     HeaderSeveral,
+    /// Not in the parts that its sender writes.
+    HeaderMalformed,
+    /// Genuine, and signed too long before or after this clock's time.
+    HeaderExpired,
     /// Upper-case hex.
     HeaderUpperCase,
     /// Base64 in place of hex.
@@ -179,6 +183,14 @@ impl FailureCause {
             Self::HeaderSeveral => {
                 "The header has more than one value: neither sender sends two, so find what joins \
                  or adds them and give one."
+            }
+            Self::HeaderMalformed => {
+                "The header is not written as its sender writes it: give the whole value exactly \
+                 as it was sent."
+            }
+            Self::HeaderExpired => {
+                "The signature is genuine, and the time that it signs is too far from this \
+                 machine's clock: set the clock, unless this is an old request."
             }
             Self::HeaderUpperCase => {
                 "The signature is in upper-case hex: both senders write lower case, so have the \

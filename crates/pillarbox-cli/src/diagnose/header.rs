@@ -11,42 +11,55 @@ use pillarbox::senders::SenderKind;
 /// Longer than any prefix, shorter than any signature.
 const LONGEST_PREFIX: usize = 32;
 
-/// A header that holds a signature, whatever else is wrong with it.
-pub(super) struct SignatureHeader {
+/// The signature in a header, whatever else is wrong with it.
+pub(super) struct HeaderSignature {
     /// The sender whose signatures have this length.
     pub(super) made_as: SenderKind,
+    /// What is signed before the body.
+    pub(super) preamble: String,
     /// The signature in bytes.
-    pub(super) signature: Vec<u8>,
-    /// What the receiver would not have accepted.
-    pub(super) causes: Vec<FailureCause>,
+    pub(super) bytes: Vec<u8>,
 }
 
-/// Finds the signature in `header`, or says why there is none.
-pub(super) fn read(kind: SenderKind, header: &[u8]) -> Result<SignatureHeader, Vec<FailureCause>> {
+/// Finds the signature in `header` and what the receiver would not have accepted there, or says why
+/// there is none.
+pub(super) fn read(
+    kind: SenderKind,
+    header: &[u8],
+) -> Result<(HeaderSignature, Vec<FailureCause>), Vec<FailureCause>> {
     let text = String::from_utf8_lossy(header);
     let trimmed = text.trim_matches(is_padding);
     if trimmed.is_empty() {
         return Err(vec![FailureCause::HeaderEmpty]);
     }
     let mut causes = Vec::new();
-    let rest = without_prefix(trimmed);
+    let value = (kind.signature.parse)(trimmed);
+    causes.extend(value.is_none().then_some(FailureCause::HeaderMalformed));
+    // A sender that writes digits alone has no parts, and then a prefix is a mistake.
+    let parts = value.filter(|value| value.digits != trimmed);
+    let rest = match &parts {
+        Some(parts) => parts.digits,
+        None => without_prefix(trimmed),
+    };
     let digits: String = rest.chars().filter(|c| !is_padding(*c)).collect();
     causes.extend((trimmed != text || digits != rest).then_some(FailureCause::HeaderPadded));
-    causes.extend((rest != trimmed).then_some(FailureCause::HeaderPrefixed));
+    let is_prefixed = parts.is_none() && rest != trimmed;
+    causes.extend(is_prefixed.then_some(FailureCause::HeaderPrefixed));
     if rest.contains(',') {
         causes.push(FailureCause::HeaderSeveral);
         return Err(causes);
     }
-    let Some((made_as, signature)) = decode(&digits, &mut causes) else {
+    let Some((made_as, bytes)) = decode(kind, &digits, &mut causes) else {
         causes.push(unlike_any(kind, &digits));
         return Err(causes);
     };
     causes.extend((made_as != kind).then_some(FailureCause::OtherSender { sender: made_as }));
-    Ok(SignatureHeader {
+    let signature = HeaderSignature {
         made_as,
-        signature,
-        causes,
-    })
+        preamble: parts.map_or_else(String::new, |parts| parts.preamble),
+        bytes,
+    };
+    Ok((signature, causes))
 }
 
 fn is_padding(c: char) -> bool {
@@ -65,9 +78,13 @@ fn without_prefix(text: &str) -> &str {
     }
 }
 
-fn decode(digits: &str, causes: &mut Vec<FailureCause>) -> Option<(SenderKind, Vec<u8>)> {
+fn decode(
+    kind: SenderKind,
+    digits: &str,
+    causes: &mut Vec<FailureCause>,
+) -> Option<(SenderKind, Vec<u8>)> {
     if let Ok(bytes) = hex::decode(digits) {
-        let made_as = sender_of(&bytes)?;
+        let made_as = sender_of(kind, &bytes)?;
         causes.extend(
             digits
                 .contains(|c: char| c.is_ascii_uppercase())
@@ -76,16 +93,16 @@ fn decode(digits: &str, causes: &mut Vec<FailureCause>) -> Option<(SenderKind, V
         return Some((made_as, bytes));
     }
     let bytes = BASE64_STANDARD.decode(digits).ok()?;
-    let made_as = sender_of(&bytes)?;
+    let made_as = sender_of(kind, &bytes)?;
     causes.push(FailureCause::HeaderBase64);
     Some((made_as, bytes))
 }
 
-/// The sender whose signatures have the length of this one.
-fn sender_of(signature: &[u8]) -> Option<SenderKind> {
-    SenderKind::ALL
-        .iter()
-        .copied()
+/// The sender whose signatures have the length of this one: `kind`, if its have.
+fn sender_of(kind: SenderKind, signature: &[u8]) -> Option<SenderKind> {
+    let others = SenderKind::ALL.iter().copied();
+    std::iter::once(kind)
+        .chain(others)
         .find(|kind| kind.signature.algorithm.digits() == 2 * signature.len())
 }
 

@@ -65,6 +65,8 @@ fn every_cause() -> Vec<FailureCause> {
         HeaderPadded,
         HeaderPrefixed,
         HeaderSeveral,
+        HeaderMalformed,
+        HeaderExpired,
         HeaderUpperCase,
         HeaderBase64,
         HeaderNotHex,
