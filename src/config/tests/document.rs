@@ -1,6 +1,6 @@
 //! The document as a whole: what it may leave out, and all of its errors at once.
 
-use super::{DAY, EXAMPLE, FINE, check, problems, with};
+use super::{DAY, EXAMPLE, FINE, check, kinds, problems, with};
 use crate::config::*;
 use crate::{secrets::SecretRef, senders::SenderKind};
 
@@ -128,8 +128,10 @@ kind = "log"
              HMRC may push notifications of that age, and 7 days more must \
              be less than retention_days (90), so that a row \
               outlasts its repeats",
-            "6: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\": did you \
-             mean \"govuk-pay\"?",
+            &format!(
+                "6: sources.pay.kind must be {}: did you mean \"govuk-pay\"?",
+                kinds(|kind| format!("\"{kind}\""))
+            ),
             "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or \
              secretsmanager:ARN#field, never the secret itself",
             "8: sources.pay.destination names an unknown destination: did you mean \"ledger\"?",
