@@ -156,8 +156,8 @@ impl FailureCause {
             }
             Self::SignedWithDecodedSecret(encoding) => {
                 return format!(
-                    "It was signed with the secret decoded as {encoding}: neither sender decodes \
-                     it, so sign with its text as it stands."
+                    "It was signed with the secret decoded as {encoding}: its sender does not \
+                     decode it, so sign with its text as it stands."
                 )
                 .into();
             }
@@ -177,12 +177,12 @@ impl FailureCause {
                  digits alone."
             }
             Self::HeaderPrefixed => {
-                "Something stands before the hex digits (sha1=, sha256=, v1, or a name): neither \
-                 sender writes a prefix, so leave it out."
+                "Something stands before the hex digits (sha1=, sha256=, v1, or a name): its \
+                 sender writes no prefix, so leave it out."
             }
             Self::HeaderSeveral => {
-                "The header has more than one value: neither sender sends two, so find what joins \
-                 or adds them and give one."
+                "The header has more than one value: its sender sends one, so find what joins or \
+                 adds them and give one."
             }
             Self::HeaderMalformed => {
                 "The header is not written as its sender writes it: give the whole value exactly \
@@ -193,11 +193,11 @@ impl FailureCause {
                  machine's clock: set the clock, unless this is an old request."
             }
             Self::HeaderUpperCase => {
-                "The signature is in upper-case hex: both senders write lower case, so have the \
+                "The signature is in upper-case hex: its sender writes lower case, so have the \
                  signing side do the same."
             }
             Self::HeaderBase64 => {
-                "The signature is in Base64: both senders write hex, so have the signing side do \
+                "The signature is in Base64: its sender writes hex, so have the signing side do \
                  the same."
             }
             Self::HeaderNotHex => {
@@ -300,8 +300,8 @@ impl FailureCause {
                  bytes before anything else does."
             }
             Self::BodyNotText => {
-                "The body is not clean UTF-8, which is all either sender sends: something decoded \
-                 or damaged it on the way."
+                "The body is not clean UTF-8, which is all that its sender sends: something \
+                 decoded or damaged it on the way."
             }
             Self::NoneOfThese => {
                 "None of the usual causes: another secret made this, or other bytes were signed; \

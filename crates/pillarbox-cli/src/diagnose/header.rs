@@ -34,7 +34,8 @@ pub(super) fn read(
     }
     let mut causes = Vec::new();
     let value = (kind.signature.parse)(trimmed);
-    causes.extend(value.is_none().then_some(FailureCause::HeaderMalformed));
+    let is_malformed = value.is_none();
+    causes.extend(is_malformed.then_some(FailureCause::HeaderMalformed));
     // A sender that writes digits alone has no parts, and then a prefix is a mistake.
     let parts = value.filter(|value| value.digits != trimmed);
     let rest = match &parts {
@@ -43,7 +44,7 @@ pub(super) fn read(
     };
     let digits: String = rest.chars().filter(|c| !is_padding(*c)).collect();
     causes.extend((trimmed != text || digits != rest).then_some(FailureCause::HeaderPadded));
-    let is_prefixed = parts.is_none() && rest != trimmed;
+    let is_prefixed = !is_malformed && parts.is_none() && rest != trimmed;
     causes.extend(is_prefixed.then_some(FailureCause::HeaderPrefixed));
     if rest.contains(',') {
         causes.push(FailureCause::HeaderSeveral);

@@ -69,9 +69,11 @@ fn what_is_wrong_is_found_in_the_parts_of_the_header() {
         );
     }
     let other = sign("another secret", BODY);
+    let prefixed = format!("sha256={digits}");
     for (header, causes) in [
         (&*other, vec![NoneOfThese]),
         (digits, vec![HeaderMalformed, NoneOfThese]),
+        (&prefixed, vec![HeaderMalformed, NoneOfThese]),
     ] {
         let found = diagnosis_at(NOW, header, BODY);
         assert_eq!(found, Diagnosis::Unexplained(causes), "{header}");
