@@ -59,6 +59,11 @@
 //! at `"unwind"` in your profiles, so that a panic of your code fails one attempt and not the
 //! process.
 //!
+//! To test your destination with an event, add `pillarbox` to your `dev-dependencies` with the
+//! feature `test-support`: `destinations::example::event(&hmrc("m1", "{}"))` is one, with `hmrc`
+//! and `pay` in `senders::example`. To try the whole program, start it without a configuration and
+//! post to it with `pillarbox send`.
+//!
 //! # The modules
 //!
 //! An embedder needs the names below and no module but [`lambda`]. The modules serve the other

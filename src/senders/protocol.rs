@@ -101,7 +101,8 @@ pub struct EnvelopeFormat {
 pub enum SubjectKind {
     /// A payment, or what else has a few events that are read together.
     Payment,
-    /// A box, which never ends.
+    /// A box, which never ends. SQLite's index of boxes has HMRC's rows only: another sender of
+    /// boxes needs a step of the schema (`sqlite/schema.rs`, `sqlite/search.rs`).
     Box,
 }
 
