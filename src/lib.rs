@@ -44,9 +44,25 @@
 //! * On a server, `pillarbox_cli::serve_to(Ledger)` is `pillarbox serve`
 //!   (`examples/own_destination.rs`).
 //! * On AWS Lambda, [`lambda::main_to`]`(Ledger)` is `bootstrap`
-//!   (`examples/own_destination_lambda.rs`).
+//!   (`examples/own_destination_lambda.rs`). Name the binary `bootstrap`.
 //!
-//! Both take the configuration of the shipped programs, without destinations.
+//! Both take the configuration of the shipped programs, without destinations. Neither package is on
+//! crates.io, so depend on a checkout:
+//!
+//! ```toml
+//! [dependencies]
+//! pillarbox = { path = "../pillarbox" }
+//! pillarbox-cli = { path = "../pillarbox/crates/pillarbox-cli" }  # for a server only
+//! ```
+//!
+//! Both bring their own runtime: `deliver` runs on Tokio, and `main` is not `async`. Leave `panic`
+//! at `"unwind"` in your profiles, so that a panic of your code fails one attempt and not the
+//! process.
+//!
+//! To test your destination with an event, add `pillarbox` to your `dev-dependencies` with the
+//! feature `test-support`: `destinations::example::event(&hmrc("m1", "{}"))` is one, with `hmrc`
+//! and `pay` in `senders::example`. To try the whole program, start it without a configuration and
+//! post to it with `pillarbox send`.
 //!
 //! # The modules
 //!

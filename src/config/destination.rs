@@ -22,7 +22,21 @@ use crate::{
     secrets::SecretRef,
 };
 
-const KINDS: [&str; 4] = ["log", "https", "sqs", "eventbridge"];
+/// Reads the settings of a destination from its table.
+type ReadDestination =
+    fn(&mut TableReader<'_, '_>, &mut Vec<RequiredSecret>) -> Option<DestinationConfig>;
+
+/// Every kind of destination, with what reads its settings.
+const KINDS: [(&str, ReadDestination); 4] = [
+    ("log", |_, _| Some(DestinationConfig::Log)),
+    ("https", |table, wanted| {
+        https::read(table, wanted).map(DestinationConfig::Https)
+    }),
+    ("sqs", |table, _| sqs(table).map(DestinationConfig::Sqs)),
+    ("eventbridge", |table, _| {
+        eventbridge(table).map(DestinationConfig::EventBridge)
+    }),
+];
 
 /// Where notifications are delivered.
 #[derive(Clone, Debug)]
@@ -41,11 +55,11 @@ impl DestinationConfig {
     /// The secrets that sign its requests; none if the destination does not sign.
     pub fn secrets(&self) -> &[LocatedValue<SecretRef>] {
         match self {
-            Self::Https(https) => match &https.format {
-                HttpsFormatConfig::CloudEvents { secrets } => secrets,
-                HttpsFormatConfig::AsSent { .. } => &[],
-            },
-            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => &[],
+            Self::Https(HttpsConfig {
+                format: HttpsFormatConfig::CloudEvents { secrets },
+                ..
+            }) => secrets,
+            _ => &[],
         }
     }
 
@@ -53,11 +67,11 @@ impl DestinationConfig {
     /// they are held.
     pub fn pulled(&self) -> Option<&LocatedValue<String>> {
         match self {
-            Self::Https(https) => match &https.format {
-                HttpsFormatConfig::AsSent { pulled } => pulled.as_ref(),
-                HttpsFormatConfig::CloudEvents { .. } => None,
-            },
-            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
+            Self::Https(HttpsConfig {
+                format: HttpsFormatConfig::AsSent { pulled },
+                ..
+            }) => pulled.as_ref(),
+            _ => None,
         }
     }
 
@@ -244,23 +258,21 @@ fn read_destination(
     required: &mut Vec<RequiredSecret>,
 ) -> Option<DestinationConfig> {
     let mut table = item.table()?;
-    let kind = table.require(
-        "kind",
-        "write kind = \"log\", \"https\", \"sqs\" or \"eventbridge\"",
-    );
-    let kind = kind.as_ref().and_then(|kind| kind.word(&KINDS));
-    if matches!(kind, Some("log" | "sqs" | "eventbridge")) {
+    let names = KINDS.map(|(name, _)| name);
+    let quoted = names.map(|name| format!("\"{name}\""));
+    let choice = suggest::choice(quoted.iter().map(String::as_str));
+    let kind = table.require("kind", &format!("write kind = {choice}"));
+    let kind = kind.as_ref().and_then(|kind| kind.word(&names));
+    if kind.is_some_and(|kind| kind != "https") {
         table.refuse(
             "format",
             "is for kind = \"https\" only: a queue, a bus and a log carry no header of the \
              sender, so nothing could be verified there; remove it",
         );
     }
-    let destination = match kind {
-        Some("log") => Some(DestinationConfig::Log),
-        Some("https") => https::read(&mut table, required).map(DestinationConfig::Https),
-        Some("sqs") => sqs(&mut table).map(DestinationConfig::Sqs),
-        Some(_) => eventbridge(&mut table).map(DestinationConfig::EventBridge),
+    let read = KINDS.iter().find(|(name, _)| Some(*name) == kind);
+    let destination = match read {
+        Some((_, read)) => read(&mut table, required),
         None => {
             // Without a kind, the valid keys are unknown, so none of these is reported.
             let _ = [

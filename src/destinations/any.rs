@@ -136,7 +136,7 @@ impl DestinationSettings {
     fn in_flight(&self) -> Option<usize> {
         match self {
             Self::Https(https) => https.in_flight,
-            Self::Log | Self::Sqs(_) | Self::EventBridge(_) => None,
+            _ => None,
         }
     }
 }

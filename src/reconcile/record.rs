@@ -6,7 +6,6 @@ use super::{ReconcileStats, RunEnd, RunFindings, RunOutcome};
 use crate::{
     config::{SourceConfig, UnusableSecretError},
     domain::Timestamp,
-    senders::SenderKind,
     telemetry::ReconcileRecord,
 };
 
@@ -46,11 +45,18 @@ pub(super) fn record(
         held: stats.held,
         acknowledged: stats.acknowledged,
         missing: stats.missing,
-        newly_missing: (source.kind == SenderKind::GOVUK_PAY).then_some(newly_missing),
+        newly_missing: names_missing(source).then_some(newly_missing),
         errors: usize::from(is_failure) + stats.errors,
         oldest_unacknowledged: oldest_unacknowledged(result, now),
         silent: last_received.map(|last_received| now.since(last_received)),
     }
+}
+
+/// Whether the events of a source can be missing: its sender's API does not say which of them were
+/// pushed, so each has a time by which it is due.
+fn names_missing(source: &SourceConfig) -> bool {
+    let pull = source.kind.config.pull.as_ref();
+    pull.is_some_and(|pull| pull.after.is_some())
 }
 
 /// The failure that stopped the whole run. Boxes that could not be emptied are counted one by one.

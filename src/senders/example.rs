@@ -22,6 +22,8 @@ use crate::{
 
 /// The instant the examples were received.
 pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
+/// A sender that no configuration can name.
+pub const TIMESTAMPED: SenderKind = SenderKind::TIMESTAMPED;
 const SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 
 /// A Pay notification.

@@ -14,7 +14,7 @@ mod protocol;
 mod pulled;
 mod read;
 mod retry_schedule;
-#[cfg(test)]
+#[cfg(any(test, feature = "test-support"))]
 mod timestamped;
 mod verify;
 
@@ -25,7 +25,7 @@ pub use govuk_pay::{OBSERVED_EVENT_TYPE, Payment, PaymentFacts};
 pub use key::{KeyedMac, MacAlgorithm, SecretFingerprint, SigningKey};
 pub use protocol::{
     EnvelopeFormat, EventFacts, PullTable, SecretShape, SenderConfig, SenderKind, SenderProtocol,
-    SignatureScheme,
+    SignatureScheme, SignatureValue, SubjectKind,
 };
 pub use pulled::Pulled;
 pub use read::{Acceptance, DerivedFields, EventData, ProvenBytes, data, derive, read};

@@ -32,6 +32,8 @@ pub struct SenderProtocol {
     pub envelope: EnvelopeFormat,
     /// How its sources are configured.
     pub config: SenderConfig,
+    /// How long it waits for an answer; `None` if its documentation does not say.
+    pub answer_limit: Option<Duration>,
     /// When it retries a post that was not answered with 200.
     pub retries: RetrySchedule,
     /// Whether it sends a challenge before it accepts a callback URL.
@@ -45,17 +47,17 @@ pub struct SignatureScheme {
     /// The algorithm of the signature.
     pub algorithm: MacAlgorithm,
     /// Parses the header's value; `None` if it is malformed.
-    pub(super) parse: fn(&str) -> Option<SignatureValue<'_>>,
+    pub parse: fn(&str) -> Option<SignatureValue<'_>>,
     /// The other form of a body that the sender may have signed, if it has one.
     pub canonical: fn(&[u8]) -> Option<Vec<u8>>,
 }
 
 /// The parts of a signature header's value.
-pub(super) struct SignatureValue<'a> {
+pub struct SignatureValue<'a> {
     /// The signature in lower-case hex.
-    pub(super) digits: &'a str,
+    pub digits: &'a str,
     /// What is signed before the body.
-    pub(super) preamble: String,
+    pub preamble: String,
     /// The earliest and the latest instant at which the signature is accepted, if it is limited.
     pub(super) valid: Option<RangeInclusive<Timestamp>>,
 }
@@ -73,6 +75,10 @@ pub(super) fn bare_digits(value: &str) -> Option<SignatureValue<'_>> {
 pub struct EnvelopeFormat {
     /// The members of a message in the order in which the sender writes them.
     pub members: &'static [&'static str],
+    /// The subject of a message.
+    pub subject: SubjectKind,
+    /// Whether the member `message` is text of a third party, which may contain anything.
+    pub carries_message: bool,
     /// The known event types, including those of pulled notifications. A sender may add others at
     /// any time.
     pub event_types: &'static [&'static str],
@@ -88,6 +94,16 @@ pub struct EnvelopeFormat {
     pub ledger_event: fn(&EventFacts<'_>) -> Option<String>,
     /// The facts about the payment in a message of that event type, if it is about one.
     pub payment: fn(event_type: &str, body: &[u8]) -> Option<PaymentFacts>,
+}
+
+/// The subject of a sender's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectKind {
+    /// A payment, or another subject with a few events that are read together.
+    Payment,
+    /// A box, which never ends. SQLite's index of boxes has HMRC's rows only: another sender of
+    /// boxes needs a schema step (`sqlite/schema.rs`, `sqlite/search.rs`).
+    Box,
 }
 
 /// The facts about the event of a stored notification.
@@ -175,13 +191,16 @@ impl SenderKind {
     pub const HMRC: Self = Self(&hmrc::PROTOCOL);
     /// GOV.UK Pay webhooks.
     pub const GOVUK_PAY: Self = Self(&govuk_pay::PROTOCOL);
+    /// A sender for tests: no shipped program lists it.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(super) const TIMESTAMPED: Self = Self(&super::timestamped::PROTOCOL);
 
     /// Every sender. To add one, add its folder and a line here.
     pub const ALL: &'static [Self] = &[
         Self::HMRC,
         Self::GOVUK_PAY,
         #[cfg(test)]
-        Self(&super::timestamped::PROTOCOL),
+        Self::TIMESTAMPED,
     ];
 
     /// The kind's name in configuration and in stored rows.

@@ -1,14 +1,11 @@
 //! The words that people read for stored names.
 
-use std::time::Duration;
-
 use jiff::tz::{Offset, TimeZone};
 
 use pillarbox::{
     config::DestinationConfig,
     domain::{HeldReason, State, Timestamp},
     inbox::Row,
-    senders::SenderKind,
     telemetry::visible,
 };
 
@@ -79,17 +76,6 @@ pub(crate) fn refusal(reason: &str) -> &'static str {
         "broken_off" => "The request could not be read to its end.",
         "inbox" => "The body was genuine, but could not be stored.",
         _ => "The request was refused.",
-    }
-}
-
-/// How long a sender waits for a response; `None` if its documentation does not say.
-pub(crate) fn answer_limit(kind: SenderKind) -> Option<Duration> {
-    if kind == SenderKind::GOVUK_PAY {
-        Some(Duration::from_secs(3))
-    } else if kind == SenderKind::HMRC {
-        Some(Duration::from_secs(20))
-    } else {
-        None
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
 use pillarbox::{
     domain::{Key, NotificationId, SourceName},
     inbox::{InboxError, ReadInbox, ReconcileInbox, Row, dynamodb::DynamoInbox},
-    senders::SenderKind,
+    senders::{SenderKind, SubjectKind},
 };
 
 /// The largest number of notifications shown for a box.
@@ -65,7 +65,7 @@ impl SearchResult {
     fn add(&mut self, row: Row) {
         let source = SourceName::new(row.key.source());
         match (source, &row.subject) {
-            (Some(source), Some(payment)) if row.kind == SenderKind::GOVUK_PAY => {
+            (Some(source), Some(payment)) if row.kind.envelope.subject == SubjectKind::Payment => {
                 self.payments.insert((source, payment.clone()));
             }
             _ => {
@@ -158,7 +158,7 @@ impl SearchInbox for DynamoInbox {
             if keys.is_empty() {
                 continue;
             }
-            if *kind == SenderKind::GOVUK_PAY {
+            if kind.envelope.subject == SubjectKind::Payment {
                 result.payments.insert((source.clone(), text.to_owned()));
                 continue;
             }

@@ -1,6 +1,6 @@
 //! The whole document: its optional parts, and all of its errors together.
 
-use super::{DAY, EXAMPLE, FINE, check, problems, with};
+use super::{DAY, EXAMPLE, FINE, check, kinds, problems, with};
 use crate::config::*;
 use crate::{secrets::SecretRef, senders::SenderKind};
 
@@ -126,8 +126,10 @@ kind = "log"
             "3: acceptance_days is not valid: acceptance_days (20) must be more than 30, because \
              HMRC may push notifications of that age, and 7 days more must be less than \
              retention_days (90), so that a row outlasts its repeats",
-            "6: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\": did you \
-             mean \"govuk-pay\"?",
+            &format!(
+                "6: sources.pay.kind must be {}: did you mean \"govuk-pay\"?",
+                kinds(|kind| format!("\"{kind}\""))
+            ),
             "7: sources.pay.secrets[0] is not a secret reference: write env:NAME, file:PATH or \
              secretsmanager:ARN#field, never the secret itself",
             "8: sources.pay.destination names an unknown destination: did you mean \"ledger\"?",

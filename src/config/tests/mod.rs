@@ -7,7 +7,7 @@ mod destinations;
 use std::{io, path::Path};
 
 use super::*;
-use crate::secrets::FetchedSecrets;
+use crate::{secrets::FetchedSecrets, senders::SenderKind};
 
 pub(super) const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -81,6 +81,15 @@ fn problems(document: &str) -> String {
 
 /// Checks every error of `document`. `expected` omits the document's name.
 #[track_caller]
+/// Every kind of source as an error lists them, each written by `write`.
+fn kinds(write: impl Fn(&str) -> String) -> String {
+    let kinds: Vec<_> = SenderKind::ALL
+        .iter()
+        .map(|kind| write(kind.name))
+        .collect();
+    suggest::choice(kinds.iter().map(String::as_str))
+}
+
 fn check(document: &str, expected: &[&str]) {
     let expected: Vec<_> = expected
         .iter()

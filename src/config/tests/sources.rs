@@ -1,6 +1,6 @@
 //! Names, secrets and pull tables of sources.
 
-use super::{FINE, TEST_SECRET, check};
+use super::{FINE, TEST_SECRET, check, kinds};
 use crate::config::*;
 
 #[test]
@@ -15,16 +15,21 @@ fn the_error_of_an_invalid_source_says_what_to_write() {
     check(
         "[sources.pay]",
         &[
-            "1: sources.pay needs kind: write kind = \"hmrc\", kind = \"govuk-pay\" or kind \
-             = \"timestamped\"",
+            &format!(
+                "1: sources.pay needs kind: write {}",
+                kinds(|kind| format!("kind = \"{kind}\""))
+            ),
             "1: sources.pay needs secrets: write secrets = [\"env:NAME\"], or secrets = [] while \
              there is none yet",
         ],
     );
     check(
-        "[sources.pay]\nkind = \"stripe\"\nsecrets = \"env:PAY\"\nlive = \"yes\"\ncolour = 1\n",
+        "[sources.pay]\nkind = \"unlisted\"\nsecrets = \"env:PAY\"\nlive = \"yes\"\ncolour = 1\n",
         &[
-            "2: sources.pay.kind must be \"hmrc\", \"govuk-pay\" or \"timestamped\"",
+            &format!(
+                "2: sources.pay.kind must be {}",
+                kinds(|kind| format!("\"{kind}\""))
+            ),
             "3: sources.pay.secrets must be a list: write [\"env:NAME\"]",
             "4: sources.pay.live must be true or false",
             "5: sources.pay.colour is not a known key: known here are kind, live, webhook, \

@@ -8,7 +8,7 @@ use super::{OBSERVED_EVENT_TYPE, REFUNDED_EVENT_TYPE, facts, payment};
 use crate::{
     domain::{NotificationId, Timestamp},
     senders::{
-        EnvelopeFormat, EventData, EventFacts, UNKNOWN_EVENT_TYPE,
+        EnvelopeFormat, EventData, EventFacts, SubjectKind, UNKNOWN_EVENT_TYPE,
         json::{self, UnreadableError},
         read::{EnvelopeFields, content_digest},
     },
@@ -27,6 +27,8 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
         "event_type",
         "resource",
     ],
+    subject: SubjectKind::Payment,
+    carries_message: false,
     event_types: &[
         "card_payment_succeeded",
         "card_payment_captured",

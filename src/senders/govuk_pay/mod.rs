@@ -11,6 +11,8 @@ mod payment;
 mod retries;
 mod signature;
 
+use std::time::Duration;
+
 use super::SenderProtocol;
 
 pub use facts::PaymentFacts;
@@ -30,6 +32,7 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    answer_limit: Some(Duration::from_secs(3)),
     retries: retries::SCHEDULE,
     sends_challenges: false,
 };

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::{
     domain::{NotificationId, Timestamp},
     senders::{
-        EnvelopeFormat, EventData,
+        EnvelopeFormat, EventData, SubjectKind,
         json::{self, UnreadableError},
         read::{EnvelopeFields, content_digest},
     },
@@ -24,6 +24,8 @@ pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
         "status",
         "createdDateTime",
     ],
+    subject: SubjectKind::Box,
+    carries_message: true,
     event_types: &[EVENT_TYPE],
     read,
     read_pulled: |body, _| read(body),

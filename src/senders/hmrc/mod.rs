@@ -8,6 +8,8 @@ mod envelope;
 mod retries;
 mod signature;
 
+use std::time::Duration;
+
 use super::SenderProtocol;
 
 pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
@@ -17,6 +19,7 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    answer_limit: Some(Duration::from_secs(20)),
     retries: retries::SCHEDULE,
     sends_challenges: true,
 };

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::{
     domain::{NotificationId, Timestamp},
     senders::{
-        EnvelopeFormat, EventData,
+        EnvelopeFormat, EventData, SubjectKind,
         json::{self, UnreadableError},
         read::{EnvelopeFields, content_digest},
     },
@@ -13,6 +13,8 @@ use crate::{
 
 pub(super) const FORMAT: EnvelopeFormat = EnvelopeFormat {
     members: &["id", "at", "type", "about"],
+    subject: SubjectKind::Payment,
+    carries_message: false,
     event_types: &[],
     read,
     read_pulled: |body, _| read(body),

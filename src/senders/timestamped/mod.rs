@@ -4,6 +4,7 @@
 mod config;
 mod envelope;
 mod signature;
+#[cfg(test)]
 mod tests;
 
 use super::{RetrySchedule, SenderProtocol};
@@ -15,6 +16,7 @@ pub(super) static PROTOCOL: SenderProtocol = SenderProtocol {
     signature: signature::SCHEME,
     envelope: envelope::FORMAT,
     config: config::CONFIG,
+    answer_limit: None,
     retries: RetrySchedule::After(&[]),
     sends_challenges: false,
 };

@@ -17,6 +17,7 @@ use crate::{
     destinations::{DeliveryError, Destination, Event},
     domain::{HeldReason, Key, SourceName, State, Timestamp},
     inbox::{MemoryInbox, ReadInbox, RetentionPolicy},
+    lambda::{Invocation, InvocationReply, LambdaFunction, Role},
     receive::{
         HttpRequest, Receipt, ReceiptStatus, Receiver, Refusal, RequestOutcome, Route, route,
     },
@@ -95,17 +96,21 @@ impl HttpRequest for SignedPost<'_> {
     }
 }
 
+fn receiver(inbox: &Arc<MemoryInbox>) -> Receiver<MemoryInbox> {
+    Receiver::new(
+        Keyring::fixed([source()]),
+        Arc::clone(inbox),
+        Acceptance(60 * DAY),
+        Arc::new(FixedClock),
+    )
+}
+
 async fn receive_one(
     inbox: &Arc<MemoryInbox>,
     header: &str,
     body: &str,
 ) -> Result<Receipt, Refusal> {
-    let receiver = Receiver::new(
-        Keyring::fixed([source()]),
-        Arc::clone(inbox),
-        Acceptance(60 * DAY),
-        Arc::new(FixedClock),
-    );
+    let receiver = receiver(inbox);
     let mut post = SignedPost { header, body };
     let mut record = RequestRecord::default();
     match receiver.handle(&mut post, &mut record).await? {
@@ -165,6 +170,41 @@ async fn its_notifications_are_received_deduplicated_and_delivered() {
         NOW, first,
     );
     assert_eq!(*destination.0.lock().unwrap(), [event]);
+}
+
+#[tokio::test]
+async fn a_lambda_receives_it() {
+    let inbox = Arc::new(MemoryInbox::default());
+    let worker = None::<Arc<DeliveryWorker<MemoryInbox, Arc<RecordingDestination>>>>;
+    let function = LambdaFunction::new(Role::Receive, Some(receiver(&inbox)), worker, None);
+    let body = message("m1");
+    let event = serde_json::json!({
+        "version": "2.0",
+        "rawPath": "/third",
+        "rawQueryString": "",
+        "headers": {"host": "localhost", "timestamped-signature": sign(NOW, &body)},
+        "requestContext": {
+            "http": {"method": "POST"},
+            "stage": "$default",
+            "domainName": "localhost",
+            "timeEpoch": NOW.as_millis(),
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    });
+    let invocation = Invocation {
+        id: "1".to_owned(),
+        deadline: NOW.plus(Duration::from_secs(10)),
+        trace_header: None,
+    };
+    let raw = serde_json::value::to_raw_value(&event).unwrap();
+    let reply = function.handle(&raw, &invocation).await.unwrap();
+    assert!(
+        matches!(&reply, InvocationReply::Http(reply) if reply.0.status == 200),
+        "{reply:?}"
+    );
+    let stored = inbox.get(&Key::parse("third:m1").unwrap()).await.unwrap();
+    assert_eq!(stored.unwrap().state, State::Recorded);
 }
 
 #[tokio::test]

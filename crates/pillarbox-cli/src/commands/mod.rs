@@ -143,7 +143,7 @@ pub fn main() -> ExitCode {
     run_to_exit(|cli, output| block_on(run(cli, output)))
 }
 
-/// The arguments of a program with a custom destination: those of `serve`.
+/// Receives notifications, and delivers each to this program's own destination.
 #[derive(Parser)]
 struct ServeToArgs {
     #[command(flatten)]

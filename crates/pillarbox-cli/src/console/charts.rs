@@ -16,7 +16,7 @@ use super::{
     page::{PageError, page},
     state::{ConsoleState, SharedConsoleState},
 };
-use crate::{labels, metrics::AnswerTimes, sqlite::ArrivalCount};
+use crate::{metrics::AnswerTimes, sqlite::ArrivalCount};
 use pillarbox::{domain::Timestamp, inbox::InboxError};
 
 /// The space for bars, in units of the drawing.
@@ -187,8 +187,7 @@ fn answers<I>(state: &ConsoleState<I>) -> Option<Vec<AnswerChart>> {
     let metrics = state.settings.metrics.as_ref()?;
     let chart = |times: AnswerTimes| {
         let source = state.source(&times.source);
-        let limit = source.and_then(|source| labels::answer_limit(source.kind));
-        AnswerChart::of(&times, limit)
+        AnswerChart::of(&times, source.and_then(|source| source.kind.answer_limit))
     };
     Some(metrics.answer_times().into_iter().map(chart).collect())
 }

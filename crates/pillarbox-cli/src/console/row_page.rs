@@ -38,7 +38,6 @@ use content::{InnerMessage, PayloadPanel, PayloadText, json_text};
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
     inbox::{ReadInbox, Row},
-    senders::SenderKind,
     telemetry::visible,
 };
 use related::RelatedPanel;
@@ -143,7 +142,7 @@ pub(super) async fn find(
 
 /// Whether its sender wraps another message.
 pub(super) fn has_message(row: &Row) -> bool {
-    row.kind == SenderKind::HMRC
+    row.kind.envelope.carries_message
 }
 
 impl NotificationPage {

@@ -15,6 +15,10 @@ pub enum FailureCause {
     HeaderPrefixed,
     /// More than one value in the header.
     HeaderSeveral,
+    /// Not in the parts that its sender writes.
+    HeaderMalformed,
+    /// Genuine, and signed too long before or after this clock's time.
+    HeaderExpired,
     /// Upper-case hex.
     HeaderUpperCase,
     /// Base64 in place of hex.
@@ -147,8 +151,8 @@ impl fmt::Display for FailureCause {
             Self::SignedWithDecodedSecret(encoding) => {
                 return write!(
                     f,
-                    "It was signed with the secret decoded as {encoding}: neither sender decodes \
-                     it, so sign with its text."
+                    "It was signed with the secret decoded as {encoding}: its sender does not \
+                     decode it, so sign with its text."
                 );
             }
             Self::BodyRewritten { signed } => {
@@ -167,20 +171,28 @@ impl fmt::Display for FailureCause {
                  hex digits."
             }
             Self::HeaderPrefixed => {
-                "The hex digits have a prefix (sha1=, sha256=, v1, or a name): neither sender \
-                 writes one, so remove it."
+                "The hex digits have a prefix (sha1=, sha256=, v1, or a name): its sender writes \
+                 none, so remove it."
             }
             Self::HeaderSeveral => {
-                "The header has more than one value: neither sender sends two, so find what joins \
-                 or adds values, and give one."
+                "The header has more than one value: its sender sends one, so find what joins or \
+                 adds values, and give one."
+            }
+            Self::HeaderMalformed => {
+                "The header does not have the form in which its sender writes it: give the whole \
+                 value exactly as it was sent."
+            }
+            Self::HeaderExpired => {
+                "The signature is genuine, but the time that it covers is too far from this \
+                 machine's clock: set the clock, unless this is an old request."
             }
             Self::HeaderUpperCase => {
-                "The signature is in upper-case hex: both senders write lower case, so do the \
-                 same on the signing side."
+                "The signature is in upper-case hex: its sender writes lower case, so do the same \
+                 on the signing side."
             }
             Self::HeaderBase64 => {
-                "The signature is in Base64: both senders write hex, so do the same on the \
-                 signing side."
+                "The signature is in Base64: its sender writes hex, so do the same on the signing \
+                 side."
             }
             Self::HeaderNotHex => {
                 "The signature has characters other than hex digits: give the header's value \
@@ -283,8 +295,8 @@ impl fmt::Display for FailureCause {
                  before that."
             }
             Self::BodyNotText => {
-                "The body is not valid UTF-8, which is all that either sender sends: it was \
-                 decoded or damaged in transit."
+                "The body is not valid UTF-8, which is all that its sender sends: it was decoded \
+                 or damaged in transit."
             }
             Self::NoneOfThese => {
                 "None of the usual causes: another secret made this, or other bytes were signed; \

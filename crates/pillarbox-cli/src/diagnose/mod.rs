@@ -16,10 +16,10 @@ use bytes::Bytes;
 use pillarbox::{
     domain::Timestamp,
     secrets::Secret,
-    senders::{KeyedMac, SenderKind, SigningKey, verify},
+    senders::{KeyedMac, SenderKind, SignatureError, SigningKey, verify},
 };
 
-use self::{header::SignatureHeader, secrets::CandidateKey};
+use self::{header::HeaderSignature, secrets::CandidateKey};
 pub use cause::{FailureCause, SecretEncoding};
 
 /// A secret and its label for messages.
@@ -94,19 +94,15 @@ pub fn diagnose(
     body: &[u8],
     now: Timestamp,
 ) -> Diagnosis {
-    if let Some(genuine) = accepted(kind, own, header, body, now) {
-        return genuine;
+    if let Some(made) = made_with_own(kind, own, header, body, now) {
+        return made;
     }
-    let SignatureHeader {
-        made_as,
-        signature,
-        mut causes,
-    } = match header::read(kind, header) {
-        Ok(header) => header,
+    let (signature, mut causes) = match header::read(kind, header) {
+        Ok(read) => read,
         Err(causes) => return Diagnosis::Unexplained(causes),
     };
     let candidates = secrets::candidates(own, others);
-    if let Some((key_label, found)) = search(made_as, &candidates, &signature, body) {
+    if let Some((key_label, found)) = search(&signature, &candidates, body) {
         causes.extend(found);
         return Diagnosis::Explained { key_label, causes };
     }
@@ -116,43 +112,45 @@ pub fn diagnose(
     Diagnosis::Unexplained(causes)
 }
 
-/// The diagnosis of a signature that the receiver accepts.
-fn accepted(
+/// The receiver's result for a signature that one of the source's secrets made.
+fn made_with_own(
     kind: SenderKind,
     own: &[&NamedSecret],
     header: &[u8],
     body: &[u8],
     now: Timestamp,
 ) -> Option<Diagnosis> {
-    let verifies = |body: &[u8], named: &NamedSecret| {
+    let body = Bytes::copy_from_slice(body);
+    own.iter().find_map(|named| {
         let key = SigningKey::new(kind, &named.label, &named.secret);
-        verify(kind, &[key], &[header], Bytes::copy_from_slice(body), now).is_ok()
-    };
-    let named = own.iter().find(|named| verifies(body, named))?;
-    let raw = matches(
-        kind,
-        named.secret.expose().as_bytes(),
-        body,
-        &hex::decode(header).ok()?,
-    );
-    Some(Diagnosis::Genuine {
-        key_label: named.label.clone(),
-        canonical: !raw,
+        let key_label = named.label.clone();
+        match verify(kind, &[key], &[header], body.clone(), now) {
+            Ok(verified) => Some(Diagnosis::Genuine {
+                key_label,
+                canonical: verified.signed() != verified.body(),
+            }),
+            Err(SignatureError::Expired) => Some(Diagnosis::Explained {
+                key_label,
+                causes: vec![FailureCause::HeaderExpired],
+            }),
+            Err(_) => None,
+        }
     })
 }
 
 /// Tries every secret, unchanged and with each known error, over every form of the body. Only one
 /// form is in memory at a time.
 fn search(
-    kind: SenderKind,
+    signature: &HeaderSignature,
     candidates: &[CandidateKey<'_>],
-    signature: &[u8],
     body: &[u8],
 ) -> Option<(String, impl Iterator<Item = FailureCause>)> {
+    let kind = signature.made_as;
     body::forms(kind, body).find_map(|(form, body_cause)| {
         let canonical = (kind.signature.canonical)(&form);
         let made_by = |candidate: &&CandidateKey<'_>| {
-            let made_over = |form: &[u8]| matches(kind, &candidate.key, form, signature);
+            let mac = KeyedMac::new(kind.signature.algorithm, &candidate.key);
+            let made_over = |form: &[u8]| mac.matches(&signature.preamble, form, &signature.bytes);
             made_over(&form) || canonical.as_deref().is_some_and(made_over)
         };
         let made_by = candidates.iter().find(made_by)?;
@@ -161,11 +159,6 @@ fn search(
             made_by.cause.clone().into_iter().chain(body_cause),
         ))
     })
-}
-
-/// Whether `key` makes this `signature` of `kind` over `body`.
-fn matches(kind: SenderKind, key: &[u8], body: &[u8], signature: &[u8]) -> bool {
-    KeyedMac::new(kind.signature.algorithm, key).matches("", body, signature)
 }
 
 #[cfg(test)]

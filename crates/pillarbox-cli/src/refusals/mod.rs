@@ -206,10 +206,14 @@ fn reason(refused: &RefusedPost<'_>, kind: Option<SenderKind>) -> &'static str {
 
 /// The error in the form of a signature.
 fn form_error(kind: SenderKind, header: &[u8]) -> &'static str {
-    let is_hex = header.iter().all(u8::is_ascii_hexdigit);
-    match header.len() == kind.signature.algorithm.digits() {
+    let text = std::str::from_utf8(header).ok();
+    let Some(value) = text.and_then(kind.signature.parse) else {
+        return "malformed";
+    };
+    let is_hex = value.digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match value.digits.len() == kind.signature.algorithm.digits() {
         true if is_hex => "wrong_case",
-        false if is_hex && !header.is_empty() => "wrong_length",
+        false if is_hex && !value.digits.is_empty() => "wrong_length",
         _ => "malformed",
     }
 }

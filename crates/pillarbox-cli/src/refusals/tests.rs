@@ -4,7 +4,7 @@ use pillarbox::{
     config::Config,
     domain::{SourceName, SystemClock},
     secrets::{FetchedSecrets, SecretSources},
-    senders::MacAlgorithm,
+    senders::{MacAlgorithm, example::TIMESTAMPED},
 };
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -127,6 +127,19 @@ fn a_refusal_has_its_reason_and_its_likely_cause() {
         ("{}", "None of the usual causes"),
     ] {
         check(Wrong, &[&right], body, "wrong", cause);
+    }
+}
+
+#[test]
+fn the_form_of_a_signature_is_told_from_the_part_of_the_header_that_holds_it() {
+    let upper = "A".repeat(64);
+    for (header, word) in [
+        (format!("t=1,v1={upper}"), "wrong_case"),
+        ("t=1,v1=aa".to_owned(), "wrong_length"),
+        ("t=1,v1=".to_owned(), "malformed"),
+        (upper, "malformed"),
+    ] {
+        assert_eq!(form_error(TIMESTAMPED, header.as_bytes()), word, "{header}");
     }
 }
 

@@ -11,7 +11,7 @@ use pillarbox::{
     domain::Clock,
     inbox::{AuditAction, AuditInbox, ReceiveInbox},
     senders::{
-        Entry,
+        Entry, SenderKind,
         example::{NOW, entry, hmrc, pay},
     },
 };

@@ -1,6 +1,7 @@
 mod header;
 mod secret;
 mod body;
+mod scheme;
 mod sentences;
 
 use hmac::{Hmac, KeyInit, Mac};

@@ -50,6 +50,8 @@ fn every_cause() -> Vec<FailureCause> {
         HeaderPadded,
         HeaderPrefixed,
         HeaderSeveral,
+        HeaderMalformed,
+        HeaderExpired,
         HeaderUpperCase,
         HeaderBase64,
         HeaderNotHex,
