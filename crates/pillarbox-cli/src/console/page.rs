@@ -1,4 +1,4 @@
-//! Converts pages and errors to HTTP responses. No other module chooses a status.
+//! Converts pages and errors to HTTP responses, and chooses the status of each error.
 
 use askama::Template;
 use axum::{
