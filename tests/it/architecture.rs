@@ -194,31 +194,47 @@ const COMMAND_LINE: &[(&str, &[&str])] = &[
 /// The same for the proof: a command may use the checker, and the checker knows histories alone.
 const PROOF: &[(&str, &[&str])] = &[
     ("arguments", &[]),
+    ("sync", &[]),
     ("history", &[]),
     ("checker", &["history"]),
-    ("simulate", &["arguments", "history", "checker"]),
-    ("model", &["arguments", "simulate"]),
+    ("simulate", &["arguments", "history", "checker", "sync"]),
+    ("model", &["arguments", "simulate", "sync"]),
     ("planted", &["arguments"]),
     (
         "power",
-        &["arguments", "history", "checker", "planted", "simulate"],
+        &[
+            "arguments",
+            "history",
+            "checker",
+            "planted",
+            "simulate",
+            "sync",
+        ],
     ),
     ("second_verifier", &[]),
     ("second_policy", &[]),
-    ("attacked", &["second_verifier"]),
-    ("attack", &["attacked", "second_verifier"]),
+    ("receiver_under_test", &["second_verifier"]),
+    ("attack", &["receiver_under_test", "second_verifier"]),
     (
         "fuzz",
-        &["attack", "attacked", "second_policy", "second_verifier"],
+        &[
+            "attack",
+            "receiver_under_test",
+            "second_policy",
+            "second_verifier",
+        ],
     ),
-    ("forge", &["arguments", "simulate"]),
+    ("forge", &["arguments", "simulate", "sync"]),
     ("timing", &["arguments", "simulate"]),
     // The tests' servers, proxies and processes are a crate of their own.
     (
         "processes",
-        &["arguments", "history", "checker", "simulate"],
+        &["arguments", "history", "checker", "simulate", "sync"],
     ),
-    ("kill", &["arguments", "history", "processes", "simulate"]),
+    (
+        "kill",
+        &["arguments", "history", "processes", "simulate", "sync"],
+    ),
     ("faults", &["arguments", "history", "processes", "simulate"]),
 ];
 

@@ -330,8 +330,8 @@ impl LossCampaign {
         } = cut;
         println!(
             "  power loss {number}, after record {at}; of the unflushed changes it keeps \
-             {survival:?}\n  the disk is {location}; run the program there with the secrets of this \
-             test"
+             {survival:?}\n  the disk is {location}; run the program there with the secrets of \
+             this test"
         );
     }
 
