@@ -1,8 +1,8 @@
-//! Builds the emulator of DynamoDB, which the tests start as a process.
+//! Builds the DynamoDB emulator, which the tests start as a process.
 //!
-//! It is a package with a lock file of its own, because it links another SQLite, and the slowest
-//! part of the tests to build. Cargo runs this script at once, beside everything else that it
-//! compiles, and the two share its job server, so the build never waits for the emulator alone.
+//! It is a separate package with a lock file, because it links another SQLite. Cargo runs this
+//! script early, in parallel with everything else that it compiles, and both share its job server,
+//! so the build never waits for the emulator alone.
 
 use std::{env, path::Path, process::Command};
 
@@ -10,8 +10,7 @@ fn main() {
     for input in ["Cargo.toml", "Cargo.lock", "src/main.rs"] {
         println!("cargo::rerun-if-changed=dynamodb/{input}");
     }
-    // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out; the profile of the tests makes no difference
-    // here.
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out. The emulator has its own profile.
     let out = variable("OUT_DIR");
     let target = Path::new(&out)
         .ancestors()
@@ -28,14 +27,14 @@ fn main() {
         ])
         .arg("--target-dir")
         .arg(&target)
-        // Clippy and a cross build are about the tests, not about this.
+        // The settings of Clippy and of a cross build apply to the tests only.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .env_remove("CARGO_BUILD_TARGET")
         .status()
         .expect("cargo runs");
     assert!(
         built.success(),
-        "the emulator in tests/dynamodb is not built"
+        "cannot build the emulator in tests/dynamodb"
     );
     let emulator = target.join("debug/dynamodb-emulator");
     println!("cargo::rustc-env=DYNAMODB_EMULATOR={}", emulator.display());

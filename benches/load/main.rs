@@ -1,4 +1,4 @@
-//! Drives signed, distinct Pay notifications of 1.2 KB at a running `serve` and says how it fared.
+//! Sends signed, distinct Pay notifications of 1.2 KB to a running `serve` and reports the results.
 //!
 //! `cargo bench --bench load` starts a `serve` in a new folder on this disk. What the
 //! disk's own flush rate allows is measured beside it, in the same run.

@@ -81,14 +81,14 @@ impl Server {
     }
 
     /// Waits until `count` rows are delivered, and returns how many are.
-    pub(crate) async fn wait_until_drained(&self, count: u64, patience: Duration) -> u64 {
+    pub(crate) async fn wait_until_drained(&self, count: u64, timeout: Duration) -> u64 {
         let inbox =
             rusqlite::Connection::open(self.folder().join(".pillarbox/pillarbox.db")).unwrap();
         let began = Instant::now();
         loop {
             // Open rows are few and indexed; counting the others is left for the end.
             let open: u64 = count_rows(&inbox, "shelf = 'open:0'");
-            if open == 0 || began.elapsed() > patience {
+            if open == 0 || began.elapsed() > timeout {
                 let delivered = count_rows(&inbox, "state = 'delivered'");
                 assert_eq!(
                     delivered, count,

@@ -1,7 +1,7 @@
 //! How many signed requests one core offers, and whether memory grows with how many there are.
 //!
 //! `cargo bench --bench simulate` simulates Pay and HMRC against a receiver in this process that
-//! answers 200 at once and looks at nothing. The baseline, in the same run, posts one ready-made
+//! answers 200 immediately and checks nothing. The baseline, in the same run, posts one ready-made
 //! request over the same number of connections: what is missing to it is what making, signing and
 //! book-keeping cost.
 

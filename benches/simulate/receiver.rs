@@ -40,7 +40,7 @@ async fn answer_all(mut stream: TcpStream) {
     }
 }
 
-/// How long the whole request is, once its head has come.
+/// The length of the whole request, once its head has arrived.
 fn length(bytes: &[u8]) -> Option<usize> {
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Request::new(&mut headers);

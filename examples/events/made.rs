@@ -38,7 +38,7 @@ const BODIES: [(&str, Sender, &str); 16] = [
     ),
 ];
 
-/// One invocation: its file, what it shows, and what it is answered.
+/// One invocation: its file, its purpose, and the expected answer.
 pub(crate) struct Example {
     pub(crate) name: String,
     pub(crate) shows: &'static str,
@@ -105,16 +105,16 @@ fn requests(
             .iter()
             .find(|(known, ..)| *known == name)
             .expect("the body is there");
-        asked(*sender, body)
+        request(*sender, body)
     };
     let mut examples = Vec::new();
-    let mut add = |name: &str, shows, answer, asked: &FrontRequest| {
+    let mut add = |name: &str, shows, answer, request: &FrontRequest| {
         let name = format!("{}/{name}.json", front.as_str());
         examples.push(Example {
             name,
             shows,
             answer,
-            event: front.invocation(asked, at),
+            event: front.invocation(request, at),
         });
     };
     let challenge = FrontRequest::new(
@@ -254,7 +254,7 @@ fn requests(
 const SIGNATURE: &str = "Pay-Signature";
 
 /// The request in which a sender posts `body`.
-fn asked(sender: Sender, body: &MessageBody) -> FrontRequest {
+fn request(sender: Sender, body: &MessageBody) -> FrontRequest {
     let (secret, path) = match sender {
         Sender::Hmrc => (HMRC_SECRET, "/hmrc"),
         Sender::GovukPay => (PAY_SECRET, "/pay"),
@@ -282,7 +282,7 @@ fn resigned(pay: &FrontRequest, body: &[u8]) -> FrontRequest {
     };
     FrontRequest {
         path: pay.path.clone(),
-        ..asked(Sender::GovukPay, &body)
+        ..request(Sender::GovukPay, &body)
     }
 }
 
@@ -298,14 +298,14 @@ fn other_event(pay: &FrontRequest, event: &str) -> FrontRequest {
 }
 
 fn other_headers(
-    asked: &FrontRequest,
+    request: &FrontRequest,
     change: impl Fn(&str) -> Option<String>,
 ) -> Vec<(String, String)> {
     let changed = |(name, value): &(String, String)| match name == SIGNATURE {
         true => Some((name.clone(), change(value)?)),
         false => Some((name.clone(), value.clone())),
     };
-    asked.headers.iter().filter_map(changed).collect()
+    request.headers.iter().filter_map(changed).collect()
 }
 
 fn batches(bodies: &[(&str, Sender, MessageBody)]) -> Vec<Example> {

@@ -3,10 +3,10 @@
 //! them for now; `-- 2026-03-02T10:15:31.480Z` for another instant, and always the same for the
 //! same one. A second argument names another folder.
 //!
-//! A file it does not make is left alone, and `tests/events.rs` says so.
+//! It leaves other files alone; `tests/it/events.rs` reports them.
 //!
-//! They are made, never written: a signature is over exact bytes, and goes stale with the first
-//! space added by an editor. Dates go stale, too: what is older than the acceptance window is held.
+//! They are generated, because a signature covers exact bytes: one space added by an editor breaks
+//! it. Dates expire, too: a notification older than the acceptance window is held.
 
 #[path = "../../tests/support/fronts.rs"]
 mod fronts;
@@ -20,8 +20,8 @@ use std::{
 use pillarbox::domain::{Clock, SystemClock, Timestamp};
 
 fn main() -> io::Result<()> {
-    let asked = env::args().nth(1);
-    let at = match &asked {
+    let argument = env::args().nth(1);
+    let at = match &argument {
         None => SystemClock.now(),
         Some(text) => Timestamp::parse(text)
             .ok_or_else(|| io::Error::other("write an instant: 2026-03-02T10:15:31.480Z"))?,

@@ -14,7 +14,7 @@ const LARGEST: usize = 6_020_000;
 /// What is uploaded.
 const LARGEST_ZIPPED: usize = 2_770_000;
 
-/// What only the local parts need, and what a second TLS stack would bring.
+/// Crates that only the local parts need, and those of a second TLS stack.
 const FOREIGN: [&str; 14] = [
     "rusqlite",
     "libsqlite3-sys",

@@ -1,7 +1,7 @@
 //! Handlers of a sender's own messages, written with the standard library of Python and of Node.
 //!
 //! Each gets every message twice: from the sender, and through Pillarbox as sent. It has to see the
-//! same bytes under the same signature, and to come to the same result.
+//! same bytes under the same signature, and to reach the same result.
 
 use std::{collections::BTreeSet, process::Command};
 

@@ -1,4 +1,4 @@
-//! The example consumer, run by Python as its README says.
+//! The example consumer, run by Python as in its README.
 //!
 //! Behind the feature `tool-checks`, since it needs `python3`:
 //! `cargo test --test consumer --features tool-checks`.
@@ -94,7 +94,7 @@ fn the_consumer_acts_on_each_key_once_whatever_is_sent_twice_or_dies_in_between(
     let serve = folder.serve();
 
     let mut sent = send_everything_twice(&folder, &serve);
-    first.kill(); // in the middle of whatever it is doing
+    first.kill(); // at an arbitrary point
     sent += send_everything_twice(&folder, &serve);
     let (second, _) = consumer(&folder, port);
     until("everything is delivered", || {

@@ -28,9 +28,9 @@ use serde_json::{Value, json};
 
 use test_support::{
     cloud::reached_at,
-    handed_on::{captured, long},
     ministack::MiniStackProcess,
     posted,
+    sample_events::{captured, long},
 };
 
 /// A separate name for each run, so that one MiniStack may serve many.
@@ -54,15 +54,15 @@ async fn queue(aws: &AwsConfig, name: &str) -> (aws_sdk_sqs::Client, String) {
 
 /// What is in the queue, in its order; waits a while for the first.
 async fn take(client: &aws_sdk_sqs::Client, url: &str, seconds: i32) -> Vec<Message> {
-    let asked = client
+    let request = client
         .receive_message()
         .queue_url(url)
         .max_number_of_messages(10)
         .wait_time_seconds(seconds);
-    let asked = asked
+    let request = request
         .message_attribute_names("All")
         .message_system_attribute_names(MessageSystemAttributeName::All);
-    asked.send().await.unwrap().messages.unwrap_or_default()
+    request.send().await.unwrap().messages.unwrap_or_default()
 }
 
 fn id(message: &Message) -> &str {
@@ -227,7 +227,7 @@ async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
         event["detail"],
         serde_json::from_slice::<Value>(payment.1.json()).unwrap()
     );
-    // its time is MiniStack's own, whatever it was told
+    // MiniStack sets its own time
     assert_eq!(event["source"], "pillarbox.pay");
     assert_eq!(bus.probe().await, Ok(Probe::Exists));
 }

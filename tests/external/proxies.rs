@@ -1,4 +1,4 @@
-//! nginx and haproxy in front, configured as docs/deploy-server.md says, under strangers.
+//! nginx and haproxy in front, configured as in docs/deploy-server.md, under hostile clients.
 //!
 //! `PILLARBOX_TEST_NGINX` and `PILLARBOX_TEST_HAPROXY` name other programs than those of the path.
 

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 const REPLICAS: usize = 3;
 /// Leases of 150 s, more than once.
 const DRAINED: Duration = Duration::from_secs(15 * 60);
-/// The attempts that one process makes at once.
+/// The attempts that one process makes concurrently.
 const MOST_IN_FLIGHT: usize = 128;
 /// The factor by which the senders' clock is faster: Pay's retries after a day and after two days
 /// take 72 and 144 seconds, HMRC's of six hours take 18.
@@ -44,7 +44,7 @@ fn free_addresses(count: usize) -> Vec<SocketAddr> {
     held.iter().map(|free| free.local_addr().unwrap()).collect()
 }
 
-/// haproxy before these replicas, which it checks as docs/deploy-server.md has it.
+/// haproxy before these replicas, with the health check of docs/deploy-server.md.
 fn haproxy(folder: &ProgramFolder, at: SocketAddr, replicas: &[SocketAddr]) -> Child {
     let servers: Vec<String> = replicas
         .iter()
@@ -137,7 +137,7 @@ impl<'a> ReplicaSet<'a> {
         self.running[victim].signal(Signal::CONT);
     }
 
-    /// Stops all, and returns what they delivered.
+    /// Stops all, and returns their deliveries.
     fn stop(mut self) -> DeliveredKeys {
         for serve in &mut self.running {
             assert!(serve.stop(Signal::TERM).success());
@@ -285,7 +285,7 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
     }
     let sent = began.elapsed();
     let output = simulating.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     within(DRAINED, "everything is delivered", || {
         std::thread::sleep(Duration::from_secs(1));
         keys_of(&folder, "open").is_empty()
@@ -298,15 +298,15 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
     let more_than_once = deliveries.more_than_once();
     let delivered: BTreeSet<String> = deliveries.keys.into_iter().collect();
     println!(
-        "{said}\n{kills} kills, {freezes} freezes in {} s, everything delivered after {} s; {} \
+        "{stdout}\n{kills} kills, {freezes} freezes in {} s, everything delivered after {} s; {} \
          events, {more_than_once} delivered more than once; {} outcomes could not be written",
         sent.as_secs(),
         drained.as_secs(),
         delivered.len(),
         deliveries.unwritten.len(),
     );
-    // The simulation has compared what was acknowledged with the inbox.
-    assert!(output.status.success(), "{said}");
+    // The simulation has compared the acknowledged notifications with the inbox.
+    assert!(output.status.success(), "{stdout}");
     assert!(
         delivered == keys_of(&folder, "delivered"),
         "a row is marked without its delivery"

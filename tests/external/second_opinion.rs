@@ -33,8 +33,11 @@ fn the_table_keeps_its_contract_by_another_s_reading_of_dynamodb_too() {
         .env("PILLARBOX_TEST_DYNAMODB", ministack.url())
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(ran.status.success(), "{said}");
+    let stdout = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success(), "{stdout}");
     let whole = format!("{} passed", contract_tests());
-    assert!(said.contains(&whole), "the whole contract, {whole}: {said}");
+    assert!(
+        stdout.contains(&whole),
+        "the whole contract, {whole}: {stdout}"
+    );
 }

@@ -86,7 +86,7 @@ fn the_translator_leaves_the_alarms_as_they_are_evaluated_and_on_resources_that_
         let is_pseudo = id.starts_with("AWS::");
         assert!(
             is_pseudo || parameters.contains_key(&id) || expanded.contains_key(&id),
-            "{id} is no resource of the expanded template"
+            "the expanded template has no resource {id}"
         );
     }
     for id in ["Receive", "Process", "Sweep", "Reconciler"] {

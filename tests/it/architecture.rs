@@ -286,7 +286,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What a pull returns is authentic, so only the pull clients may vouch for it.
     ("Pulled::listed(", &["src/reconcile/hmrc/page.rs"]),
     ("Pulled::payment(", &["src/reconcile/govuk_pay/client.rs"]),
-    // What explains a refusal tries what a receiver must never accept, so it decides no answer.
+    // The diagnosis of a refusal tries variants that a receiver must never accept, so it must not
+    // decide an answer.
     (
         "diagnose::",
         &[

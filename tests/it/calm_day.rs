@@ -259,7 +259,7 @@ async fn a_calm_day_of_ten_thousand_notifications_raises_no_alarm() {
             let (id, now) = (format!("d{posted}"), stack.now());
             stack.post(&source, &id, now).await;
             if posted % 20 == 3 {
-                stack.post(&source, &id, now).await; // one in twenty comes twice
+                stack.post(&source, &id, now).await; // one in twenty is sent twice
             }
             posted += 1;
         }

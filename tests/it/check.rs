@@ -45,16 +45,16 @@ fn options() -> CheckOptions {
 }
 
 async fn checked(url: &Url, sender: Sender, secret: &str, options: CheckOptions) -> CheckReport {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let clock = SeededRng(Mutex::new(7));
     let report = check::check(url, sender, secret, &options, &clock, |finding| {
-        told.push(finding.clone())
+        reported.push(finding.clone())
     })
     .await
     .unwrap();
     assert_eq!(
-        told, report.findings,
-        "every finding is told as soon as there is one"
+        reported, report.findings,
+        "every finding is reported immediately"
     );
     report
 }
@@ -290,7 +290,7 @@ async fn an_answer_after_three_seconds_is_too_late_for_pay_and_slow_for_hmrc() {
 
 #[tokio::test]
 async fn everything_that_is_stored_is_listed() {
-    // One that takes too much, and one that refuses later what it took at first.
+    // A receiver that accepts too much, and one that refuses a copy of an accepted message.
     for fault in [
         PlantedFault::ChecksFormOnly,
         PlantedFault::ConflictsOnDuplicate,
@@ -319,7 +319,7 @@ async fn everything_that_is_stored_is_listed() {
         .count();
     assert!(
         lost >= 1,
-        "what was acknowledged first and is not stored shows in the list alone"
+        "only the list shows a message that was acknowledged and not stored"
     );
     let dropping = FaultyReceiver::start(
         Sender::GovukPay,

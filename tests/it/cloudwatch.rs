@@ -54,7 +54,7 @@ const TABLES: &[Row] = &[
     ),
     (3, "0 X X - X", [Some(Alarm); 4]),
     (3, "- - X - -", [Some(Alarm), None, Some(Alarm), Some(Ok)]),
-    // Not at once: the next datapoint may not breach.
+    // Not immediately: the next datapoint might not breach.
     (3, "- - - - X", [None, None, Some(Alarm), Some(Ok)]),
     (3, "- - - X -", [None, None, Some(Alarm), Some(Ok)]),
     (3, "- - - X 0", [Some(Ok); 4]),
@@ -100,7 +100,7 @@ fn without_datapoints_to_alarm_every_evaluation_period_must_breach() {
 }
 
 #[test]
-fn a_threshold_is_compared_as_the_operator_says() {
+fn a_threshold_is_compared_by_its_operator() {
     for (operator, expected) in [
         ("GreaterThanThreshold", [Ok, Ok, Alarm]),
         ("GreaterThanOrEqualToThreshold", [Ok, Alarm, Alarm]),

@@ -48,7 +48,7 @@ fn files() -> BTreeMap<String, String> {
     files
 }
 
-/// When they were made, as their list says.
+/// The time at which their list says they were made.
 fn made_at(files: &BTreeMap<String, String>) -> Timestamp {
     let (_, rest) = files["README.md"].split_once("made for ").unwrap();
     Timestamp::parse(rest.split_whitespace().next().unwrap()).unwrap()

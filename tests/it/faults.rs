@@ -30,7 +30,7 @@ const SECRET: &str = "a secret of the tests alone";
 /// The sender's patience is three seconds; ours ends before.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2_500);
 
-/// The inbox in `behind`'s table, reached through a proxy that does as `plan` says.
+/// The inbox in `behind`'s table, reached through a proxy that injects the faults of `plan`.
 async fn through(
     behind: &DynamoInbox,
     plan: impl Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync + 'static,
@@ -49,7 +49,7 @@ fn event(id: &str, padding: &str) -> String {
     )
 }
 
-/// Posts one Pay event, and says how long the answer took.
+/// Posts one Pay event, and returns how long the answer took.
 async fn post(inbox: &DynamoInbox, body: &str) -> (Result<Receipt, Refusal>, Duration) {
     let source = Source {
         name: SourceName::new("pay").unwrap(),
@@ -87,8 +87,8 @@ async fn the_connection_that_was_warmed_up_is_the_one_that_is_used() {
 async fn one_fault_is_mended_before_the_sender_notices() {
     for fault in InjectedFault::ALL {
         let behind = table::fresh("mended").await;
-        let (inbox, _proxy) = through(&behind, move |asked| {
-            if asked.number == 0 {
+        let (inbox, _proxy) = through(&behind, move |call| {
+            if call.number == 0 {
                 fault
             } else {
                 InjectedFault::None
@@ -123,10 +123,10 @@ async fn a_fault_that_lasts_is_a_503_in_time_or_a_200_that_is_true() {
         match answer {
             Ok(_) => assert!(is_stored, "{fault:?}: a 200 that is not true"),
             Err(Refusal::Inbox(error)) => {
-                let said = error.to_string();
+                let text = error.to_string();
                 assert!(
-                    !said.contains("p-m1") && said.contains("table"),
-                    "{fault:?}: {said}"
+                    !text.contains("p-m1") && text.contains("table"),
+                    "{fault:?}: {text}"
                 );
             }
             Err(other) => panic!("{fault:?}: {other:?}"),
@@ -142,8 +142,8 @@ async fn a_long_body_is_stored_whole_or_not_acknowledged_whatever_fails_in_betwe
     for fault in InjectedFault::ALL {
         for failing in 0..4 {
             let behind = table::fresh("long").await;
-            let plan = move |asked: &ProxiedCall<'_>| {
-                if asked.number == failing {
+            let plan = move |call: &ProxiedCall<'_>| {
+                if call.number == failing {
                     fault
                 } else {
                     InjectedFault::None
@@ -191,11 +191,11 @@ async fn five_hundred_lost_answers_are_all_acknowledged_and_each_is_one_row() {
         InjectedFault::CutAfter,
         InjectedFault::HangsAfter,
     ];
-    let asked_before = Mutex::new(HashSet::new());
-    let plan = move |asked: &ProxiedCall<'_>| {
-        let is_first = asked_before.lock().unwrap().insert(asked.body.clone());
+    let called_before = Mutex::new(HashSet::new());
+    let plan = move |call: &ProxiedCall<'_>| {
+        let is_first = called_before.lock().unwrap().insert(call.body.clone());
         if is_first {
-            kinds[asked.number % kinds.len()]
+            kinds[call.number % kinds.len()]
         } else {
             InjectedFault::None
         }
@@ -227,8 +227,8 @@ async fn claims_and_marks_survive_their_lost_answers() {
         InjectedFault::Throttled,
     ] {
         let behind = table::fresh("worked").await;
-        let (inbox, _proxy) = through(&behind, move |asked| {
-            match (asked.operation, asked.number.is_multiple_of(2)) {
+        let (inbox, _proxy) = through(&behind, move |call| {
+            match (call.operation, call.number.is_multiple_of(2)) {
                 ("UpdateItem", true) => fault,
                 _ => InjectedFault::None,
             }

@@ -1,5 +1,5 @@
 //! An `https` destination as its configuration describes it: networks, certificates, proxy,
-//! rotation, and how many deliveries it takes at once.
+//! rotation, and the number of concurrent deliveries.
 
 use std::{
     collections::HashMap,
@@ -36,8 +36,8 @@ use tokio_rustls::TlsAcceptor;
 
 use test_support::{
     endpoint::{ConsumerEndpoint, EndpointReply},
-    handed_on::captured,
     process::WHSEC,
+    sample_events::captured,
 };
 
 const OTHER_WHSEC: &str = "whsec_YW5vdGhlci1zZWNyZXQtb2YtMzItYnl0ZXMtbG9uZyE=";
@@ -209,8 +209,8 @@ fn a_network_that_is_too_wide_or_a_metadata_service_is_refused() {
 async fn proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&asked);
+    let requested = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&requested);
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let noted = Arc::clone(&noted);
@@ -232,14 +232,14 @@ async fn proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
             });
         }
     });
-    (address, asked)
+    (address, requested)
 }
 
 #[tokio::test]
 async fn a_proxy_is_used_only_if_configured_and_never_for_a_private_name_or_an_exception() {
     let authority = CertificateAuthority::new();
     let server = authority.server("ledger.example.invalid").await;
-    let (address, asked) = proxy(server).await;
+    let (address, requested) = proxy(server).await;
     let with_proxy = format!("http://{address}");
     let url = "https://ledger.example.invalid/events";
     let ca = format!("ca = \"{}\"\n", authority.file());
@@ -250,7 +250,7 @@ async fn a_proxy_is_used_only_if_configured_and_never_for_a_private_name_or_an_e
         );
         let set = [("HTTPS_PROXY", &*with_proxy), ("NO_PROXY", except)];
         let ended = deliver(&routes(&document, &set)).await;
-        (ended, std::mem::take(&mut *asked.lock().unwrap()))
+        (ended, std::mem::take(&mut *requested.lock().unwrap()))
     };
     // This machine resolves no `.invalid`; the proxy does.
     let tunnel = vec!["CONNECT ledger.example.invalid:443 HTTP/1.1".to_owned()];
@@ -263,9 +263,9 @@ async fn a_proxy_is_used_only_if_configured_and_never_for_a_private_name_or_an_e
     let allow = "allow = [\"::1/128\"]\n";
     let resolves = tokio::net::lookup_host("localhost:0").await.unwrap();
     if resolves.into_iter().all(|found| found.is_ipv4()) {
-        let (ended, asked) = delivered("https://localhost/", true, "", allow).await;
+        let (ended, requested) = delivered("https://localhost/", true, "", allow).await;
         let words = "https: the name resolves to a private address, where nothing is sent";
-        assert_eq!((ended, asked), (unavailable(words), Vec::new()));
+        assert_eq!((ended, requested), (unavailable(words), Vec::new()));
     }
 }
 
@@ -279,8 +279,8 @@ async fn two_secrets_sign_each_event_so_that_a_consumer_may_change_its_own_at_an
     assert_eq!(deliver(&routes(&both, &[])).await, Ok(()));
     let first = both.replace("\"env:OTHER_WHSEC\", ", "");
     assert_eq!(deliver(&routes(&first, &[])).await, Ok(()));
-    let heard = endpoint.heard();
-    let signatures: Vec<&str> = heard[0].header("webhook-signature").split(' ').collect();
+    let received = endpoint.received();
+    let signatures: Vec<&str> = received[0].header("webhook-signature").split(' ').collect();
     assert_eq!(signatures.len(), 2);
     assert!(
         signatures
@@ -288,9 +288,9 @@ async fn two_secrets_sign_each_event_so_that_a_consumer_may_change_its_own_at_an
             .all(|signature| signature.starts_with("v1,"))
     );
     assert_ne!(signatures[0], signatures[1]);
-    heard[1].check_signature();
-    if heard[0].header("webhook-timestamp") == heard[1].header("webhook-timestamp") {
-        assert_eq!(signatures[1], heard[1].header("webhook-signature"));
+    received[1].check_signature();
+    if received[0].header("webhook-timestamp") == received[1].header("webhook-timestamp") {
+        assert_eq!(signatures[1], received[1].header("webhook-signature"));
     }
 }
 

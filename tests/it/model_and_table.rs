@@ -21,7 +21,7 @@ use test_support::{pump::SeededRandom, table};
 const SEQUENCES: u64 = 6;
 const OPERATIONS: usize = 70;
 
-/// Both, and what was claimed of each in the same order.
+/// Both inboxes, and the claims on each in the same order.
 struct InboxPair {
     model: MemoryInbox,
     table: DynamoInbox,

@@ -83,8 +83,8 @@ fn check_delivered(endpoints: &[ConsumerEndpoint; 3]) {
             .filter(|(account, _)| account % 3 == n)
             .map(|(_, account)| format!("{}:m1", account.name))
             .collect();
-        let heard = endpoint.heard();
-        let mut keys: Vec<String> = heard
+        let received = endpoint.received();
+        let mut keys: Vec<String> = received
             .iter()
             .map(|event| event.key().to_owned())
             .filter(|key| key.ends_with(":m1"))
@@ -96,7 +96,7 @@ fn check_delivered(endpoints: &[ConsumerEndpoint; 3]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_receives_delivers_and_asks_for_forty_accounts_apart() {
+async fn serve_receives_delivers_and_reconciles_forty_accounts_separately() {
     let endpoints = endpoints();
     let api = PayApi::start(0, std::sync::Arc::new(SimulatorClock))
         .await

@@ -148,7 +148,7 @@ fn an_act_prints_one_object_for_each_notification_done_or_left_alone() {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         let position = |object: &Value| expected.iter().position(|(key, ..)| object["key"] == *key);
-        objects.sort_by_key(position); // several are under way at once
+        objects.sort_by_key(position); // several run concurrently
         assert_eq!(objects.len(), expected.len(), "{ran:?}");
         for (object, (key, action, dry_run, reason)) in objects.iter().zip(expected) {
             assert_eq!(object["key"], *key, "{ran:?}");
@@ -196,10 +196,14 @@ fn a_filter_is_counted_first_and_changes_nothing_without_consent() {
     let folder = delivered(3);
     let filter = ["replay", "--source", "pay", "--state", "delivered"];
     let with = |more: &[&str]| folder.run(&[&filter[..], more].concat());
-    let asked = with(&[]);
-    assert_eq!((asked.code, &*asked.stdout), (2, ""), "{asked:?}");
+    let unconfirmed = with(&[]);
+    assert_eq!(
+        (unconfirmed.code, &*unconfirmed.stdout),
+        (2, ""),
+        "{unconfirmed:?}"
+    );
     for words in ["3 match, and nothing was replayed", "--expect 3", "--yes"] {
-        assert!(asked.stderr.contains(words), "{asked:?}");
+        assert!(unconfirmed.stderr.contains(words), "{unconfirmed:?}");
     }
     let dry = with(&["--dry-run"]);
     assert_eq!((dry.code, dry.stdout.lines().count()), (0, 3), "{dry:?}");
@@ -276,9 +280,9 @@ fn an_act_on_many_stops_at_ctrl_c_and_goes_on_when_it_is_run_again() {
     let done = replay.stdout.len();
     assert!((5..60).contains(&done), "{done}");
     let remain = 60 - done;
-    let said = format!("Stopped: {done} replayed, 0 left alone, {remain} remain");
+    let summary = format!("Stopped: {done} replayed, 0 left alone, {remain} remain");
     assert!(
-        replay.stderr.find(&said).is_some(),
+        replay.stderr.find(&summary).is_some(),
         "{:?}",
         replay.stderr.all()
     );
@@ -309,7 +313,7 @@ fn an_act_whose_process_is_killed_leaves_an_entry_that_never_ended() {
 }
 
 #[test]
-fn an_act_with_a_rate_takes_as_long_as_it_says() {
+fn an_act_with_a_rate_takes_as_long_as_it_reports() {
     let folder = delivered(5);
     let started = Instant::now();
     let ran: CommandResult =

@@ -52,24 +52,29 @@ async fn post(serve: &RunningServe, sender: Sender, body: &MessageBody) -> Strin
     format!("{source}:{}", body.id)
 }
 
-/// Exactly what a sender's handler gets from it, and the key beside it.
-fn check(heard: &ReceivedDelivery, header: &str, body: &MessageBody, digits: &str) {
-    assert_eq!(heard.text(), body.wire);
-    assert_eq!(heard.header(header), digits);
-    assert_eq!(heard.header("content-type"), "application/json");
-    let ours = heard
+/// Checks that a delivery is exactly the sender's request, with the key in an additional header.
+fn check(delivery: &ReceivedDelivery, header: &str, body: &MessageBody, digits: &str) {
+    assert_eq!(delivery.text(), body.wire);
+    assert_eq!(delivery.header(header), digits);
+    assert_eq!(delivery.header("content-type"), "application/json");
+    let ours = delivery
         .headers
         .iter()
         .filter(|(name, _)| name.starts_with("webhook-"));
-    assert_eq!(ours.count(), 1, "no signature of ours: {:?}", heard.headers);
+    assert_eq!(
+        ours.count(),
+        1,
+        "no signature of ours: {:?}",
+        delivery.headers
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handler_of_gov_uk_pay_gets_every_event_as_pay_signed_it() {
     let handler = ConsumerEndpoint::opened();
     // A handler refuses what it cannot verify, and this one fails once before it takes anything.
-    handler.answers(|heard, before| {
-        let is_genuine = heard.header("pay-signature") == pay_digits(&heard.body);
+    handler.answers(|delivery, before| {
+        let is_genuine = delivery.header("pay-signature") == pay_digits(&delivery.body);
         EndpointReply::Status(match (is_genuine, before) {
             (false, _) => 401,
             (true, 0) => 503,
@@ -89,9 +94,9 @@ async fn a_handler_of_gov_uk_pay_gets_every_event_as_pay_signed_it() {
     for (key, body) in &sent {
         let attempts = handler.attempts(key);
         assert_eq!(attempts.len(), 2);
-        for heard in &attempts {
+        for delivery in &attempts {
             check(
-                heard,
+                delivery,
                 "pay-signature",
                 body,
                 &pay_digits(body.wire.as_bytes()),
@@ -116,9 +121,9 @@ async fn a_handler_of_hmrc_gets_what_hmrc_sent_beside_the_signature_of_what_it_s
         let body = hmrc::body(message, hmrc::SAMPLE_BOX, &SystemClock);
         let key = post(&serve, Sender::Hmrc, &body).await;
         until("it is delivered", || !handler.attempts(&key).is_empty());
-        let heard = &handler.attempts(&key)[0];
+        let delivery = &handler.attempts(&key)[0];
         check(
-            heard,
+            delivery,
             "x-hub-signature",
             &body,
             &hmrc_digits(body.signed.as_bytes()),
@@ -126,7 +131,7 @@ async fn a_handler_of_hmrc_gets_what_hmrc_sent_beside_the_signature_of_what_it_s
         let is_escaped = body.wire != body.signed;
         assert_eq!(is_escaped, body.signed.contains('😀'));
         assert_eq!(
-            hmrc_digits(&heard.body) != heard.header("x-hub-signature"),
+            hmrc_digits(&delivery.body) != delivery.header("x-hub-signature"),
             is_escaped
         );
     }
@@ -185,14 +190,14 @@ fn what_was_pulled_is_not_signed_for_its_sender_but_held_or_delivered_elsewhere(
     let key = held["key"].as_str().unwrap();
     assert_eq!(folder.run(&["replay", key]).code, 0);
     until("it is delivered", || folder.count("delivered") == 1);
-    let heard = ledger.heard();
-    assert_eq!(heard.len(), 1);
-    let is_probe = |heard: &ReceivedDelivery| heard.asked.starts_with("HEAD ");
+    let received = ledger.received();
+    assert_eq!(received.len(), 1);
+    let is_probe = |delivery: &ReceivedDelivery| delivery.target.starts_with("HEAD ");
     assert!(
-        handler.heard().iter().all(is_probe),
+        handler.received().iter().all(is_probe),
         "only doctor asks the handler"
     );
-    heard[0].check_signature();
+    received[0].check_signature();
     assert!(serve.stderr.all().iter().all(|line| !line.contains(WHSEC)));
 }
 

@@ -127,7 +127,7 @@ async fn a_running_serve_takes_a_new_key_without_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_without_secrets_is_refused_with_an_error_that_says_what_to_do() {
-    for (reply, said) in [
+    for (reply, reason) in [
         (
             CloudReply::Fault(400, "AccessDeniedException", "canary"),
             "grant secretsmanager:GetSecretValue",
@@ -151,7 +151,7 @@ async fn a_start_without_secrets_is_refused_with_an_error_that_says_what_to_do()
         );
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(
-            ran.stderr.contains("sources.pay.secrets[0]") && ran.stderr.contains(said),
+            ran.stderr.contains("sources.pay.secrets[0]") && ran.stderr.contains(reason),
             "{ran:?}"
         );
         assert!(!ran.stderr.contains("canary"), "{ran:?}");

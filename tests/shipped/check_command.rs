@@ -57,7 +57,7 @@ fn json(ran: &CommandResult) -> Value {
     serde_json::from_str(&ran.stdout).unwrap()
 }
 
-/// What a report says of one check.
+/// The result of one check in a report.
 fn result(report: &Value, id: &str) -> String {
     let findings = report["findings"].as_array().unwrap();
     let finding = findings

@@ -29,7 +29,7 @@ struct StandIn {
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a request shows of its credentials: the access key that signed it, or what was asked for.
+/// The credentials of a request: the access key that signed it, or else its path and action.
 async fn answer(
     request: Request<Incoming>,
     seen: Arc<Mutex<Vec<String>>>,
@@ -60,8 +60,8 @@ async fn answer(
     }
     let body = request.into_body().collect().await.unwrap().to_bytes();
     if target.is_empty() {
-        let asked = String::from_utf8(body.to_vec()).unwrap();
-        let presents_token = asked.contains(TOKEN);
+        let form = String::from_utf8(body.to_vec()).unwrap();
+        let presents_token = form.contains(TOKEN);
         seen.lock()
             .unwrap()
             .push(format!("token service, token {presents_token}"));
@@ -279,7 +279,7 @@ async fn a_running_serve_renews_its_credentials_before_they_expire() {
     until("requests are signed with the second credentials", || {
         stand_in.seen().contains(&"table by AKIDAGENT1".to_owned())
     });
-    let asked = |line: &&String| line.starts_with("/credentials");
-    assert_eq!(stand_in.seen().iter().filter(asked).count(), 2);
+    let for_credentials = |line: &&String| line.starts_with("/credentials");
+    assert_eq!(stand_in.seen().iter().filter(for_credentials).count(), 2);
     assert!(serve.stop(Signal::TERM).success());
 }

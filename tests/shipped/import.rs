@@ -72,7 +72,7 @@ fn objects(lines: &str) -> Vec<Value> {
         .collect()
 }
 
-fn said(ran: &CommandResult, code: i32, words: &str) {
+fn assert_result(ran: &CommandResult, code: i32, words: &str) {
     assert_eq!(ran.code, code, "{ran:?}");
     assert!(ran.stderr.contains(words), "{words}: {ran:?}");
 }
@@ -83,7 +83,7 @@ fn what_is_exported_from_one_inbox_is_exported_from_the_next_without_a_change() 
     let exported = export(&folder, &[]);
     let moved = [&OTHER[..], &["--deliver"]].concat();
     let imported = import(&folder, &exported, &moved);
-    said(
+    assert_result(
         &imported,
         0,
         "6 imported, 0 stored before, 0 expired, 0 refused.",
@@ -95,12 +95,12 @@ fn what_is_exported_from_one_inbox_is_exported_from_the_next_without_a_change() 
         "every line, in its order"
     );
     let proven = folder.run(&[&["verify", "--stored"], &OTHER[..]].concat());
-    said(&proven, 0, "");
+    assert_result(&proven, 0, "");
     assert!(proven.stdout.contains("5 signed and proven"), "{proven:?}");
 
     for _ in 0..2 {
         let again = import(&folder, &exported, &moved);
-        said(
+        assert_result(
             &again,
             0,
             "0 imported, 6 stored before, 0 expired, 0 refused.",
@@ -130,13 +130,13 @@ fn what_was_open_is_held_and_delivered_only_once_a_person_replays_it() {
     let file = folder.write("pay.ndjson", &exported);
     let file = file.to_str().unwrap();
     let ran = folder.run(&[&["import", file], &OTHER[..]].concat());
-    said(&ran, 0, "3 imported");
+    assert_result(&ran, 0, "3 imported");
     let held = [&["list", "--json", "--state", "held"], &OTHER[..]].concat();
     let rows = objects(&folder.run(&held).stdout);
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!(rows[0]["reason"], "imported");
     let proven = folder.run(&[&["verify", "--stored"], &OTHER[..]].concat());
-    said(&proven, 0, "");
+    assert_result(&proven, 0, "");
 
     let mut serve = folder.serve_command();
     let mut serve = test_support::process::RunningServe::spawn(serve.args(OTHER));
@@ -206,9 +206,9 @@ fn a_line_that_was_changed_is_named_and_the_others_are_stored() {
             0
         );
         let ran = import(&folder, &lines.join("\n"), &OTHER);
-        said(&ran, 1, why);
-        said(&ran, 1, "line 2 is left out");
-        said(
+        assert_result(&ran, 1, why);
+        assert_result(&ran, 1, "line 2 is left out");
+        assert_result(
             &ran,
             1,
             "3 imported, 0 stored before, 0 expired, 1 refused.",
@@ -275,18 +275,18 @@ async fn rows_move_from_a_file_to_a_table_and_on_to_another() {
         let file = folder.write("all.ndjson", &exported);
         let file = file.to_str().unwrap();
         let import = ["import", file, "--deliver"];
-        said(
+        assert_result(
             &on_table(&import, inbox.table()),
             0,
             "6 imported, 0 stored before",
         );
-        said(
+        assert_result(
             &on_table(&import, inbox.table()),
             0,
             "0 imported, 6 stored before",
         );
         let next = on_table(&["export"], inbox.table());
-        said(&next, 0, "6 exported, 0 of them broken; 0 left out");
+        assert_result(&next, 0, "6 exported, 0 of them broken; 0 left out");
         let rounded = |lines: &str| {
             let mut rows = objects(lines);
             for row in &mut rows {

@@ -76,7 +76,7 @@ async fn every_front_is_answered_and_each_notification_is_one_row_in_the_table()
         for source in both() {
             let body = source.message(front.as_str(), now());
             let events = [post(&source, &body), post(&source, &body).base64()]
-                .map(|asked| front.invocation(&asked, now()));
+                .map(|request| front.invocation(&request, now()));
             for (event, status) in events.iter().zip(["recorded", "duplicate"]) {
                 let answer = bootstrap.answer(event).await;
                 assert_eq!(
@@ -132,11 +132,11 @@ async fn a_batch_and_a_sweep_deliver_received_notifications() {
         ("~source:pay", "recorded"),
     ]);
     for _ in 0..2 {
-        let told = process.invoke(&records).await;
+        let report = process.invoke(&records).await;
         assert!(
-            matches!(&told, RuntimeReport::Reply(_,
+            matches!(&report, RuntimeReport::Reply(_,
                 reply) if *reply == json!({"batchItemFailures": []})),
-            "{told:?}"
+            "{report:?}"
         );
     }
     let mut sweep = BootstrapProcess::start(&deployed("sweep", &name)).await;
@@ -149,12 +149,12 @@ async fn a_batch_and_a_sweep_deliver_received_notifications() {
     for key in ["pay:a", "hmrc:b"] {
         assert_eq!(state(&inbox, key).await, Some(State::Delivered), "{key}");
     }
-    let handed_on: Vec<Value> = lines(&process)
+    let deliveries: Vec<Value> = lines(&process)
         .into_iter()
         .filter(|line| line.get("specversion").is_some())
         .collect();
-    assert_eq!(handed_on.len(), 2, "each once");
-    assert!(handed_on.iter().all(|event| event.get("data").is_none()));
+    assert_eq!(deliveries.len(), 2, "each once");
+    assert!(deliveries.iter().all(|event| event.get("data").is_none()));
 }
 
 #[tokio::test]
@@ -199,11 +199,11 @@ async fn a_foreign_event_is_an_error_in_every_role_and_the_process_goes_on() {
             json!({"canary": "canary"}),
             json!({"Records": [{"eventSource": "aws:sqs"}]}),
         ] {
-            let told = bootstrap.invoke(&foreign).await;
+            let report = bootstrap.invoke(&foreign).await;
             assert!(
-                matches!(&told, RuntimeReport::Failed(_,
+                matches!(&report, RuntimeReport::Failed(_,
                     failure) if !failure.to_string().contains("canary")),
-                "{told:?}"
+                "{report:?}"
             );
         }
         assert!(bootstrap.is_alive());
@@ -234,7 +234,7 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
                 "{front:?} {pointer}"
             );
         }
-        // The scheme of a hop says nothing of who signed, so the notification is genuine.
+        // The scheme of a hop does not show who signed, so the notification is genuine.
         for (header, scheme) in [
             ("x-forwarded-proto", ""),
             ("x-forwarded-proto", "%"),
@@ -325,10 +325,10 @@ async fn mistakes_about_destinations_and_windows_stop_deliveries_and_never_recei
     }
     for role in ["process", "sweep"] {
         let mut bootstrap = BootstrapProcess::start(&mistaken(role, "pillarbox")).await;
-        let RuntimeReport::CanNotBegin(told) = bootstrap.heard().await else {
+        let RuntimeReport::CanNotBegin(report) = bootstrap.next_report().await else {
             panic!("{role} started")
         };
-        assert_eq!(told["errorType"], "Configuration", "{told}");
+        assert_eq!(report["errorType"], "Configuration", "{report}");
     }
 }
 
@@ -377,13 +377,13 @@ async fn a_function_that_cannot_start_reports_why_and_ends() {
         (with("AWS_CA_BUNDLE", "/nowhere.pem"), "Aws", "/nowhere.pem"),
     ] {
         let mut bootstrap = BootstrapProcess::start(&variables).await;
-        let RuntimeReport::CanNotBegin(told) = bootstrap.heard().await else {
+        let RuntimeReport::CanNotBegin(report) = bootstrap.next_report().await else {
             panic!("{part}")
         };
-        assert_eq!(told["errorType"], name, "{told}");
+        assert_eq!(report["errorType"], name, "{report}");
         assert!(
-            told["errorMessage"].as_str().unwrap().contains(part),
-            "{told}"
+            report["errorMessage"].as_str().unwrap().contains(part),
+            "{report}"
         );
         let (status, lines) = bootstrap.end();
         assert_eq!(status.code(), Some(1), "{lines:?}");
@@ -417,11 +417,11 @@ async fn a_freeze_right_after_the_answer_loses_nothing() {
     for round in 0..10 {
         let (id, key) = (format!("n{round}"), format!("pay:n{round}"));
         let event = genuine(LambdaFront::HttpApi, &pay(), &id);
-        let told = bootstrap.invoke(&event).await;
+        let report = bootstrap.invoke(&event).await;
         bootstrap.signal(Signal::STOP);
         assert!(
-            matches!(&told, RuntimeReport::Reply(_, reply) if reply["statusCode"] == 200),
-            "{told:?}"
+            matches!(&report, RuntimeReport::Reply(_, reply) if reply["statusCode"] == 200),
+            "{report:?}"
         );
         assert_eq!(
             state(&inbox, &key).await,
@@ -429,24 +429,24 @@ async fn a_freeze_right_after_the_answer_loses_nothing() {
             "stored before it was answered"
         );
         tokio::time::sleep(Duration::from_millis(20)).await; // the pipe's reader is not frozen
-        let said = bootstrap
+        let lines_before = bootstrap
             .lines()
             .iter()
             .filter(|line| line.contains(&format!("\"{key}\"")))
             .count();
-        assert_eq!(said, 1, "its line was out before, too");
+        assert_eq!(lines_before, 1, "its line was out before, too");
 
         bootstrap.send(
             batch(&[(&key, "recorded")]).to_string(),
             Duration::from_secs(60),
         );
         bootstrap.signal(Signal::CONT);
-        let told = bootstrap.heard().await;
+        let report = bootstrap.next_report().await;
         bootstrap.signal(Signal::STOP);
         assert!(
-            matches!(&told, RuntimeReport::Reply(_,
+            matches!(&report, RuntimeReport::Reply(_,
                 reply) if *reply == json!({"batchItemFailures": []})),
-            "{told:?}"
+            "{report:?}"
         );
         assert_eq!(
             state(&inbox, &key).await,
@@ -466,7 +466,7 @@ async fn a_freeze_right_after_the_answer_loses_nothing() {
     );
 }
 
-/// Something that takes connections and never says a word.
+/// A listener that accepts connections and never answers.
 async fn silence() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -514,15 +514,15 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
     }
     for time in [300, 0] {
         let began = Instant::now();
-        let told = bootstrap
+        let report = bootstrap
             .invoke_for(
                 &genuine(LambdaFront::Rest, &pay(), "n1"),
                 Duration::from_millis(time),
             )
             .await;
         assert!(
-            matches!(&told, RuntimeReport::Reply(_, reply) if reply["statusCode"] == 503),
-            "{told:?}"
+            matches!(&report, RuntimeReport::Reply(_, reply) if reply["statusCode"] == 503),
+            "{report:?}"
         );
         assert!(
             began.elapsed() < Duration::from_millis(time + 300),
@@ -530,20 +530,20 @@ async fn a_table_that_never_answers_is_a_503_in_time_and_no_batch_is_done() {
             began.elapsed()
         );
     }
-    let told = bootstrap
+    let report = bootstrap
         .invoke_for(&batch(&[("pay:n1", "recorded")]), Duration::from_secs(4))
         .await;
     let expected = json!({"batchItemFailures": [{"itemIdentifier": sequence(0)}]});
     assert!(
-        matches!(&told, RuntimeReport::Reply(_, reply) if *reply == expected),
-        "{told:?}"
+        matches!(&report, RuntimeReport::Reply(_, reply) if *reply == expected),
+        "{report:?}"
     );
-    let told = bootstrap
+    let report = bootstrap
         .invoke_for(&json!({"role": "sweep"}), Duration::from_secs(30))
         .await;
     assert!(
-        matches!(&told, RuntimeReport::Failed(_, failure) if failure["errorType"] == "Inbox"),
-        "{told:?}"
+        matches!(&report, RuntimeReport::Failed(_, failure) if failure["errorType"] == "Inbox"),
+        "{report:?}"
     );
     assert!(bootstrap.is_alive());
 }
@@ -553,13 +553,13 @@ async fn an_event_that_is_not_json_is_an_error_without_its_content() {
     let (name, _) = table("no-json").await;
     let mut bootstrap = BootstrapProcess::start(&deployed("all", &name)).await;
     for text in ["", "canary", "{\"canary\":", "{\"a\":1}canary", "\u{0}"] {
-        let told = bootstrap
+        let report = bootstrap
             .invoke_text(text.to_owned(), Duration::from_secs(5))
             .await;
         assert!(
-            matches!(&told, RuntimeReport::Failed(_,
+            matches!(&report, RuntimeReport::Failed(_,
                 failure) if !failure.to_string().contains("canary")),
-            "{told:?}"
+            "{report:?}"
         );
     }
     assert_eq!(

@@ -55,7 +55,7 @@ async fn killed_between_the_write_and_the_answer_the_row_is_there_and_the_next_p
 {
     let inbox = table::fresh("killed").await;
     let variables = deployed("receive", inbox.table());
-    let hangs = FaultProxy::before(&EMULATOR.endpoint, |asked| match asked.operation {
+    let hangs = FaultProxy::before(&EMULATOR.endpoint, |call| match call.operation {
         "PutItem" => InjectedFault::HangsAfter,
         _ => InjectedFault::None,
     })
@@ -108,7 +108,7 @@ async fn a_secret_that_is_changed_under_way_costs_no_notification() {
     variables.push(("AWS_ENDPOINT_URL_SECRETS_MANAGER", cloud.url()));
     let (mut receive, created) = (BootstrapProcess::start(&variables).await, SystemClock.now());
     for id in 0..20 {
-        // GOV.UK Pay changes over at once; an operator installs the new secret a little later.
+        // GOV.UK Pay switches immediately; an operator installs the new secret a little later.
         let signer = if id < 5 { &old } else { &new };
         if id == 7 {
             cloud.answers(holding(&new.secrets[0], &old.secrets[0]));
@@ -187,7 +187,7 @@ async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
         SeededRandom::new(3),
         0,
     );
-    let mut handed_on: HashSet<String> = HashSet::new();
+    let mut deliveries: HashSet<String> = HashSet::new();
     let mut stream = StreamPump::at(&EMULATOR.endpoint, inbox.table()).await;
     let pumped = stream
         .drain(&mut SeededRandom::new(4), (2, 10), async |event| {
@@ -196,35 +196,35 @@ async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
                 tokio::time::sleep(Duration::from_millis(chance.below(25))).await;
                 process.signal(Signal::KILL);
                 deaths += 1;
-                handed_on.extend(said(&process));
+                deliveries.extend(delivered_keys(&process));
                 process = BootstrapProcess::start(&variables).await;
                 return InvocationEnd::Error;
             }
-            match process.heard().await {
+            match process.next_report().await {
                 RuntimeReport::Reply(_, reply) => InvocationEnd::of(&reply),
                 other => panic!("{other:?}"),
             }
         })
         .await;
-    handed_on.extend(said(&process));
+    deliveries.extend(delivered_keys(&process));
     assert!(deaths > 5 && pumped.lost > 0, "{deaths} deaths, {pumped:?}");
 
     for (key, state) in states(&inbox).await {
         match state {
-            State::Delivered => assert!(handed_on.contains(key.as_str()), "{key} never arrived"),
+            State::Delivered => assert!(deliveries.contains(key.as_str()), "{key} never arrived"),
             State::Recorded => {}
             other => panic!("{key} is {other}"),
         }
     }
     // What a dead process had claimed is free once its lease has lapsed.
-    let keeping = RetentionPolicy {
+    let retention = RetentionPolicy {
         retention: Duration::from_secs(90 * 24 * 60 * 60),
     };
     let sweeper = SweepRunner::new(Arc::new(DeliveryWorker::new(
         Arc::new(inbox.clone()),
         RecoveringDestination,
         Arc::new(LaterClock),
-        keeping,
+        retention,
     )));
     sweeper
         .sweep(RunDeadline::before(LaterClock.now().plus(LATER)), |_| {})
@@ -239,7 +239,7 @@ async fn a_processor_that_is_killed_repeatedly_leaves_no_row_undelivered() {
 }
 
 /// The keys of the events that a process wrote to its log.
-fn said(process: &BootstrapProcess) -> Vec<String> {
+fn delivered_keys(process: &BootstrapProcess) -> Vec<String> {
     let lines = process.lines();
     let event = |line: &String| {
         serde_json::from_str::<Value>(line)

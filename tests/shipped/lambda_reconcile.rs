@@ -103,13 +103,13 @@ async fn a_client_secret_that_was_changed_is_used_by_the_next_invocation() {
         5
     );
 
-    let asked: Vec<Value> = cloud
+    let requested: Vec<Value> = cloud
         .calls("GetSecretValue")
         .iter()
         .map(|call| call.body["SecretId"].clone())
         .collect();
     assert_eq!(
-        asked,
+        requested,
         [ARN, ARN],
         "once an invocation, and nothing that is another role's"
     );

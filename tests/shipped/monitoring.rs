@@ -31,7 +31,7 @@ use test_support::{
 const INVOCATION: &str = "A Lambda invocation that is not a request";
 
 /// Sends one request and returns the whole answer.
-async fn ask(address: SocketAddr, method: &str, target: &str) -> std::io::Result<String> {
+async fn fetch(address: SocketAddr, method: &str, target: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request =
         format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
@@ -75,10 +75,12 @@ fn value(scrape: &str, series: &str) -> Option<u64> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_and_doctor_show_what_is_stuck() {
     let endpoint = ConsumerEndpoint::opened();
-    endpoint.answers(|heard, _| match heard.text().contains("notification") {
-        true => EndpointReply::Status(422),
-        false => EndpointReply::Status(204),
-    });
+    endpoint.answers(
+        |delivery, _| match delivery.text().contains("notification") {
+            true => EndpointReply::Status(422),
+            false => EndpointReply::Status(204),
+        },
+    );
     let folder = ProgramFolder::with(&endpoint.configuration());
     let serve = folder.serve();
     let console = address(&serve, "console");
@@ -98,7 +100,7 @@ async fn a_scrape_and_doctor_show_what_is_stuck() {
         assert_eq!(send(&serve, sender, body, secret).await, status);
     }
     until("the endpoint refused", || folder.count("dead") == 1);
-    let answer = ask(console, "GET", "/metrics").await.unwrap();
+    let answer = fetch(console, "GET", "/metrics").await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     for (series, expected) in [
         ("pillarbox_received_total{source=\"pay\"}", 3),
@@ -142,7 +144,7 @@ async fn a_scrape_and_doctor_show_what_is_stuck() {
     assert!(first.starts_with(" fine  Nothing needs you."), "{first}");
 }
 
-/// A thousand scrapers at once take no place of a sender, and slow none of them too much.
+/// A thousand concurrent scrapers take no sender's connection and do not slow receiving.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_scrapes_does_not_slow_receiving() {
     let folder = ProgramFolder::with(test_support::process::BOTH_SOURCES);
@@ -150,7 +152,7 @@ async fn a_storm_of_scrapes_does_not_slow_receiving() {
     let console = address(&serve, "console");
     let mut scrapes = JoinSet::new();
     for _ in 0..1_000 {
-        let scrape = async move { ask(console, "GET", "/metrics").await };
+        let scrape = async move { fetch(console, "GET", "/metrics").await };
         scrapes.spawn(timeout(Duration::from_secs(30), scrape));
     }
     for _ in 0..100 {
@@ -167,7 +169,7 @@ async fn a_storm_of_scrapes_does_not_slow_receiving() {
         }
     }
     assert!(answered > 0);
-    let after = ask(console, "GET", "/metrics").await.unwrap();
+    let after = fetch(console, "GET", "/metrics").await.unwrap();
     let received = value(&after, "pillarbox_received_total{source=\"pay\"}");
     assert_eq!(received, Some(100));
 }
@@ -191,7 +193,7 @@ async fn every_line_of_serve_has_the_documented_fields_and_no_others() {
         ("GET", "/nothing"),
         ("PUT", "/pay"),
     ] {
-        ask(callback, method, target).await.unwrap();
+        fetch(callback, method, target).await.unwrap();
     }
     let body = captured(&SystemClock);
     for secret in [PAY_SECRET, PAY_SECRET, "another secret of some length"] {
@@ -246,7 +248,7 @@ fn genuine(source: &Source, id: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_line_of_bootstrap_has_the_documented_fields_and_the_endpoint_the_ids() {
     let endpoint = ConsumerEndpoint::opened();
-    endpoint.answers(|heard, _| match heard.key() {
+    endpoint.answers(|delivery, _| match delivery.key() {
         "pay:b" => EndpointReply::Status(503),
         "pay:c" => EndpointReply::Status(422),
         _ => EndpointReply::Status(204),

@@ -1,4 +1,4 @@
-//! What docs/privacy.md says is stored is all that is stored.
+//! Only what docs/privacy.md lists is stored.
 
 use std::collections::BTreeSet;
 

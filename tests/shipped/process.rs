@@ -18,7 +18,7 @@ use test_support::{
     },
 };
 
-/// Posts what a sender would, and gives back its key once it has its 200.
+/// Posts a notification, and returns its key once it has its 200.
 async fn post(serve: &RunningServe, sender: Sender, body: &MessageBody) -> String {
     let (source, secret) = match sender {
         Sender::Hmrc => ("hmrc", HMRC_SECRET),
@@ -73,11 +73,11 @@ struct EventId<'a> {
 }
 
 /// Every request was signed, and each key always had the same bytes.
-fn check_promises(heard: &[ReceivedDelivery]) -> HashSet<String> {
+fn check_promises(received: &[ReceivedDelivery]) -> HashSet<String> {
     let mut bodies: HashMap<&str, &ReceivedDelivery> = HashMap::new();
-    for request in heard {
+    for request in received {
         request.check_signature();
-        assert_eq!(request.asked, "POST /events?team=7");
+        assert_eq!(request.target, "POST /events?team=7");
         assert_eq!(
             request.header("content-type"),
             "application/cloudevents+json; charset=utf-8"
@@ -115,7 +115,7 @@ async fn an_endpoint_that_was_down_gets_everything_once_it_is_up() {
 
     endpoint.open();
     keys.extend(post_one_of_each(&serve).await);
-    until("the endpoint said 503", || {
+    until("the endpoint answered 503", || {
         last_errors(&folder).contains("https: status 503")
     });
 
@@ -130,7 +130,7 @@ async fn an_endpoint_that_was_down_gets_everything_once_it_is_up() {
 
     let rows = by_key(folder.list(&[]));
     assert_eq!(rows.keys().cloned().collect::<HashSet<_>>(), keys);
-    assert_eq!(check_promises(&endpoint.heard()), keys);
+    assert_eq!(check_promises(&endpoint.received()), keys);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +150,7 @@ async fn what_was_recorded_while_no_destination_could_be_reached_outlives_a_rest
     until("everything has arrived", || {
         folder.count("delivered") == keys.len()
     });
-    assert_eq!(check_promises(&endpoint.heard()), keys);
+    assert_eq!(check_promises(&endpoint.received()), keys);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +173,7 @@ async fn a_422_makes_a_row_dead_and_a_replay_delivers_it() {
     assert_eq!((replay.code, replay.stdout), (0, format!("{key}\n")));
     until("it has arrived", || folder.count("delivered") == 1);
     assert_eq!(endpoint.attempts(&key).len(), 2);
-    check_promises(&endpoint.heard());
+    check_promises(&endpoint.received());
     shows_both_attempts_and_the_replay(&folder, &key);
 }
 
@@ -231,7 +231,7 @@ async fn not_found_unauthorised_and_redirects_are_tried_again_and_never_followed
     let bodies =
         ["404", "401", "302", "307"].map(|status| json(&format!(r#"{{"answer":"{status}"}}"#)));
     let to = elsewhere.url();
-    endpoint.answers(move |heard, before| match (before, heard.text()) {
+    endpoint.answers(move |delivery, before| match (before, delivery.text()) {
         (1.., _) => EndpointReply::Status(204),
         (0, text) if text.contains("404") => EndpointReply::Status(404),
         (0, text) if text.contains("401") => EndpointReply::Status(401),
@@ -246,14 +246,14 @@ async fn not_found_unauthorised_and_redirects_are_tried_again_and_never_followed
     for body in &bodies {
         assert_eq!(endpoint.attempts(&format!("hmrc:{}", body.id)).len(), 2);
     }
-    check_promises(&endpoint.heard());
+    check_promises(&endpoint.received());
     assert_eq!(elsewhere.times(), 0, "a redirect was followed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_an_endless_answer_nor_a_missing_one_holds_up_the_rest() {
     let endpoint = ConsumerEndpoint::opened();
-    endpoint.answers(|heard, before| match (before, heard.text()) {
+    endpoint.answers(|delivery, before| match (before, delivery.text()) {
         (0, text) if text.contains("silence") => EndpointReply::Silence,
         (_, text) if text.contains("endless") => EndpointReply::Endless,
         _ => EndpointReply::Status(204),
@@ -279,13 +279,13 @@ async fn neither_an_endless_answer_nor_a_missing_one_holds_up_the_rest() {
     until("the silent ones have arrived, too", || {
         folder.count("open") == 0
     });
-    check_promises(&endpoint.heard());
+    check_promises(&endpoint.received());
     let once = endpoint
-        .heard()
+        .received()
         .iter()
-        .filter(|heard| heard.text().contains("endless"))
+        .filter(|delivery| delivery.text().contains("endless"))
         .count();
-    assert_eq!(once, 8, "a 200 counts, whatever comes after it");
+    assert_eq!(once, 8, "a 200 counts, whatever follows it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,7 +311,7 @@ async fn each_source_reaches_the_destination_it_names() {
             .filter(|key| key.starts_with(source))
             .cloned()
             .collect();
-        assert_eq!(check_promises(&endpoint.heard()), expected);
+        assert_eq!(check_promises(&endpoint.received()), expected);
     }
 }
 
@@ -366,10 +366,10 @@ async fn an_event_that_pay_sends_under_a_second_id_arrives_once_and_shows_as_rep
     assert_eq!(rows[&repeat]["reason"], *original);
     assert_eq!(
         rows[&other]["state"], "delivered",
-        "another event of the same payment is no repeat"
+        "another event of the same payment is not a repeat"
     );
     assert_eq!(
-        check_promises(&endpoint.heard()),
+        check_promises(&endpoint.received()),
         HashSet::from([original, other])
     );
     assert_eq!(
@@ -397,12 +397,12 @@ async fn numbers_keep_their_digits_and_xml_arrives_as_a_string() {
     .await;
     until("both have arrived", || folder.count("delivered") == 2);
 
-    let heard = &endpoint.attempts(&numbers)[0];
+    let delivery = &endpoint.attempts(&numbers)[0];
     assert!(
-        heard.text().ends_with(&format!(
+        delivery.text().ends_with(&format!(
             r#""datacontenttype":"application/json","data":{odd}}}"#
         )),
-        "{heard:?}"
+        "{delivery:?}"
     );
     let event: Value = serde_json::from_slice(&endpoint.attempts(&marked_up)[0].body).unwrap();
     assert_eq!(
@@ -411,7 +411,7 @@ async fn numbers_keep_their_digits_and_xml_arrives_as_a_string() {
     );
     assert_eq!(event["type"], "uk.gov.hmrc.ppns.notification");
     assert_eq!(event["subject"], hmrc::SAMPLE_BOX);
-    check_promises(&endpoint.heard());
+    check_promises(&endpoint.received());
 }
 
 #[tokio::test(flavor = "multi_thread")]

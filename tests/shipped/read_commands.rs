@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use test_support::process::{BOTH_SOURCES, CommandResult, ProgramFolder, RunningServe, until};
 
-/// The destination of [`BOTH_SOURCES`] is the log, so everything is delivered at once.
+/// The destination of [`BOTH_SOURCES`] is the log, so everything is delivered immediately.
 fn receiver() -> (ProgramFolder, RunningServe) {
     let folder = ProgramFolder::with(BOTH_SOURCES);
     let serve = folder.serve();
@@ -29,7 +29,7 @@ fn objects(ran: &CommandResult) -> Vec<Value> {
 }
 
 #[test]
-fn wait_ends_once_as_many_match_as_were_asked_for() {
+fn wait_ends_once_the_requested_number_matches() {
     let (folder, serve) = receiver();
     let mut waiting = folder.command(&[
         "wait",

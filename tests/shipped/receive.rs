@@ -1,4 +1,4 @@
-//! The shipped binary: what it says, how it ends, and what it does when the disk refuses.
+//! The shipped binary: its output, how it exits, and what it does when the disk refuses writes.
 
 use std::time::Duration;
 
@@ -37,19 +37,19 @@ async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
             .bytes();
         let (start, rest) = bytes.split_at(bytes.len() - body.len() / 2);
         let mut client = process.client().await;
-        client.send(start).await;
+        client.write(start).await;
         client.is_told_to_continue().await;
 
         process.signal(signal);
-        let told = async {
+        let closed = async {
             while TcpStream::connect(process.address).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(DEADLINE, told)
+        tokio::time::timeout(DEADLINE, closed)
             .await
-            .expect("nobody new is let in");
-        client.send(rest).await;
+            .expect("the listener is closed");
+        client.write(rest).await;
         assert_eq!(
             client.answer().await.unwrap().body,
             r#"{"status":"recorded"}"#
@@ -88,7 +88,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
         let body = |id: &str| source.message(id, SystemClock.now());
         assert_eq!(
             client
-                .ask(RawRequest::post(&source, body("before")).bytes())
+                .send(RawRequest::post(&source, body("before")).bytes())
                 .await
                 .status,
             200
@@ -96,7 +96,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
         limit(Some(0));
         for n in 0..5 {
             let answer = client
-                .ask(RawRequest::post(&source, body(&format!("n{n}"))).bytes())
+                .send(RawRequest::post(&source, body(&format!("n{n}"))).bytes())
                 .await;
             assert_eq!(
                 (answer.status, answer.body.as_str()),
@@ -106,7 +106,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
         limit(None);
         assert_eq!(
             client
-                .ask(RawRequest::post(&source, body("after")).bytes())
+                .send(RawRequest::post(&source, body("after")).bytes())
                 .await
                 .body,
             r#"{"status":"recorded"}"#
@@ -131,7 +131,7 @@ async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again(
 }
 
 #[tokio::test]
-async fn nothing_personal_or_secret_is_said_at_any_level() {
+async fn nothing_personal_or_secret_is_logged_at_any_level() {
     const CANARY: &str = "kanarienvogel";
     let sources = [
         Source::new("hmrc", Sender::Hmrc, &["kanarienvogelhmrcsecretABCDEFGHI"]),
@@ -144,7 +144,7 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
     let process = ServeProcess::start(&sources);
     let mut client = process.client().await;
     let mut signatures = Vec::new();
-    let mut asked = 0;
+    let mut sent = 0;
     for source in &sources {
         let header = signature_header(source.sender);
         let personal = |id: &str| {
@@ -185,12 +185,12 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
                 .header("Cookie", CANARY)
                 .header(CANARY, CANARY)
                 .header("User-Agent", format!("{CANARY}\u{1f426}"));
-            assert_eq!(client.ask(genuine.bytes()).await.status, 200);
+            assert_eq!(client.send(genuine.bytes()).await.status, 200);
             let forged = RawRequest::unsigned(source, &body).header(header, source.sign(CANARY));
-            assert_eq!(client.ask(forged.bytes()).await.status, 401);
+            assert_eq!(client.send(forged.bytes()).await.status, 401);
             let malformed = RawRequest::unsigned(source, &body).header(header, CANARY);
-            assert_eq!(client.ask(malformed.bytes()).await.status, 401);
-            asked += 3;
+            assert_eq!(client.send(malformed.bytes()).await.status, 401);
+            sent += 3;
         }
         signatures.push(source.sign(CANARY));
         for (line, status) in [
@@ -213,13 +213,13 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
         ] {
             assert_eq!(
                 client
-                    .ask(RawRequest::from_line(&line).bytes())
+                    .send(RawRequest::from_line(&line).bytes())
                     .await
                     .status,
                 status,
                 "{line}"
             );
-            asked += 1;
+            sent += 1;
         }
         for request in [
             RawRequest::unsigned(source, CANARY).header("X", format!("{CANARY}\x01")),
@@ -227,8 +227,10 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
             RawRequest::unsigned(source, CANARY).line(CANARY),
             RawRequest::unsigned(source, CANARY).header("Content-Length", "1"),
         ] {
-            assert!([400, 431].contains(&process.client().await.ask(request.bytes()).await.status));
-            asked += 1;
+            assert!(
+                [400, 431].contains(&process.client().await.send(request.bytes()).await.status)
+            );
+            sent += 1;
         }
     }
     for path in [
@@ -240,10 +242,10 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
         let answer = process
             .client()
             .await
-            .ask(RawRequest::from_line(&format!("POST {path} HTTP/1.1")).bytes())
+            .send(RawRequest::from_line(&format!("POST {path} HTTP/1.1")).bytes())
             .await;
         assert!([400, 404].contains(&answer.status), "{path}");
-        asked += 1;
+        sent += 1;
     }
     process.signal(Signal::TERM);
     let ended = process.end();
@@ -253,21 +255,23 @@ async fn nothing_personal_or_secret_is_said_at_any_level() {
     assert!(last.starts_with("Stopped"), "{last}");
     let mut requests = 0;
     for line in lines {
-        let said: serde_json::Value =
+        let logged: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
         assert!(
-            said.is_object() && !line.chars().any(char::is_control),
+            logged.is_object() && !line.chars().any(char::is_control),
             "{line}"
         );
-        requests += usize::from(said.get("status").is_some());
+        requests += usize::from(logged.get("status").is_some());
     }
-    assert_eq!(requests, asked, "one line a request");
-    for said in lines.iter().map(String::as_str).chain(ended.stdout.lines()) {
-        serde_json::from_str::<serde_json::Value>(said).unwrap();
-        assert!(!said.to_lowercase().contains(CANARY), "{said}");
+    assert_eq!(requests, sent, "one line a request");
+    for logged in lines.iter().map(String::as_str).chain(ended.stdout.lines()) {
+        serde_json::from_str::<serde_json::Value>(logged).unwrap();
+        assert!(!logged.to_lowercase().contains(CANARY), "{logged}");
         assert!(
-            !signatures.iter().any(|signature| said.contains(signature)),
-            "{said}"
+            !signatures
+                .iter()
+                .any(|signature| logged.contains(signature)),
+            "{logged}"
         );
     }
     assert_eq!(

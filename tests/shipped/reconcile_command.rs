@@ -139,7 +139,7 @@ fn what_hmrc_keeps_is_recorded_acknowledged_and_reported_in_words() {
 }
 
 #[test]
-fn after_a_killed_run_the_next_goes_on_at_once_or_says_whose_lock_it_waits_for() {
+fn after_a_killed_run_the_next_resumes_immediately_or_names_the_lock_it_waits_for() {
     let on_table = |table: &str| format!("--inbox=dynamodb:{table}");
     for is_local in [true, false] {
         let senders = SenderApis::start();
@@ -335,7 +335,7 @@ fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
     assert!(ran.stderr.contains("add [sources.pay.pull]"), "{ran:?}");
 
     let doctor = run(&folder, &["doctor"]);
-    assert_eq!(doctor.code, 1, "the last run needs somebody: {doctor:?}");
+    assert_eq!(doctor.code, 1, "the last run needs a person: {doctor:?}");
     assert!(doctor.stdout.contains("wrong  pull hmrc"), "{doctor:?}");
     assert_eq!(
         senders.ppns.with(|boxes| boxes.count_by_status().pending),
@@ -354,7 +354,7 @@ fn an_error_says_what_to_do_and_nothing_is_acknowledged() {
 }
 
 #[test]
-fn sources_without_a_webhook_are_asked_alone_and_nothing_of_them_is_missing() {
+fn sources_without_a_webhook_are_reconciled_alone_and_nothing_of_them_is_missing() {
     let senders = SenderApis::start();
     let (hmrc, pay) = (senders.ppns.base_url(), senders.pay.base_url());
     let folder = ProgramFolder::with(&format!(

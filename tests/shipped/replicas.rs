@@ -77,7 +77,7 @@ async fn post(serve: &RunningServe, source: &Source, id: &str) -> Key {
     let request = RawRequest::post(source, body).bytes();
     let answer = HttpConnection::connect(address.parse().unwrap())
         .await
-        .ask(request)
+        .send(request)
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
     Key::parse(&format!("{}:{id}", source.name)).unwrap()
@@ -190,9 +190,9 @@ async fn a_replica_that_stops_cuts_off_what_hangs_and_another_delivers_it_at_onc
     assert_eq!(row(&table, &key).await.attempts, 2);
     assert!(other.stderr.find("this replica sweeps now").is_some());
     let keys: BTreeSet<String> = endpoint
-        .heard()
+        .received()
         .iter()
-        .map(|heard| heard.key().to_owned())
+        .map(|delivery| delivery.key().to_owned())
         .collect();
     assert_eq!(keys, BTreeSet::from([key.to_string()]));
 }
@@ -205,7 +205,7 @@ async fn a_row_of_a_source_that_a_replica_does_not_know_is_left_for_one_that_doe
     let hmrc_only = "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:HMRC_PUSH_SECRET\"]\n";
     let narrow = ProgramFolder::with(&format!("{hmrc_only}{}", inbox(&table)));
     let serve = replica(&narrow);
-    until("it says so", || {
+    until("the log reports it", || {
         let line = serve
             .stderr
             .find("rows of a source that is not configured here");
@@ -237,7 +237,7 @@ async fn a_killed_replicas_rows_are_delivered_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_replica_at_a_time_asks_the_senders() {
+async fn one_replica_at_a_time_reconciles() {
     let table = table::fresh("asking").await;
     let api = PayApi::start(0, Arc::new(sender_simulator::SystemClock))
         .await
@@ -261,7 +261,7 @@ async fn one_replica_at_a_time_asks_the_senders() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_replica_that_asks_a_sender_delivers_what_it_records_at_once() {
+async fn the_replica_that_reconciles_delivers_what_it_records_immediately() {
     let table = table::fresh("pulled").await;
     let clock = Arc::new(sender_simulator::SystemClock);
     let api = PayApi::start(0, clock.clone()).await.unwrap();
@@ -320,7 +320,7 @@ fn denied() -> CloudReply {
 }
 
 /// Starts `serve` with an inbox at `endpoint`, which must refuse with exit code 2 and listen
-/// nowhere; returns what it says.
+/// nowhere; returns its error.
 #[track_caller]
 fn refused(endpoint: &str, drop_variable: &str) -> String {
     let folder = ProgramFolder::with(&format!(
@@ -401,14 +401,14 @@ async fn a_table_that_cannot_be_used_is_refused_with_what_to_do_before_anything_
     ];
     for (answers, sentence, drop_variable) in cases {
         cloud.answers(answers);
-        let said = refused(&cloud.url(), drop_variable);
-        assert!(said.contains(sentence), "{sentence}: {said}");
+        let error = refused(&cloud.url(), drop_variable);
+        assert!(error.contains(sentence), "{sentence}: {error}");
     }
     cloud.answers(usable);
-    let said = refused(&cloud.url(), "AWS_ACCESS_KEY_ID");
+    let error = refused(&cloud.url(), "AWS_ACCESS_KEY_ID");
     assert!(
-        said.contains("no AWS credentials were found: give the container a role"),
-        "{said}"
+        error.contains("no AWS credentials were found: give the container a role"),
+        "{error}"
     );
 }
 
@@ -467,7 +467,7 @@ async fn a_replica_that_cannot_reach_its_table_starts_and_is_ready_once_it_can()
     let ready = async || {
         let request = RawRequest::new("GET", "/-/readyz").bytes();
         let mut client = HttpConnection::connect(address.parse().unwrap()).await;
-        client.ask(request).await.status
+        client.send(request).await.status
     };
     assert_eq!(ready().await, 503);
     is_away.store(false, Ordering::Relaxed);
@@ -498,10 +498,10 @@ async fn a_replica_whose_clock_is_wrong_by_minutes_is_refused() {
         ),
     ] {
         cloud.dates_answers(date);
-        let said = refused(&cloud.url(), "");
+        let error = refused(&cloud.url(), "");
         assert!(
-            said.contains("this machine's clock is ") && said.contains(sentence),
-            "{said}"
+            error.contains("this machine's clock is ") && error.contains(sentence),
+            "{error}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A backup at night: killed processes, files put in place by hand, and the page that says how.
+//! Backup and restore: killed processes, files copied by hand, and the commands of the document.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
@@ -27,7 +27,7 @@ fn folder_of_a_killed_serve() -> (ProgramFolder, [BTreeSet<String>; 2]) {
     let folder = ProgramFolder::with(BOTH_SOURCES);
     let mut serve = folder.serve();
     assert_eq!(send(&folder, &serve, "5").code, 0);
-    until("everything is handed on", || folder.count("open") == 0);
+    until("everything is delivered", || folder.count("open") == 0);
     assert_eq!(folder.run(&["inbox", "backup", "backup.db"]).code, 0);
     let backed_up = keys(&folder);
     assert_eq!(send(&folder, &serve, "20").code, 0);
@@ -182,7 +182,7 @@ fn the_steps_of_the_page_about_backups_work_as_they_are_printed() {
     assert_eq!(commands.len(), 4, "{commands:?}");
     let mut serve = folder.serve();
     assert_eq!(send(&folder, &serve, "5").code, 0);
-    until("everything is handed on", || folder.count("open") == 0);
+    until("everything is delivered", || folder.count("open") == 0);
     run(&commands[0]);
     let shown = run(&commands[1]);
     assert!(shown.stdout.contains("5 signed and proven"), "{shown:?}");

@@ -39,11 +39,11 @@ async fn each_event_type_goes_to_its_own_destination_and_the_rest_to_that_of_the
         folder.count("delivered") == events.len()
     });
     let is_refund = |endpoint: &ConsumerEndpoint| {
-        let heard = endpoint.heard();
-        let refunds = heard
+        let received = endpoint.received();
+        let refunds = received
             .iter()
             .filter(|event| event.text().contains("_refunded"));
-        (refunds.count(), heard.len())
+        (refunds.count(), received.len())
     };
     assert_eq!(is_refund(&refunds), (1, 1));
     assert_eq!(is_refund(&ledger), (0, events.len() - 1));

@@ -152,8 +152,8 @@ fn an_inbox_that_lost_a_row_or_has_it_twice_is_found_out() {
         .unwrap();
     drop(db);
 
-    // The same seed again, to a receiver that says 200 to everything: the beliefs are the same, the
-    // inbox is not.
+    // The same seed again, to a receiver that answers 200 to everything: the beliefs are the same,
+    // the inbox is not.
     let away = receiver(OK);
     let again = [
         "simulate", "pay", "--to", &away, "--inbox", INBOX, "--json", "--seed", "7", "--count",

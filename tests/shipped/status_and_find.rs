@@ -78,10 +78,10 @@ fn a_payment_is_found_by_its_id_its_beginning_and_its_reference() {
     until("it is delivered", || folder.count("delivered") == 1);
     let row = &folder.list(&[])[0];
     let [payment, key, id] = ["subject", "key", "id"].map(|name| row[name].as_str().unwrap());
-    let story = object(&folder.run(&["find", payment, "--json"]));
-    assert_eq!(story["payment"], payment);
-    assert_eq!(story["events"][0]["state"], "delivered");
-    let reference = story["reference"].as_str().unwrap().to_uppercase();
+    let found = object(&folder.run(&["find", payment, "--json"]));
+    assert_eq!(found["payment"], payment);
+    assert_eq!(found["events"][0]["state"], "delivered");
+    let reference = found["reference"].as_str().unwrap().to_uppercase();
     for text in [payment, &payment[..8], key, id, &reference] {
         let found = folder.run(&["find", text, "--json"]);
         assert_eq!(object(&found)["payment"], payment, "{text}");
@@ -124,18 +124,18 @@ async fn on_a_table_a_reference_is_looked_for_at_pay_and_a_payment_in_its_ledger
     let now = InboxClock.now();
     let key = table::store(&inbox, "message-1", &id, "card_payment_succeeded", now).await;
     for text in [&*id, key.as_str(), "message-1", &reference] {
-        let story = object(&run(&["find", text, "--json"]));
-        assert_eq!(story["payment"], *id, "{text}");
-        assert_eq!(story["events"][0]["key"], key.as_str(), "{text}");
+        let found = object(&run(&["find", text, "--json"]));
+        assert_eq!(found["payment"], *id, "{text}");
+        assert_eq!(found["events"][0]["key"], key.as_str(), "{text}");
     }
     let row = inbox.get(&key).await.unwrap().unwrap();
     let expires_at = now.plus(Duration::from_secs(1_000));
     let event = row.event().unwrap();
     inbox.claim_event(&event, &key, expires_at).await.unwrap();
-    let asked = object(&run(&["find", &id, "--ask", "--json"]));
-    assert_eq!(asked["at_pay"]["status"], "failed", "{asked}");
-    let missing = &asked["at_pay"]["missing"];
-    assert_eq!(missing[0], "card_payment_failed", "{asked}");
+    let with_pay = object(&run(&["find", &id, "--ask", "--json"]));
+    assert_eq!(with_pay["at_pay"]["status"], "failed", "{with_pay}");
+    let missing = &with_pay["at_pay"]["missing"];
+    assert_eq!(missing[0], "card_payment_failed", "{with_pay}");
 
     let status = object(&run(&["status", "--json"]));
     assert_eq!(status["open"]["rows"], 1, "{status}");

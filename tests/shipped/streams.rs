@@ -47,7 +47,7 @@ impl QuietServe {
         let request = RawRequest::post(&pay(), body).bytes();
         let answer = HttpConnection::connect(self.address)
             .await
-            .ask(request)
+            .send(request)
             .await;
         assert_eq!(answer.status, 200, "{id}");
     }
@@ -164,7 +164,7 @@ async fn a_path_cannot_steer_the_display_of_a_log() {
     let request = RawRequest::new("GET", path).bytes();
     let answer = HttpConnection::connect(serve.address)
         .await
-        .ask(request)
+        .send(request)
         .await;
     assert_eq!(answer.status, 404);
     tokio::time::sleep(Duration::from_millis(50)).await;

@@ -239,7 +239,7 @@ async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
         .unwrap();
 
     let folder = ProgramFolder::with(BOTH_SOURCES);
-    let said = format!("{dead} is left out: a newer Pillarbox wrote it");
+    let words = format!("{dead} is left out: a newer Pillarbox wrote it");
     for (command, code) in [
         (&["list"][..], 0),
         (&["replay", "--dead"], 0),
@@ -247,7 +247,7 @@ async fn a_row_of_a_later_version_is_named_by_every_command_that_lists() {
     ] {
         let ran = run_on(&folder, &inbox, command);
         assert!(
-            ran.code == code && ran.stderr.contains(&said),
+            ran.code == code && ran.stderr.contains(&words),
             "{command:?}: {ran:?}"
         );
     }
@@ -297,7 +297,7 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
     let folder = ProgramFolder::with(BOTH_SOURCES);
     let list = ["list", "--state", "open", "--inbox", "dynamodb:anything"];
     let closed_port = ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1".to_owned());
-    for (variables, said, code) in [
+    for (variables, words, code) in [
         (vec![], "error[PB008]: AWS_REGION is not set", 2),
         (
             table::variables()
@@ -321,7 +321,7 @@ fn unreachable_aws_is_an_error_that_says_what_to_do() {
         };
         let ran = run(&list);
         assert_eq!(ran.code, code, "{ran:?}");
-        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
         let doctor = run(&["doctor", "--inbox", "dynamodb:anything"]);
         let first = doctor.stdout.lines().next();
         let sentence = "wrong  Something needs you: the inbox cannot be read.";

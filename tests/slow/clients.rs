@@ -1,6 +1,6 @@
-//! Clients that play both senders: each sends one notification after another, every one until it
-//! gets its 200, whatever becomes of the receivers meanwhile. They keep a ledger of what was
-//! acknowledged, and everything that was delivered is held against it.
+//! Clients that simulate both senders. Each sends one notification after another, and repeats each
+//! until it gets a 200, whatever happens to the receivers meanwhile. A ledger of the acknowledged
+//! notifications is then compared with the rows and the deliveries.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,7 +23,7 @@ const MAX_WAIT: Duration = Duration::from_secs(3);
 /// How long a client waits before it tries again.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Real time, and chance from a seed.
+/// Real time, and random numbers from a seed.
 pub(super) struct SeededClock(AtomicU64);
 
 impl SeededClock {
@@ -51,17 +51,20 @@ impl Clock for SeededClock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how a long run is asked for")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "set by a person who starts a long run"
+)]
 pub(super) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable)
         .ok()
         .map(|text| text.parse().expect("a number"))
 }
 
-/// Where receivers are now; nowhere while all are dead.
+/// The URLs of the live receivers; empty while all are dead.
 pub(super) type ReceiverUrls = watch::Receiver<Vec<Url>>;
 
-/// What the clients know.
+/// The ledger that all clients share.
 #[derive(Default)]
 pub(super) struct ClientLedger {
     /// Every key that got a 200, with the SHA-256 of the bytes that were sent.
@@ -74,7 +77,7 @@ pub(super) struct ClientLedger {
 async fn deliver(
     sender: Sender,
     request: &SenderRequest,
-    line: &mut Option<(Url, ReceiverConnection)>,
+    connection: &mut Option<(Url, ReceiverConnection)>,
     receivers: &mut ReceiverUrls,
     ledger: &ClientLedger,
 ) -> String {
@@ -87,13 +90,13 @@ async fn deliver(
             roots[turn].join(source(sender)).unwrap()
         };
         let answer = async {
-            if line
+            if connection
                 .as_ref()
-                .is_none_or(|(to, line)| *to != url || !line.is_open())
+                .is_none_or(|(to, connection)| *to != url || !connection.is_open())
             {
-                *line = Some((url.clone(), ReceiverConnection::open(&url, MAX_WAIT).await?));
+                *connection = Some((url.clone(), ReceiverConnection::open(&url, MAX_WAIT).await?));
             }
-            line.as_mut().unwrap().1.send(request).await
+            connection.as_mut().unwrap().1.send(request).await
         };
         match answer.await {
             Ok(answer) if answer.status == 200 => {
@@ -104,7 +107,7 @@ async fn deliver(
                 answer.status, 503,
                 "a genuine request is never refused: {answer:?}"
             ),
-            Err(_) => *line = None,
+            Err(_) => *connection = None,
         }
         ledger.failures.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(PAUSE).await;
@@ -121,35 +124,35 @@ fn source(sender: Sender) -> &'static str {
 /// Simulates both senders in turn until stopped; the last notification is still brought to its
 /// 200.
 async fn client(
-    dice: SeededClock,
+    rng: SeededClock,
     mut receivers: ReceiverUrls,
     ledger: Arc<ClientLedger>,
     stop: Arc<AtomicBool>,
 ) {
-    let (mut line, mut second_line) = (HashMap::new(), HashMap::new());
+    let (mut connection, mut second_connection) = (HashMap::new(), HashMap::new());
     let mut second_receivers = receivers.clone();
     while !stop.load(Ordering::Relaxed) {
         let (sender, secret) =
-            [(Sender::Hmrc, HMRC_SECRET), (Sender::GovukPay, PAY_SECRET)][dice.below(2) as usize];
-        let event = sender.events()[dice.below(sender.events().len() as u64) as usize];
-        let body = sender.body(Some(event), &dice).unwrap();
+            [(Sender::Hmrc, HMRC_SECRET), (Sender::GovukPay, PAY_SECRET)][rng.below(2) as usize];
+        let event = sender.events()[rng.below(sender.events().len() as u64) as usize];
+        let body = sender.body(Some(event), &rng).unwrap();
         let any = Url::parse("http://127.0.0.1/").unwrap();
         let request = sender.request(&body, secret, &any);
-        let line = line.entry(sender.as_str()).or_default();
-        let first = deliver(sender, &request, line, &mut receivers, &ledger);
-        if dice.below(4) == 0 {
-            let second_line = second_line.entry(sender.as_str()).or_default();
+        let connection = connection.entry(sender.as_str()).or_default();
+        let first = deliver(sender, &request, connection, &mut receivers, &ledger);
+        if rng.below(4) == 0 {
+            let second_connection = second_connection.entry(sender.as_str()).or_default();
             let second = deliver(
                 sender,
                 &request,
-                second_line,
+                second_connection,
                 &mut second_receivers,
                 &ledger,
             );
-            let said = tokio::join!(first, second);
+            let statuses = tokio::join!(first, second);
             assert!(
-                said.0 == "duplicate" || said.1 == "duplicate",
-                "both copies were new: {said:?}"
+                statuses.0 == "duplicate" || statuses.1 == "duplicate",
+                "both copies were new: {statuses:?}"
             );
         } else {
             first.await;
@@ -157,9 +160,12 @@ async fn client(
         let key = format!("{}:{}", source(sender), request.id);
         let digest = sha256(&request.body);
         ledger.acknowledged.lock().unwrap().insert(key, digest);
-        if dice.below(8) == 0 {
-            let again = deliver(sender, &request, line, &mut receivers, &ledger).await;
-            assert_eq!(again, "duplicate", "what was acknowledged is known");
+        if rng.below(8) == 0 {
+            let again = deliver(sender, &request, connection, &mut receivers, &ledger).await;
+            assert_eq!(
+                again, "duplicate",
+                "an acknowledged notification is a duplicate"
+            );
         }
     }
 }
@@ -178,13 +184,13 @@ pub(super) struct LoadClients {
 }
 
 impl LoadClients {
-    pub(super) fn start(dice: &SeededClock, receivers: &ReceiverUrls) -> Self {
+    pub(super) fn start(rng: &SeededClock, receivers: &ReceiverUrls) -> Self {
         let (ledger, stop) = (Arc::<ClientLedger>::default(), Arc::<AtomicBool>::default());
         let running = (0..CLIENTS)
             .map(|_| {
-                let dice = SeededClock::new(dice.random());
+                let rng = SeededClock::new(rng.random());
                 let (ledger, stop) = (Arc::clone(&ledger), Arc::clone(&stop));
-                tokio::spawn(client(dice, receivers.clone(), ledger, stop))
+                tokio::spawn(client(rng, receivers.clone(), ledger, stop))
             })
             .collect();
         Self {
@@ -204,11 +210,11 @@ impl LoadClients {
     }
 }
 
-/// Holds what is stored and what was delivered against what was acknowledged.
+/// Checks the stored rows and the deliveries against the acknowledged notifications.
 pub(super) fn check(
     acknowledged: &HashMap<String, String>,
     rows: &HashMap<String, Value>,
-    handed_on: &HandedOn,
+    deliveries: &DeliveredEvents,
 ) {
     for (key, digest) in acknowledged {
         let row = rows
@@ -217,17 +223,17 @@ pub(super) fn check(
         assert_eq!(row["digest"], **digest, "{key} is stored with other bytes");
         assert_eq!(row["state"], "delivered", "{row}");
         assert!(
-            handed_on.lines.contains_key(key),
+            deliveries.lines.contains_key(key),
             "{key} is marked delivered and was never delivered"
         );
     }
     assert_eq!(
         rows.len(),
         acknowledged.len(),
-        "every client brought all it sent to a 200, and nothing else came"
+        "the rows are those that got a 200, and no others"
     );
     assert_eq!(
-        handed_on.lines.len(),
+        deliveries.lines.len(),
         acknowledged.len(),
         "only acknowledged notifications are delivered"
     );
@@ -235,14 +241,14 @@ pub(super) fn check(
 
 /// Everything that all `serve` processes delivered: each key's line, and how often.
 #[derive(Default)]
-pub(super) struct HandedOn {
+pub(super) struct DeliveredEvents {
     lines: HashMap<String, String>,
     pub(super) more_than_once: usize,
     /// The keys that a process delivered which nothing had disturbed.
     undisturbed: HashSet<String>,
 }
 
-impl HandedOn {
+impl DeliveredEvents {
     /// Adds what a process delivered. One that was killed, or cut off from its inbox, may have
     /// delivered an event without noting it, and one that logs an unwritten outcome has; no other
     /// delivers what another delivers, too.

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use sender_simulator::{Clock, SystemClock};
 use tokio::{sync::watch, time::Instant};
 
-use super::clients::{HandedOn, LoadClients, SeededClock, check, number};
+use super::clients::{DeliveredEvents, LoadClients, SeededClock, check, number};
 use test_support::process::{BOTH_SOURCES, ProgramFolder, RunningServe, by_key, within};
 
 /// A row that several kills caught in the middle waits for its pushed-on time: 5 s, 10 s, 20 s, …
@@ -27,32 +27,32 @@ async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() 
     let kills = number("PILLARBOX_TEST_KILLS").unwrap_or(20);
     let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
     println!("PILLARBOX_TEST_KILLS={kills} PILLARBOX_TEST_SEED={seed}");
-    let dice = SeededClock::new(seed);
+    let rng = SeededClock::new(seed);
     let began = Instant::now();
 
     let folder = ProgramFolder::with(BOTH_SOURCES);
-    let (tell, serve_at) = watch::channel(Vec::new());
-    let clients = LoadClients::start(&dice, &serve_at);
+    let (receiver_urls, serve_at) = watch::channel(Vec::new());
+    let clients = LoadClients::start(&rng, &serve_at);
     let ledger = Arc::clone(&clients.ledger);
 
-    let mut handed_on = HandedOn::default();
+    let mut deliveries = DeliveredEvents::default();
     for _ in 0..kills {
         let mut serve = RunningServe::spawn(&mut folder.serve_command());
         // One in eight dies on its way up; the others somewhere in their first 400 ms of work.
-        if dice.below(8) == 0 {
-            tokio::time::sleep(Duration::from_micros(dice.below(60_000))).await;
+        if rng.below(8) == 0 {
+            tokio::time::sleep(Duration::from_micros(rng.below(60_000))).await;
         } else {
             serve.await_ready();
-            tell.send(vec![serve.url("pay")]).unwrap();
-            tokio::time::sleep(Duration::from_micros(dice.below(400_000))).await;
+            receiver_urls.send(vec![serve.url("pay")]).unwrap();
+            tokio::time::sleep(Duration::from_micros(rng.below(400_000))).await;
         }
         serve.kill();
-        tell.send(Vec::new()).unwrap();
-        handed_on.add(&serve, true);
+        receiver_urls.send(Vec::new()).unwrap();
+        deliveries.add(&serve, true);
     }
 
     let mut serve = folder.serve();
-    tell.send(vec![serve.url("pay")]).unwrap();
+    receiver_urls.send(vec![serve.url("pay")]).unwrap();
     let acknowledged = clients.stop().await;
     within(DRAINED, "everything is delivered", || {
         folder.count("open") == 0
@@ -60,8 +60,8 @@ async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() 
 
     let rows = by_key(folder.list(&[]));
     assert!(serve.stop(Signal::TERM).success());
-    handed_on.add(&serve, false);
-    check(&acknowledged, &rows, &handed_on);
+    deliveries.add(&serve, false);
+    check(&acknowledged, &rows, &deliveries);
 
     let proven = folder.run(&["verify", "--stored"]);
     assert_eq!(proven.code, 0, "{proven:?}");
@@ -72,12 +72,12 @@ async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() 
         "{proven:?}"
     );
     println!(
-        "{kills} kills, {} notifications, {} POSTs of which {} failed, {} handed on more than \
+        "{kills} kills, {} notifications, {} POSTs of which {} failed, {} delivered more than \
          once, {} s",
         acknowledged.len(),
         ledger.posts.load(Ordering::Relaxed),
         ledger.failures.load(Ordering::Relaxed),
-        handed_on.more_than_once,
+        deliveries.more_than_once,
         began.elapsed().as_secs(),
     );
 }

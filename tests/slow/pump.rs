@@ -38,7 +38,7 @@ const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 /// How long a function may run.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time that passes when the test says so.
+/// A clock that the test advances.
 struct PumpClock {
     now: AtomicI64,
     drawn: AtomicU64,
@@ -104,18 +104,18 @@ struct LedgerDestination(Arc<DeliveryLedger>);
 impl Destination for LedgerDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         tokio::task::yield_now().await;
-        // About one in fifty is one that the destination will never take.
+        // The destination refuses one event in a hundred for good.
         if key.as_str().ends_with("07") {
             return Err(DeliveryError::Refused("ledger: status 422".into()));
         }
-        let fate = self
+        let drawn = self
             .0
             .chance
             .lock()
             .unwrap()
             .as_mut()
             .map_or(9, |chance| chance.below(9));
-        if fate < 2 {
+        if drawn < 2 {
             return Err(DeliveryError::Unavailable("ledger: status 503".into()));
         }
         let mut arrived = self.0.arrived.lock().unwrap();
@@ -129,7 +129,7 @@ impl Destination for LedgerDestination {
         );
         *times += 1;
         // It arrived, and the answer is lost.
-        if fate == 2 {
+        if drawn == 2 {
             Err(DeliveryError::Unavailable(
                 "ledger: no answer in time".into(),
             ))
@@ -146,14 +146,14 @@ fn worker(
     ledger: &Arc<DeliveryLedger>,
     clock: &Arc<PumpClock>,
 ) -> Arc<PumpWorker> {
-    let keeping = RetentionPolicy {
+    let retention = RetentionPolicy {
         retention: RETENTION,
     };
     Arc::new(DeliveryWorker::new(
         Arc::new(inbox.clone()),
         LedgerDestination(Arc::clone(ledger)),
         clock.clone(),
-        keeping,
+        retention,
     ))
 }
 
@@ -174,7 +174,7 @@ fn records(event: &Value) -> Vec<BatchRecord> {
         .collect()
 }
 
-/// One invocation of the processor; with `dies_after`, it is gone after that long.
+/// One invocation of the processor. With `dies_after`, it is dropped after that time.
 async fn invoke(
     worker: &Arc<PumpWorker>,
     event: &Value,
@@ -196,7 +196,7 @@ async fn invoke(
     }
 }
 
-/// Sweeps once a minute of the test's time until nothing is open; says how many minutes that took.
+/// Sweeps once a minute of the test's time until no row is open; returns the number of minutes.
 async fn sweep_until_drained(
     inbox: &DynamoInbox,
     worker: &Arc<PumpWorker>,
@@ -339,7 +339,7 @@ async fn an_event_under_a_second_id_is_delivered_if_its_owner_dies_between_ledge
         inbox.record(entry).await.unwrap();
     }
     let [first, second] = ids.map(|entry| entry.key);
-    // The first got as far as the ledger, and no further.
+    // The first claimed the event in the ledger and was not delivered.
     let claim = pillarbox::inbox::Claim {
         now: START,
         lease: pillarbox::inbox::Lease {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use url::Url;
 
-use super::clients::{HandedOn, LoadClients, SeededClock, check, number};
+use super::clients::{DeliveredEvents, LoadClients, SeededClock, check, number};
 use test_support::{
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
@@ -41,7 +41,7 @@ const DRAINED: Duration = Duration::from_secs(15 * 60);
 /// What is open after the short run is due within seconds of its lease.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// A replica of the three, as it is started again and again.
+/// One of the three replicas. It is restarted at the same endpoint.
 struct ReplicaProcess {
     serve: RunningServe,
     endpoint: String,
@@ -97,7 +97,7 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let faults = number("PILLARBOX_TEST_REPLICA_FAULTS").unwrap_or(8);
     let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
     println!("PILLARBOX_TEST_REPLICA_FAULTS={faults} PILLARBOX_TEST_SEED={seed}");
-    let dice = SeededClock::new(seed);
+    let rng = SeededClock::new(seed);
     let began = Instant::now();
 
     let table = table::fresh("chaos").await;
@@ -118,22 +118,22 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let mut replicas: Vec<ReplicaProcess> = endpoints
         .map(|endpoint| ReplicaProcess::start(&folder, endpoint))
         .into();
-    let (tell, receivers) = watch::channel(urls(&replicas));
-    let clients = LoadClients::start(&dice, &receivers);
+    let (receiver_urls, receivers) = watch::channel(urls(&replicas));
+    let clients = LoadClients::start(&rng, &receivers);
     let ledger = Arc::clone(&clients.ledger);
 
-    let (mut handed_on, mut done) = (HandedOn::default(), [0u64; 4]);
+    let (mut deliveries, mut done) = (DeliveredEvents::default(), [0u64; 4]);
     for fault in 0..faults {
-        // Every kind of fault comes, in any order of replicas.
-        let (kind, victim) = (fault % 4, dice.below(REPLICAS as u64) as usize);
+        // The kinds of fault take turns; the replica is random.
+        let (kind, victim) = (fault % 4, rng.below(REPLICAS as u64) as usize);
         let victim = if kind == 3 { REPLICAS - 1 } else { victim };
         done[kind as usize] += 1;
-        let lasts = Duration::from_millis(200 + dice.below(800));
+        let lasts = Duration::from_millis(200 + rng.below(800));
         match kind {
             0 => {
                 let serve = &mut replicas[victim].serve;
                 serve.kill();
-                handed_on.add(serve, true);
+                deliveries.add(serve, true);
                 // A load balancer notices only after a while.
                 tokio::time::sleep(lasts / 2).await;
                 replicas[victim].restart(&folder);
@@ -146,7 +146,7 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
             2 => {
                 assert!(replicas[victim].serve.stop(Signal::TERM).success());
                 let was_cut_off = replicas[victim].was_cut_off;
-                handed_on.add(&replicas[victim].serve, was_cut_off);
+                deliveries.add(&replicas[victim].serve, was_cut_off);
                 replicas[victim].restart(&folder);
             }
             _ => {
@@ -156,13 +156,13 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
                 is_cut_off.store(false, Ordering::Relaxed);
             }
         }
-        tell.send(urls(&replicas)).unwrap();
+        receiver_urls.send(urls(&replicas)).unwrap();
         tokio::time::sleep(Duration::from_secs(1).saturating_sub(lasts)).await;
     }
 
     let acknowledged = clients.stop().await;
     if faults < LONG_RUN {
-        tokio::time::sleep(PAUSE).await; // what is under way now ends
+        tokio::time::sleep(PAUSE).await; // current attempts end
         let open = rows(&folder, &["--state", "open"]);
         let attempts = |row: &Value| u32::try_from(row["attempts"].as_u64().unwrap()).unwrap();
         let open: Vec<(String, u32)> = open
@@ -177,15 +177,15 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     });
     for replica in &mut replicas {
         assert!(replica.serve.stop(Signal::TERM).success());
-        handed_on.add(&replica.serve, replica.was_cut_off);
+        deliveries.add(&replica.serve, replica.was_cut_off);
     }
-    check(&acknowledged, &rows(&folder, &[]), &handed_on);
+    check(&acknowledged, &rows(&folder, &[]), &deliveries);
 
     let proven = run(&folder, &["verify", "--stored"]);
     assert_eq!(proven.code, 0, "{proven:?}");
     println!(
         "{} kills, {} freezes, {} stops, {} partitions; {} notifications, {} POSTs of which {} \
-         failed, {} handed on more than once, {} s",
+         failed, {} delivered more than once, {} s",
         done[0],
         done[1],
         done[2],
@@ -193,7 +193,7 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
         acknowledged.len(),
         ledger.posts.load(Ordering::Relaxed),
         ledger.failures.load(Ordering::Relaxed),
-        handed_on.more_than_once,
+        deliveries.more_than_once,
         began.elapsed().as_secs(),
     );
 }

@@ -1,10 +1,14 @@
 //! Canaries: a distinct value in every secret and every personal field, and the search for them
-//! in what a program writes.
+//! in the output of a program.
 //!
-//! A value is found in any letter case, cut short at either end, escaped, and in hex, base64 or
+//! A value is found in any letter case, cut at either end, escaped, and in hex, base64 or
 //! percent-encoding. So is the digest of a secret.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    fmt::Write as _,
+};
 
 use base64::{
     Engine,
@@ -19,17 +23,17 @@ const ENOUGH: usize = 12;
 /// Digits and letters, without those that are hex digits: no digest can hold a canary.
 const ALPHABET: &[u8] = b"ghijkmnpqrstuvwxyz23456789";
 
-/// What a value is, which decides where it may appear.
+/// The kind of a value decides where it is allowed to appear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CanaryKind {
     /// It appears nowhere, and neither does its digest.
     Secret,
-    /// It appears where a notification is handed on, or printed for a person who asks for it.
+    /// It appears where a notification is delivered, or printed for a person who requests it.
     Personal,
     /// It appears where a row is printed whole for a person, and where a message is passed on as it
     /// was sent.
     Signature,
-    /// What a stranger sends, who has proven nothing: it appears nowhere.
+    /// Sent by a stranger without a valid signature: it appears nowhere.
     Hostile,
 }
 
@@ -41,7 +45,7 @@ pub const ALL_KINDS: [CanaryKind; 4] = [
     CanaryKind::Hostile,
 ];
 
-/// A value that is not in any text by chance.
+/// A value that no text contains by chance.
 #[derive(Clone, Debug)]
 pub struct CanaryValue {
     pub name: String,
@@ -60,11 +64,53 @@ impl CanaryValue {
             forms: forms(kind, value.as_bytes()),
         }
     }
+}
 
-    fn is_in(&self, text: &str, lower_case: &str) -> bool {
-        let is_there = |form: &String| lower_case.contains(form) || text.contains(form);
-        self.forms.iter().any(is_there)
+/// How many bytes of a form are looked up.
+const PREFIX: usize = 4;
+
+/// The forms of some canaries by their first bytes, so that a text is read once for all of them.
+struct FormIndex<'a> {
+    /// Whether a form begins with bytes of this hash: most places of a text need no second look.
+    is_start: Vec<bool>,
+    /// The place of each canary in its set, and the form.
+    forms: HashMap<[u8; PREFIX], Vec<(usize, &'a [u8])>>,
+}
+
+impl<'a> FormIndex<'a> {
+    fn of(canaries: impl Iterator<Item = (usize, &'a CanaryValue)>) -> Self {
+        let mut index = Self {
+            is_start: vec![false; 1 << 16],
+            forms: HashMap::new(),
+        };
+        for (canary, value) in canaries {
+            for form in value.forms.iter().map(String::as_bytes) {
+                let start = *form.first_chunk().expect("a form is longer than that");
+                index.is_start[hash(start)] = true;
+                index.forms.entry(start).or_default().push((canary, form));
+            }
+        }
+        index
     }
+
+    /// Adds the canaries that `text` holds to `found`.
+    fn search(&self, text: &[u8], found: &mut BTreeSet<usize>) {
+        for (at, start) in text.windows(PREFIX).enumerate() {
+            let start = [start[0], start[1], start[2], start[3]];
+            if !self.is_start[hash(start)] {
+                continue;
+            }
+            for (canary, form) in self.forms.get(&start).into_iter().flatten() {
+                if text[at..].starts_with(form) {
+                    found.insert(*canary);
+                }
+            }
+        }
+    }
+}
+
+fn hash(start: [u8; PREFIX]) -> usize {
+    (u32::from_be_bytes(start).wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
 /// The value of a canary: the same for the same name.
@@ -117,16 +163,15 @@ impl CanarySet {
 
     /// The names of the canaries of these kinds that `bytes` hold in any form.
     pub fn found_in(&self, bytes: &[u8], kinds: &[CanaryKind]) -> Vec<&str> {
-        let views = views(bytes);
-        let is_found = |canary: &&CanaryValue| {
-            kinds.contains(&canary.kind)
-                && views.iter().any(|(text, lower)| canary.is_in(text, lower))
-        };
-        self.0
-            .iter()
-            .filter(is_found)
-            .map(|canary| &*canary.name)
-            .collect()
+        let canaries = self.0.iter().enumerate();
+        let index = FormIndex::of(canaries.filter(|(_, canary)| kinds.contains(&canary.kind)));
+        let mut found = BTreeSet::new();
+        for (text, lower_case) in views(bytes) {
+            index.search(text.as_bytes(), &mut found);
+            index.search(lower_case.as_bytes(), &mut found);
+        }
+        let names = found.into_iter().map(|canary| &*self.0[canary].name);
+        names.collect()
     }
 
     /// Fails if `bytes` hold a canary.
@@ -174,8 +219,8 @@ impl CanarySet {
     }
 }
 
-/// What `bytes` say as they are, without escapes of URLs, of HTML, and as JSON with every text in
-/// it; each also in lower case.
+/// `bytes` unchanged, without the escapes of URLs, without those of HTML, and as the texts of JSON;
+/// each also in lower case.
 fn views(bytes: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let mut decoded = String::new();

@@ -11,11 +11,10 @@ use tokio::{
     time::timeout,
 };
 
-/// After so long a test fails, whatever it waits for. Longer than the server is patient with
-/// anyone.
+/// The time limit for every answer in a test. Longer than the server's own time limits.
 pub const DEADLINE: Duration = Duration::from_secs(100);
 
-/// The headers an answer may have; anything else would be noticed here.
+/// The headers that an answer is allowed to have.
 const HEADERS: [&str; 7] = [
     "allow",
     "cache-control",
@@ -26,8 +25,8 @@ const HEADERS: [&str; 7] = [
     "x-content-type-options",
 ];
 
-/// Every body an answer may have beside an echoed challenge, and `""` where the HTTP library
-/// refuses.
+/// The bodies that an answer is allowed to have, besides an echoed challenge. `""` is an answer of
+/// the HTTP library.
 const BODIES: [(u16, &[&str]); 9] = [
     (
         200,
@@ -75,7 +74,8 @@ impl CheckedResponse {
             .map(|(_, value)| value.as_str())
     }
 
-    /// What holds of every answer: no redirect, no cookie, no detail, and no status but ours.
+    /// Checks what every answer must be: without a redirect, a cookie or details, and with one of
+    /// our statuses.
     pub fn judge(&self, to_head: bool) {
         for (name, _) in &self.headers {
             assert!(HEADERS.contains(&name.as_str()), "{name} in {self:?}");
@@ -84,7 +84,7 @@ impl CheckedResponse {
             .iter()
             .find(|(status, _)| *status == self.status)
             .map(|(_, bodies)| *bodies);
-        let bodies = bodies.unwrap_or_else(|| panic!("a status of another clock: {self:?}"));
+        let bodies = bodies.unwrap_or_else(|| panic!("unexpected status: {self:?}"));
         let is_echo = self.status == 200 && self.body.starts_with(r#"{"challenge":""#);
         assert!(
             is_echo || to_head || bodies.contains(&self.body.as_str()),
@@ -123,9 +123,8 @@ impl HttpConnection {
         }
     }
 
-    /// Sends bytes and goes on listening meanwhile; returns the first answer that is no interim
-    /// one.
-    pub async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> CheckedResponse {
+    /// Sends bytes and reads meanwhile; returns the first answer that is not an interim response.
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> CheckedResponse {
         let Self {
             reader,
             writer,
@@ -134,24 +133,24 @@ impl HttpConnection {
         // A failed write is not an error yet: the answer may have been sent before.
         let (_, answer) = tokio::join!(
             writer.write_all(bytes.as_ref()),
-            heard(reader, unread, bytes.as_ref())
+            final_response(reader, unread, bytes.as_ref())
         );
         answer.expect("an answer before the connection ended")
     }
 
     /// Sends bytes without waiting for an answer.
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         self.writer.write_all(bytes.as_ref()).await.unwrap();
     }
 
     /// Sends bytes as far as the server takes them.
-    pub async fn send_some(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn write_some(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.writer.write_all(bytes.as_ref()).await;
     }
 
     /// The next answer; `None` if the connection ends without one.
     pub async fn answer(&mut self) -> Option<CheckedResponse> {
-        heard(&mut self.reader, &mut self.unread, b"").await
+        final_response(&mut self.reader, &mut self.unread, b"").await
     }
 
     /// Waits until the server asks for the body: from then on the request is in flight.
@@ -162,7 +161,7 @@ impl HttpConnection {
         assert_eq!(interim.status, 100);
     }
 
-    /// Says that nothing more will come, and still listens.
+    /// Closes the sending side, and still reads.
     pub async fn finish(&mut self) {
         self.writer.shutdown().await.unwrap();
     }
@@ -173,7 +172,7 @@ impl HttpConnection {
     }
 }
 
-async fn heard(
+async fn final_response(
     reader: &mut OwnedReadHalf,
     unread: &mut Vec<u8>,
     request: &[u8],
@@ -200,7 +199,7 @@ async fn next(
         }
         let read = timeout(DEADLINE, reader.read_buf(unread))
             .await
-            .expect("the server says or does something in time");
+            .expect("the server answers or closes in time");
         if !matches!(read, Ok(1..)) {
             assert!(
                 unread.is_empty(),

@@ -18,26 +18,44 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::http_request::{HttpRequest, read_request};
+
 /// One received call.
 #[derive(Clone, Debug)]
 pub struct AwsCall {
-    /// What was asked for, such as `SendMessage`.
+    /// The operation, such as `SendMessage`.
     pub target: String,
     pub body: Value,
 }
 
-/// What it answers.
+impl AwsCall {
+    fn of(request: &HttpRequest) -> Self {
+        let signature = request.header("authorization").unwrap_or_default();
+        assert!(
+            signature.starts_with("AWS4-HMAC-SHA256"),
+            "{}",
+            request.head
+        );
+        let target = request.header("x-amz-target").unwrap();
+        Self {
+            target: target.rsplit('.').next().unwrap().to_owned(),
+            body: serde_json::from_slice(&request.body).unwrap(),
+        }
+    }
+}
+
+/// The answer to a call.
 #[derive(Clone, Debug)]
 pub enum CloudReply {
     /// 200.
     Done(Value),
-    /// The same, but not at once.
+    /// The same, after a delay.
     Late(Duration, Value),
-    /// An error of AWS's.
+    /// An error from AWS: status, code and message.
     Fault(u16, &'static str, &'static str),
     /// A status and JSON, from something that is not AWS: without a request id.
     Foreign(u16, Value),
-    /// A status, and a page of HTML, as a proxy in between has it.
+    /// A status and a page of HTML, as a proxy in between would answer.
     Page(u16),
     /// 200, and only the first half of this.
     Half(Value),
@@ -57,20 +75,20 @@ pub struct SimulatedAws {
 
 struct CloudState {
     calls: Mutex<Vec<AwsCall>>,
-    manner: Mutex<CloudBehaviour>,
+    behaviour: Mutex<CloudBehaviour>,
     /// The `Date` of every answer, if they have one.
     date: Mutex<Option<&'static str>>,
 }
 
 impl SimulatedAws {
-    /// Answers everything so.
+    /// Answers every call with `behaviour`.
     pub async fn answering(
-        manner: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static,
+        behaviour: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let shared = Arc::new(CloudState {
             calls: Mutex::default(),
-            manner: Mutex::new(Box::new(manner)),
+            behaviour: Mutex::new(Box::new(behaviour)),
             date: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
@@ -78,12 +96,12 @@ impl SimulatedAws {
         Self { address, shared }
     }
 
-    /// From now on it answers so.
-    pub fn answers(&self, manner: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static) {
-        *self.shared.manner.lock().unwrap() = Box::new(manner);
+    /// Sets the answers from now on.
+    pub fn answers(&self, behaviour: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static) {
+        *self.shared.behaviour.lock().unwrap() = Box::new(behaviour);
     }
 
-    /// From now on every answer has this `Date`.
+    /// Sets the `Date` of every answer from now on.
     pub fn dates_answers(&self, date: &'static str) {
         *self.shared.date.lock().unwrap() = Some(date);
     }
@@ -92,7 +110,7 @@ impl SimulatedAws {
         format!("http://{}", self.address)
     }
 
-    /// Every call that asked for this.
+    /// The calls of this operation.
     pub fn calls(&self, target: &str) -> Vec<AwsCall> {
         self.shared
             .calls
@@ -150,8 +168,9 @@ async fn accept(listener: TcpListener, shared: Arc<CloudState>) {
 
 async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
     let mut unread = Vec::new();
-    while let Some(call) = hear(&mut stream, &mut unread).await {
-        let reply = (shared.manner.lock().unwrap())(&call);
+    while let Some(request) = read_request(&mut stream, &mut unread).await {
+        let call = AwsCall::of(&request);
+        let reply = (shared.behaviour.lock().unwrap())(&call);
         let reply = match reply {
             CloudReply::Done(value) => CloudReply::Done(complete(&call, value)),
             CloudReply::Late(delay, value) => CloudReply::Late(delay, complete(&call, value)),
@@ -182,41 +201,9 @@ fn complete(call: &AwsCall, mut value: Value) -> Value {
     value
 }
 
-/// One call, up to its content length; `None` once the connection has ended.
-async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<AwsCall> {
-    loop {
-        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(unread[..end].to_vec()).unwrap();
-            let header = |name: &str| {
-                let mut headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
-                headers
-                    .find(|(known, _)| known.eq_ignore_ascii_case(name))
-                    .map(|(_, value)| value.trim().to_owned())
-            };
-            assert!(
-                header("authorization").is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256")),
-                "{head}"
-            );
-            let length: usize = header("content-length").map_or(0, |value| value.parse().unwrap());
-            if unread.len() >= end + 4 + length {
-                let body = serde_json::from_slice(&unread[end + 4..end + 4 + length]).unwrap();
-                unread.drain(..end + 4 + length);
-                let target = header("x-amz-target").unwrap();
-                return Some(AwsCall {
-                    target: target.rsplit('.').next().unwrap().to_owned(),
-                    body,
-                });
-            }
-        }
-        if stream.read_buf(unread).await.ok()? == 0 {
-            return None;
-        }
-    }
-}
-
 /// `None` if the connection cannot be reused.
 async fn answer(stream: &mut TcpStream, reply: CloudReply, date: Option<&str>) -> Option<()> {
-    // A page is what a proxy in between answers.
+    // A page comes from a proxy, without a request id.
     let id = match &reply {
         CloudReply::Page(_) | CloudReply::Foreign(..) => "",
         _ => "x-amzn-requestid: 4d4a0cf3-dd04-bf48-a9d0-0b5a1f5e8c11\r\n",

@@ -35,7 +35,7 @@ impl TemplateStack {
                 parameters
                     .insert((*name).to_owned(), (*value).to_owned())
                     .is_some(),
-                "{name} is no parameter"
+                "unknown parameter {name}"
             );
         }
         Self {
@@ -90,7 +90,7 @@ impl TemplateStack {
             .collect()
     }
 
-    /// A value as it is deployed; nothing for `AWS::NoValue`.
+    /// A deployed value; nothing for `AWS::NoValue`.
     pub fn resolve(&self, value: &Value) -> Option<Value> {
         match value {
             Value::Array(items) => {
@@ -147,7 +147,7 @@ impl TemplateStack {
                     [0, 1, 2].map(|index| text(&resolved(&arguments[index])));
                 self.template["Mappings"][map][first][second].clone()
             }
-            other => panic!("{other} is no function this reader knows"),
+            other => panic!("unknown function {other}"),
         }
     }
 
@@ -204,7 +204,7 @@ impl TemplateStack {
     /// Whether a condition holds.
     pub fn condition(&self, name: &str) -> bool {
         let condition = &self.template["Conditions"][name];
-        assert!(condition.is_object(), "{name} is no condition");
+        assert!(condition.is_object(), "unknown condition {name}");
         self.holds(condition)
     }
 
@@ -234,7 +234,7 @@ impl TemplateStack {
                     .iter()
                     .any(|item| text(item) == text(&one))
             }
-            other => panic!("{other} is no condition this reader knows"),
+            other => panic!("unknown condition function {other}"),
         }
     }
 

@@ -18,7 +18,7 @@ pub struct DynamoEmulator {
     own: Option<OwnProcess>,
 }
 
-/// The one that we started.
+/// The process of an emulator that the tests started.
 struct OwnProcess {
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
@@ -59,21 +59,25 @@ impl DynamoEmulator {
         }
     }
 
-    /// Removes what has expired by the machine's clock, as DynamoDB does in its own time.
+    /// Removes the rows that have expired by the machine's clock. DynamoDB does so some time later.
     pub fn expire(&self) -> usize {
         let own = self
             .own
             .as_ref()
-            .expect("only our own emulator removes at our word");
-        let mut talk = own.talk.lock().expect("nobody panicked while talking");
-        writeln!(talk.0, "expire").expect("the emulator listens");
+            .expect("only an emulator of the tests expires rows on request");
+        let mut talk = own
+            .talk
+            .lock()
+            .expect("no test panicked during an exchange");
+        writeln!(talk.0, "expire").expect("the emulator reads its input");
         line(&mut talk.1).parse().expect("it answers with a number")
     }
 }
 
 fn line(from: &mut impl BufRead) -> String {
     let mut line = String::new();
-    from.read_line(&mut line).expect("the emulator speaks");
+    from.read_line(&mut line)
+        .expect("the emulator writes a line");
     line.trim().to_owned()
 }
 

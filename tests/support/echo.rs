@@ -8,9 +8,11 @@ use std::{
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
 };
+
+use super::http_request::{HttpRequest, read_request};
 
 /// A received request.
 #[derive(Clone, Debug)]
@@ -21,6 +23,13 @@ pub struct EchoedRequest {
 }
 
 impl EchoedRequest {
+    fn of(request: HttpRequest) -> Self {
+        Self {
+            head: request.head.replace("\r\n", "\n") + "\n",
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+        }
+    }
+
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
@@ -47,11 +56,11 @@ impl EchoedRequest {
     }
 }
 
-/// What it answers: a status and a body, or the request itself with this status.
+/// The answer: the request itself with this status, or a status and a body.
 #[derive(Clone, Debug)]
 pub enum EchoReply {
     Repeat(u16),
-    Say(u16, String),
+    Body(u16, String),
 }
 
 type EchoBehaviour = Box<dyn Fn(&EchoedRequest) -> EchoReply + Send + Sync>;
@@ -60,25 +69,25 @@ type EchoBehaviour = Box<dyn Fn(&EchoedRequest) -> EchoReply + Send + Sync>;
 #[derive(Clone)]
 pub struct EchoServer {
     pub address: SocketAddr,
-    heard: Arc<Mutex<Vec<EchoedRequest>>>,
+    received: Arc<Mutex<Vec<EchoedRequest>>>,
 }
 
 impl EchoServer {
-    /// Answers so.
+    /// Starts a server that answers with `behaviour`.
     pub async fn answering(
         behaviour: impl Fn(&EchoedRequest) -> EchoReply + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let heard = Arc::<Mutex<Vec<_>>>::default();
+        let received = Arc::<Mutex<Vec<_>>>::default();
         let behaviour: Arc<EchoBehaviour> = Arc::new(Box::new(behaviour));
-        let all = Arc::clone(&heard);
+        let all = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(keep(stream, Arc::clone(&behaviour), Arc::clone(&all)));
             }
         });
-        Self { address, heard }
+        Self { address, received }
     }
 
     pub fn url(&self) -> String {
@@ -86,20 +95,21 @@ impl EchoServer {
     }
 
     /// The requests so far.
-    pub fn heard(&self) -> Vec<EchoedRequest> {
-        self.heard.lock().unwrap().clone()
+    pub fn received(&self) -> Vec<EchoedRequest> {
+        self.received.lock().unwrap().clone()
     }
 }
 
 async fn keep(
     mut stream: TcpStream,
     behaviour: Arc<EchoBehaviour>,
-    heard: Arc<Mutex<Vec<EchoedRequest>>>,
+    received: Arc<Mutex<Vec<EchoedRequest>>>,
 ) {
     let mut unread = Vec::new();
-    while let Some(request) = hear(&mut stream, &mut unread).await {
+    while let Some(request) = read_request(&mut stream, &mut unread).await {
+        let request = EchoedRequest::of(request);
         let (status, body) = match behaviour(&request) {
-            EchoReply::Say(status, body) => (status, body),
+            EchoReply::Body(status, body) => (status, body),
             EchoReply::Repeat(status) => (status, request.quoted().to_string()),
         };
         let token = request.header("authorization").unwrap_or("Unwell");
@@ -109,33 +119,9 @@ async fn keep(
              x-amzn-requestid: 4d4a0cf3-dd04-bf48-a9d0-0b5a1f5e8c11\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        heard.lock().unwrap().push(request);
+        received.lock().unwrap().push(request);
         if stream.write_all((head + &body).as_bytes()).await.is_err() {
             return;
-        }
-    }
-}
-
-/// One request, up to its content length; `None` once the connection has ended.
-async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<EchoedRequest> {
-    loop {
-        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&unread[..end + 2]).replace("\r\n", "\n");
-            let mut request = EchoedRequest {
-                head,
-                body: String::new(),
-            };
-            let length = request.header("content-length").unwrap_or("0");
-            let length: usize = length.parse().unwrap();
-            if unread.len() >= end + 4 + length {
-                let body = &unread[end + 4..end + 4 + length];
-                request.body = String::from_utf8_lossy(body).into_owned();
-                unread.drain(..end + 4 + length);
-                return Some(request);
-            }
-        }
-        if stream.read_buf(unread).await.ok()? == 0 {
-            return None;
         }
     }
 }

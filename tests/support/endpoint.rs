@@ -1,4 +1,4 @@
-//! A team's own endpoint, as `https` destinations meet it: it hears events, checks their signatures
+//! A consumer's endpoint for `https` destinations: it receives events, checks their signatures
 //! with separate code, and misbehaves as configured.
 
 use std::{
@@ -16,13 +16,16 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
 };
 
-use super::process::WHSEC;
+use super::{
+    http_request::{HttpRequest, read_request},
+    process::WHSEC,
+};
 
-/// What it answers.
+/// The answer of the endpoint.
 #[derive(Clone, Debug)]
 pub enum EndpointReply {
     Status(u16),
-    /// 204, but not at once.
+    /// 204, after a delay.
     Late(Duration),
     /// 302 to this place.
     Redirect(String),
@@ -36,13 +39,24 @@ pub enum EndpointReply {
 #[derive(Clone, Debug)]
 pub struct ReceivedDelivery {
     /// The first line, without the version.
-    pub asked: String,
+    pub target: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl ReceivedDelivery {
+    fn of(request: HttpRequest) -> Self {
+        let headers = request.headers();
+        Self {
+            target: request.target().to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+                .collect(),
+            body: request.body,
+        }
+    }
+
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let mut values = self
@@ -53,7 +67,7 @@ impl ReceivedDelivery {
         let value = values
             .next()
             .unwrap_or_else(|| panic!("no {name} in {:?}", self.headers));
-        assert_eq!(values.next(), None, "{name} comes once");
+        assert_eq!(values.next(), None, "{name} occurs once");
         value
     }
 
@@ -97,8 +111,8 @@ pub struct ConsumerEndpoint {
 }
 
 struct EndpointState {
-    heard: Mutex<Vec<ReceivedDelivery>>,
-    manner: Mutex<EndpointBehaviour>,
+    received: Mutex<Vec<ReceivedDelivery>>,
+    behaviour: Mutex<EndpointBehaviour>,
 }
 
 impl ConsumerEndpoint {
@@ -107,8 +121,8 @@ impl ConsumerEndpoint {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let shared = EndpointState {
-            heard: Mutex::default(),
-            manner: Mutex::new(Box::new(|_, _| EndpointReply::Status(204))),
+            received: Mutex::default(),
+            behaviour: Mutex::new(Box::new(|_, _| EndpointReply::Status(204))),
         };
         Self {
             address: socket.local_addr().unwrap(),
@@ -133,29 +147,29 @@ impl ConsumerEndpoint {
     /// Sets the answers. The second argument is how often this key was received before.
     pub fn answers(
         &self,
-        manner: impl Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync + 'static,
+        behaviour: impl Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync + 'static,
     ) {
-        *self.shared.manner.lock().unwrap() = Box::new(manner);
+        *self.shared.behaviour.lock().unwrap() = Box::new(behaviour);
     }
 
     pub fn url(&self) -> String {
         format!("http://{}/events?team=7", self.address)
     }
 
-    pub fn heard(&self) -> Vec<ReceivedDelivery> {
-        self.shared.heard.lock().unwrap().clone()
+    pub fn received(&self) -> Vec<ReceivedDelivery> {
+        self.shared.received.lock().unwrap().clone()
     }
 
     /// The number of requests, repeats of a key included.
     pub fn times(&self) -> usize {
-        self.shared.heard.lock().unwrap().len()
+        self.shared.received.lock().unwrap().len()
     }
 
     /// The requests with a key, one entry per attempt.
     pub fn attempts(&self, key: &str) -> Vec<ReceivedDelivery> {
-        self.heard()
+        self.received()
             .into_iter()
-            .filter(|heard| heard.key() == key)
+            .filter(|received| received.key() == key)
             .collect()
     }
 
@@ -177,11 +191,12 @@ async fn accept(listener: TcpListener, shared: Arc<EndpointState>) {
 
 async fn keep(mut stream: TcpStream, shared: Arc<EndpointState>) {
     let mut unread = Vec::new();
-    while let Some(heard) = hear(&mut stream, &mut unread).await {
+    while let Some(request) = read_request(&mut stream, &mut unread).await {
+        let received = ReceivedDelivery::of(request);
         let reply = {
-            let mut all = shared.heard.lock().unwrap();
-            let key = |heard: &ReceivedDelivery| {
-                heard
+            let mut all = shared.received.lock().unwrap();
+            let key = |received: &ReceivedDelivery| {
+                received
                     .headers
                     .iter()
                     .find(|(name, _)| name == "webhook-id")
@@ -189,50 +204,14 @@ async fn keep(mut stream: TcpStream, shared: Arc<EndpointState>) {
             };
             let before = all
                 .iter()
-                .filter(|earlier| key(earlier) == key(&heard))
+                .filter(|earlier| key(earlier) == key(&received))
                 .count();
-            let reply = (shared.manner.lock().unwrap())(&heard, before);
-            all.push(heard);
+            let reply = (shared.behaviour.lock().unwrap())(&received, before);
+            all.push(received);
             reply
         };
         if answer(&mut stream, reply).await.is_err() {
             return;
-        }
-    }
-}
-
-/// One request, up to its content length; `None` once the connection has ended.
-async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<ReceivedDelivery> {
-    loop {
-        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(unread[..end].to_vec()).unwrap();
-            let mut lines = head.split("\r\n");
-            let asked = lines
-                .next()
-                .unwrap()
-                .trim_end_matches(" HTTP/1.1")
-                .to_owned();
-            let headers: Vec<_> = lines
-                .map(|line| line.split_once(':').unwrap())
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-                .collect();
-            let length = headers
-                .iter()
-                .find(|(name, _)| name == "content-length")
-                .map(|(_, value)| value);
-            let length: usize = length.map_or(0, |value| value.parse().unwrap());
-            if unread.len() >= end + 4 + length {
-                let body = unread[end + 4..end + 4 + length].to_vec();
-                unread.drain(..end + 4 + length);
-                return Some(ReceivedDelivery {
-                    asked,
-                    headers,
-                    body,
-                });
-            }
-        }
-        if stream.read_buf(unread).await.ok()? == 0 {
-            return None;
         }
     }
 }

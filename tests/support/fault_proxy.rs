@@ -47,7 +47,7 @@ pub struct ConsumedWrite {
 /// Decides the fault of a request.
 pub type FaultPlan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
 
-/// Sees what a request did, before its answer goes back.
+/// Called with the effect of a request, before its answer is returned.
 pub type CallObserver = dyn Fn(&ProxiedCall<'_>, u16, &Bytes) + Send + Sync;
 
 /// A running proxy; it ends with its test.
@@ -68,7 +68,7 @@ impl Drop for FaultProxy {
 }
 
 impl FaultProxy {
-    /// A proxy before `upstream` that does as `plan` says.
+    /// A proxy before `upstream` that injects the faults of `plan`.
     pub async fn before(
         upstream: &str,
         plan: impl Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync + 'static,
@@ -135,7 +135,7 @@ impl FaultProxy {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// How many requests have come.
+    /// The number of requests received.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
@@ -202,7 +202,7 @@ impl ProxyState {
         let is_counted = self.writes.lock().unwrap().is_some()
             && matches!(call.operation, "PutItem" | "UpdateItem" | "DeleteItem");
         let body = if is_counted {
-            asking_for_costs(call.body)
+            with_consumed_capacity(call.body)
         } else {
             call.body.clone()
         };
@@ -231,7 +231,7 @@ impl ProxyState {
     }
 }
 
-fn asking_for_costs(body: &Bytes) -> Bytes {
+fn with_consumed_capacity(body: &Bytes) -> Bytes {
     let mut request: Value = serde_json::from_slice(body).unwrap();
     request["ReturnConsumedCapacity"] = "INDEXES".into();
     request.to_string().into()

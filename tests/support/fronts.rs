@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use pillarbox::domain::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// The fronts that callbacks may come through.
+/// The fronts through which callbacks can arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LambdaFront {
     HttpApi,
@@ -26,7 +26,7 @@ pub struct FrontRequest {
     pub path: String,
     /// Without the question mark.
     pub query: String,
-    /// In the sender's order and case; a name may come twice.
+    /// In the sender's order and case; a name can occur twice.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     /// Whether the front hands the body on in base64. What is no UTF-8 always is.
@@ -87,26 +87,26 @@ impl LambdaFront {
     }
 
     /// The invocation that it makes of a request it had at `at`.
-    pub fn invocation(self, asked: &FrontRequest, at: Timestamp) -> Value {
+    pub fn invocation(self, request: &FrontRequest, at: Timestamp) -> Value {
         match self {
-            Self::HttpApi | Self::FunctionUrl => self.payload_2(asked, at),
-            Self::Rest => self.payload_1(asked, at),
+            Self::HttpApi | Self::FunctionUrl => self.payload_2(request, at),
+            Self::Rest => self.payload_1(request, at),
         }
     }
 
-    fn payload_2(self, asked: &FrontRequest, at: Timestamp) -> Value {
+    fn payload_2(self, request: &FrontRequest, at: Timestamp) -> Value {
         let (domain, api) = (self.domain(), self.domain().split('.').next());
         let (route, account) = match self {
-            Self::HttpApi if is_probe(asked) => ("ANY /-/{probe}", "123456789012"),
+            Self::HttpApi if is_probe(request) => ("ANY /-/{probe}", "123456789012"),
             Self::HttpApi => ("ANY /{source}", "123456789012"),
             _ => ("$default", "anonymous"),
         };
-        let headers = self.headers(asked);
+        let headers = self.headers(request);
         let mut event = json!({
             "version": "2.0",
             "routeKey": route,
-            "rawPath": asked.path,
-            "rawQueryString": asked.query,
+            "rawPath": request.path,
+            "rawQueryString": request.query,
             "headers": joined(&headers),
             "requestContext": {
                 "accountId": account,
@@ -114,11 +114,11 @@ impl LambdaFront {
                 "domainName": domain,
                 "domainPrefix": api,
                 "http": {
-                    "method": asked.method,
-                    "path": asked.path,
+                    "method": request.method,
+                    "path": request.path,
                     "protocol": "HTTP/1.1",
                     "sourceIp": "192.0.2.10",
-                    "userAgent": agent(asked),
+                    "userAgent": agent(request),
                 },
                 "requestId": "Zx1yW2vU3tS4rQ5=",
                 "routeKey": route,
@@ -126,24 +126,24 @@ impl LambdaFront {
                 "time": clf(at),
                 "timeEpoch": at.as_millis(),
             },
-            "isBase64Encoded": is_base64(asked),
+            "isBase64Encoded": is_base64(request),
         });
-        if !asked.query.is_empty() {
-            event["queryStringParameters"] = joined(&decoded(&asked.query).collect::<Vec<_>>());
+        if !request.query.is_empty() {
+            event["queryStringParameters"] = joined(&decoded(&request.query).collect::<Vec<_>>());
         }
         if self == Self::HttpApi {
-            event["pathParameters"] = parameters(asked);
+            event["pathParameters"] = parameters(request);
         }
-        if !asked.body.is_empty() {
-            event["body"] = body(asked);
+        if !request.body.is_empty() {
+            event["body"] = body(request);
         }
         event
     }
 
-    fn payload_1(self, asked: &FrontRequest, at: Timestamp) -> Value {
-        let headers = self.headers(asked);
-        let query: Vec<(String, String)> = decoded(&asked.query).collect();
-        let resource = match is_probe(asked) {
+    fn payload_1(self, request: &FrontRequest, at: Timestamp) -> Value {
+        let headers = self.headers(request);
+        let query: Vec<(String, String)> = decoded(&request.query).collect();
+        let resource = match is_probe(request) {
             true => "/-/{probe}",
             false => "/{source}",
         };
@@ -156,13 +156,13 @@ impl LambdaFront {
         };
         json!({
             "resource": resource,
-            "path": asked.path,
-            "httpMethod": asked.method,
+            "path": request.path,
+            "httpMethod": request.method,
             "headers": or_null(last(&headers)),
             "multiValueHeaders": or_null(many(&headers)),
             "queryStringParameters": or_null(last(&query)),
             "multiValueQueryStringParameters": or_null(many(&query)),
-            "pathParameters": parameters(asked),
+            "pathParameters": parameters(request),
             "stageVariables": null,
             "requestContext": {
                 "accountId": "123456789012",
@@ -170,7 +170,7 @@ impl LambdaFront {
                 "domainName": self.domain(),
                 "domainPrefix": "k9l8m7n6o5",
                 "extendedRequestId": "Aa1Bb2Cc3Dd4Ee5=",
-                "httpMethod": asked.method,
+                "httpMethod": request.method,
                 "identity": {
                     "accessKey": null,
                     "accountId": null,
@@ -182,10 +182,10 @@ impl LambdaFront {
                     "principalOrgId": null,
                     "sourceIp": "192.0.2.10",
                     "user": null,
-                    "userAgent": agent(asked),
+                    "userAgent": agent(request),
                     "userArn": null,
                 },
-                "path": format!("/prod{}", asked.path),
+                "path": format!("/prod{}", request.path),
                 "protocol": "HTTP/1.1",
                 "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
                 "requestTime": clf(at),
@@ -194,13 +194,13 @@ impl LambdaFront {
                 "resourcePath": resource,
                 "stage": "prod",
             },
-            "body": if asked.body.is_empty() { Value::Null } else { body(asked) },
-            "isBase64Encoded": is_base64(asked),
+            "body": if request.body.is_empty() { Value::Null } else { body(request) },
+            "isBase64Encoded": is_base64(request),
         })
     }
 
     /// The sender's headers and the front's own; only a REST API keeps the case of names.
-    fn headers(self, asked: &FrontRequest) -> Vec<(String, String)> {
+    fn headers(self, request: &FrontRequest) -> Vec<(String, String)> {
         let own = [
             ("Host", self.domain()),
             (
@@ -211,7 +211,7 @@ impl LambdaFront {
             ("X-Forwarded-Port", "443"),
             ("X-Forwarded-Proto", "https"),
         ];
-        let sent = asked
+        let sent = request
             .headers
             .iter()
             .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
@@ -226,14 +226,14 @@ impl LambdaFront {
 }
 
 /// Whether the route for monitors takes the request.
-fn is_probe(asked: &FrontRequest) -> bool {
-    asked.path.starts_with("/-/")
+fn is_probe(request: &FrontRequest) -> bool {
+    request.path.starts_with("/-/")
 }
 
-fn parameters(asked: &FrontRequest) -> Value {
-    match asked.path.strip_prefix("/-/") {
+fn parameters(request: &FrontRequest) -> Value {
+    match request.path.strip_prefix("/-/") {
         Some(probe) => json!({"probe": probe}),
-        None => json!({"source": asked.path.trim_start_matches('/')}),
+        None => json!({"source": request.path.trim_start_matches('/')}),
     }
 }
 
@@ -315,22 +315,22 @@ fn decoded(query: &str) -> impl Iterator<Item = (String, String)> {
     url::form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
-fn agent(asked: &FrontRequest) -> Option<&str> {
-    asked
+fn agent(request: &FrontRequest) -> Option<&str> {
+    request
         .headers
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case("user-agent"))
         .map(|(_, value)| value.as_str())
 }
 
-fn is_base64(asked: &FrontRequest) -> bool {
-    asked.is_base64 || std::str::from_utf8(&asked.body).is_err()
+fn is_base64(request: &FrontRequest) -> bool {
+    request.is_base64 || std::str::from_utf8(&request.body).is_err()
 }
 
-fn body(asked: &FrontRequest) -> Value {
-    match std::str::from_utf8(&asked.body) {
-        Ok(text) if !asked.is_base64 => json!(text),
-        _ => json!(BASE64_STANDARD.encode(&asked.body)),
+fn body(request: &FrontRequest) -> Value {
+    match std::str::from_utf8(&request.body) {
+        Ok(text) if !request.is_base64 => json!(text),
+        _ => json!(BASE64_STANDARD.encode(&request.body)),
     }
 }
 

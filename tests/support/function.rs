@@ -53,8 +53,14 @@ impl<D: Destination> DeployedFunction<D> {
 
     /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
     /// `key`.
-    pub async fn keeps(&self, front: LambdaFront, asked: &FrontRequest, outcome: &str, key: &str) {
-        let answer = self.ask(front, asked).await;
+    pub async fn keeps(
+        &self,
+        front: LambdaFront,
+        request: &FrontRequest,
+        outcome: &str,
+        key: &str,
+    ) {
+        let answer = self.send(front, request).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
         assert_eq!(
             (answer.status, answer.body),
@@ -66,8 +72,8 @@ impl<D: Destination> DeployedFunction<D> {
             .await
             .unwrap_or_else(|| panic!("a row under {key}"));
         assert!(
-            row.body.as_deref() == Some(asked.body.as_slice()),
-            "{front:?} {key} has other bytes than came"
+            row.body.as_deref() == Some(request.body.as_slice()),
+            "{front:?} {key} has other bytes than were sent"
         );
         let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
         assert_eq!(found.trim_end(), outcome, "{front:?} {key}");
@@ -87,7 +93,7 @@ impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
         ]
         .concat();
         let keyring = Keyring::fixed(sources.iter().map(Source::configured));
-        let keeping = RetentionPolicy {
+        let retention = RetentionPolicy {
             retention: Duration::from_secs(90 * 24 * 60 * 60),
         };
         let clock = Arc::new(FixedClock);
@@ -97,7 +103,7 @@ impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
             Acceptance(WINDOW),
             clock.clone(),
         );
-        let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock, keeping);
+        let worker = DeliveryWorker::new(Arc::clone(&inbox), destination, clock, retention);
         let function = LambdaFunction::new(role, Some(receiver), Some(Arc::new(worker)), None);
         Self {
             function,
@@ -132,8 +138,8 @@ impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
         answer_of(&self.invoke(event).await.unwrap())
     }
 
-    pub async fn ask(&self, front: LambdaFront, asked: &FrontRequest) -> CheckedResponse {
-        self.answer(&front.invocation(asked, NOW)).await
+    pub async fn send(&self, front: LambdaFront, request: &FrontRequest) -> CheckedResponse {
+        self.answer(&front.invocation(request, NOW)).await
     }
 }
 

@@ -48,6 +48,6 @@ pub fn fill(ppns: &PpnsApi, clock: &dyn Clock, count: u64) {
 
 /// The number of unacknowledged notifications at HMRC.
 pub fn left(ppns: &PpnsApi) -> usize {
-    let tally = ppns.with(|boxes| boxes.count_by_status());
-    tally.pending + tally.failed
+    let counts = ppns.with(|boxes| boxes.count_by_status());
+    counts.pending + counts.failed
 }

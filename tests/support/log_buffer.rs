@@ -10,7 +10,7 @@ use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, Registry, prelude::*};
 
 /// While a process has only one subscriber, `tracing` asks the subscriber of the thread that
-/// reaches a log line first whether anyone wants it, and remembers the answer. That thread may be
+/// reaches a log line first whether it is enabled, and remembers the answer. That thread can be
 /// another test's, without a subscriber, and then the line is never written. With these there are
 /// always two.
 static OTHER_SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
@@ -41,7 +41,7 @@ impl LogBuffer {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// What was written since the last time, each line one JSON object.
+    /// The lines written since the last call, each one JSON object.
     pub fn lines(&self) -> Vec<Value> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
         text.lines()

@@ -1,4 +1,4 @@
-//! Time that passes when a test says so, and chance that can be repeated.
+//! A clock that a test advances, and repeatable random numbers.
 
 use std::{
     sync::{
@@ -72,7 +72,7 @@ impl sender_simulator::Clock for ManualClock {
     }
 }
 
-/// The instant as the simulator has it.
+/// The instant as a timestamp of the simulator.
 pub fn sender_time(at: Timestamp) -> sender_simulator::Timestamp {
     sender_simulator::Timestamp::from_millis(at.as_millis())
 }

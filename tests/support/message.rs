@@ -62,7 +62,7 @@ impl Source {
         }
     }
 
-    /// The source as the receiver has it.
+    /// The source in the receiver's configuration.
     pub fn configured(&self) -> senders::Source {
         let kind = SenderKind::parse(self.sender.as_str()).unwrap();
         let key = |(index, secret): (usize, &String)| {
@@ -81,8 +81,8 @@ impl Source {
     }
 }
 
-/// The payment that [`Source::message`] tells of under that id: of each its own, or it would be a
-/// repeat.
+/// The payment in the message that [`Source::message`] makes for this id. Each id has a different
+/// one, because a second event of a payment would be a repeat.
 pub fn payment(id: &str) -> String {
     hex::encode(&Sha256::digest(id)[..13])
 }

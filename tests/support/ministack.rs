@@ -16,7 +16,7 @@ use super::repository;
 
 /// Where `.ci/run` puts it.
 const PROGRAM: &str = "target/tools/ministack/bin/ministack";
-/// How long it may take to start. Only a failing test waits so long.
+/// The time limit for its start. Only a failing test waits this long.
 const LONG: Duration = Duration::from_secs(60);
 
 /// One that runs; ours ends when this is dropped.

@@ -72,7 +72,7 @@ secrets = ["env:PAY_SIGNING_SECRET"]
 /// Arguments of `serve` that let tests run beside each other.
 pub const FREE_PORTS: &[&str] = &["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"];
 
-/// How long anything may take that is bound to happen. Only a failing test ever waits so long.
+/// The time limit for every expected event. Only a failing test waits this long.
 pub const LONG: Duration = Duration::from_secs(120);
 
 /// Waits until `condition` holds.
@@ -81,7 +81,7 @@ pub fn until(what: &str, condition: impl FnMut() -> bool) {
     within(LONG, what, condition);
 }
 
-/// The same, with a deadline of one's own.
+/// Waits until `condition` holds, for `deadline` at most.
 #[track_caller]
 pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + deadline;
@@ -166,7 +166,7 @@ impl ProgramFolder {
         self.list(&["--state", state]).len()
     }
 
-    /// A running `serve`, once it says that it is ready.
+    /// A running `serve`, once it has logged that it is ready.
     #[track_caller]
     pub fn serve(&self) -> RunningServe {
         let mut serve = RunningServe::spawn(&mut self.serve_command());
@@ -351,7 +351,7 @@ impl RunningServe {
         Url::parse(url).unwrap()
     }
 
-    /// Asks it to stop, as systemd or Ctrl-C would, and says how it ended.
+    /// Stops it with a signal, as systemd or Ctrl-C would, and returns how it exited.
     pub fn stop(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
         let mut ended = None;
@@ -365,7 +365,7 @@ impl RunningServe {
         ended.unwrap()
     }
 
-    /// Ends it at once, as a power cut would, and waits until everything it had written is read.
+    /// Kills it, as a power cut would, and waits until all of its output is read.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -1,5 +1,5 @@
 //! What AWS does between a table and its function: reads the table's stream, filters it, and
-//! invokes the function with batches, again and again until it says that they are done.
+//! invokes the function with batches, repeatedly until it reports that they are done.
 //!
 //! As AWS may, it delivers some batches twice, and loses some records for good: a stream keeps a
 //! record for a day. As configured, it resumes from the lowest sequence number reported, cuts a
@@ -26,7 +26,7 @@ pub enum InvocationEnd {
 }
 
 impl InvocationEnd {
-    /// Reads a reply as AWS does: what is empty or misspelt is not what it seems.
+    /// Reads a reply as AWS does: an empty list is success, and an invalid one is a failure.
     pub fn of(reply: &Value) -> Self {
         let failures = match reply.get("batchItemFailures") {
             None | Some(Value::Null) => return Self::Done,
@@ -56,7 +56,7 @@ fn number(sequence: &str) -> u128 {
     sequence.parse().expect("a sequence number")
 }
 
-/// Chance that can be had again.
+/// Repeatable random numbers.
 #[derive(Clone)]
 pub struct SeededRandom(u64);
 
@@ -115,14 +115,14 @@ impl StreamPump {
 
     async fn beginning(&self) -> Option<String> {
         let streams = self
-            .ask("ListStreams", &json!({"TableName": self.table}))
+            .call("ListStreams", &json!({"TableName": self.table}))
             .await;
         let stream = streams["Streams"][0]["StreamArn"]
             .as_str()
             .expect("the table has a stream")
             .to_owned();
         let described = self
-            .ask("DescribeStream", &json!({"StreamArn": stream}))
+            .call("DescribeStream", &json!({"StreamArn": stream}))
             .await;
         let shards = described["StreamDescription"]["Shards"]
             .as_array()
@@ -133,12 +133,12 @@ impl StreamPump {
             "StreamArn": stream, "ShardId": shards[0]["ShardId"],
                 "ShardIteratorType": "TRIM_HORIZON",
         });
-        self.ask("GetShardIterator", &wanted).await["ShardIterator"]
+        self.call("GetShardIterator", &wanted).await["ShardIterator"]
             .as_str()
             .map(str::to_owned)
     }
 
-    async fn ask(&self, operation: &str, body: &Value) -> Value {
+    async fn call(&self, operation: &str, body: &Value) -> Value {
         let key = "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-2/dynamodb/aws4_request, \
                    SignedHeaders=host;x-amz-date, Signature=0";
         let request = self
@@ -168,7 +168,7 @@ impl StreamPump {
             return Vec::new();
         };
         let mut read = self
-            .ask(
+            .call(
                 "GetRecords",
                 &json!({"ShardIterator": iterator, "Limit": 1000}),
             )
@@ -220,7 +220,7 @@ impl StreamPump {
             match function(self.event(&batch)).await {
                 InvocationEnd::Done => {}
                 _ if retries == RETRIES => pumped.given_up += 1,
-                // What comes before the number is done, and cutting there uses up no retry.
+                // The records before the number are done, and cutting there uses no retry.
                 InvocationEnd::ResumeFrom(sequence) => {
                     let from = batch
                         .iter()
@@ -259,7 +259,7 @@ fn sequence_of(record: &Value) -> &Value {
     &record["dynamodb"]["SequenceNumber"]
 }
 
-/// The mapping's filter, as the template has it.
+/// The filter of the template's event source mapping.
 fn passes_the_filter(record: &Value) -> bool {
     record["eventName"] == "INSERT" && record["dynamodb"]["NewImage"]["state"]["S"] == "recorded"
 }

@@ -73,7 +73,7 @@ impl RawRequest {
         bytes
     }
 
-    /// The head, with `framing` in place of what says where the body ends.
+    /// The head, with `framing` in place of the header that frames the body.
     pub fn head(&self, framing: &str) -> Vec<u8> {
         let mut head = format!("{}\r\n", self.line).into_bytes();
         for (name, value) in &self.headers {

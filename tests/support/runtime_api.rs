@@ -1,5 +1,5 @@
-//! Lambda, simulated: the API that a function's process asks for its next invocation and tells the
-//! outcome, and the shipped `bootstrap` as the process that does.
+//! Lambda, simulated: the Runtime API, which gives a process its invocations and receives their
+//! outcomes, and the shipped `bootstrap` as that process.
 
 use std::{
     io::{BufRead, BufReader},
@@ -14,7 +14,7 @@ use pillarbox::domain::{Clock, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::timeout,
@@ -24,6 +24,7 @@ use super::{
     binary,
     client::{CheckedResponse, DEADLINE},
     function::{TRACE_HEADER, answer_of},
+    http_request::read_request,
     message::{hmrc, pay},
     process::{assert_discreet, searched_log_level},
     table,
@@ -46,7 +47,7 @@ pub enum RuntimeReport {
 struct RuntimeApiState {
     /// What is to be invoked: the event's text and how long it may take, one entry an invocation.
     events: tokio::sync::Mutex<UnboundedReceiver<(String, Duration)>>,
-    told: UnboundedSender<RuntimeReport>,
+    reports: UnboundedSender<RuntimeReport>,
     count: Mutex<usize>,
 }
 
@@ -54,7 +55,7 @@ struct RuntimeApiState {
 pub struct BootstrapProcess {
     child: Child,
     invoke: UnboundedSender<(String, Duration)>,
-    told: UnboundedReceiver<RuntimeReport>,
+    reports: UnboundedReceiver<RuntimeReport>,
     lines: Arc<Mutex<Vec<String>>>,
     readers: Vec<JoinHandle<()>>,
     invoked: usize,
@@ -89,8 +90,8 @@ fn configuration(table: &str) -> String {
     reason = "a person who runs the tests says what is to be tested"
 )]
 fn program() -> Command {
-    let said = std::env::var("PILLARBOX_TEST_BOOTSTRAP").unwrap_or_default();
-    let mut words = said.split_whitespace();
+    let configured = std::env::var("PILLARBOX_TEST_BOOTSTRAP").unwrap_or_default();
+    let mut words = configured.split_whitespace();
     let program = words
         .next()
         .map_or_else(|| binary("bootstrap-under-test"), PathBuf::from);
@@ -109,12 +110,12 @@ impl BootstrapProcess {
     pub async fn start_program(mut command: Command, variables: &[(&'static str, String)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let ((invoke, events), (telling, told)) = (unbounded_channel(), unbounded_channel());
+        let ((invoke, events), (reporter, reports)) = (unbounded_channel(), unbounded_channel());
         tokio::spawn(accept(
             listener,
             Arc::new(RuntimeApiState {
                 events: events.into(),
-                told: telling,
+                reports: reporter,
                 count: Mutex::default(),
             }),
         ));
@@ -145,44 +146,44 @@ impl BootstrapProcess {
         Self {
             child,
             invoke,
-            told,
+            reports,
             lines,
             readers,
             invoked: 0,
         }
     }
 
-    /// Invokes it, and waits for what it tells.
+    /// Invokes it, and waits for its report.
     pub async fn invoke(&mut self, event: &Value) -> RuntimeReport {
         self.invoke_for(event, Duration::from_secs(60)).await
     }
 
-    /// The same, with so much time until it is stopped.
+    /// The same, with `time` until it is stopped.
     pub async fn invoke_for(&mut self, event: &Value, time: Duration) -> RuntimeReport {
         self.invoke_text(event.to_string(), time).await
     }
 
     pub async fn invoke_text(&mut self, event: String, time: Duration) -> RuntimeReport {
         self.send(event, time);
-        self.heard().await
+        self.next_report().await
     }
 
-    /// Puts an invocation before it.
+    /// Queues an invocation.
     pub fn send(&mut self, event: String, time: Duration) {
         self.invoke.send((event, time)).unwrap();
         self.invoked += 1;
     }
 
-    /// Waits for what it tells next, which must be about the last invocation.
-    pub async fn heard(&mut self) -> RuntimeReport {
-        let told = timeout(DEADLINE, self.told.recv())
+    /// Waits for the next report, which must be about the last invocation.
+    pub async fn next_report(&mut self) -> RuntimeReport {
+        let report = timeout(DEADLINE, self.reports.recv())
             .await
-            .expect("it tells something in time")
+            .expect("it reports in time")
             .unwrap();
-        if let RuntimeReport::Reply(number, _) | RuntimeReport::Failed(number, _) = &told {
-            assert_eq!(*number, self.invoked, "{told:?} {:?}", self.lines());
+        if let RuntimeReport::Reply(number, _) | RuntimeReport::Failed(number, _) = &report {
+            assert_eq!(*number, self.invoked, "{report:?} {:?}", self.lines());
         }
-        told
+        report
     }
 
     /// Invokes it with a request's event, and judges the answer.
@@ -193,12 +194,12 @@ impl BootstrapProcess {
         }
     }
 
-    /// Everything it has written so far.
+    /// The output so far.
     pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 
-    /// What it has written after so many lines.
+    /// The lines it has written from this one on.
     pub fn lines_from(&self, first: usize) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         lines.get(first..).unwrap_or_default().to_vec()
@@ -217,14 +218,14 @@ impl BootstrapProcess {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for it to end, and returns how it ended and what it wrote.
+    /// Waits for its exit, and returns the status and the output.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
         self.read_to_the_end();
         (status, self.lines())
     }
 
-    /// Ends it, and returns what it wrote until then.
+    /// Kills it, and returns its output.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.end().1
@@ -239,7 +240,7 @@ impl BootstrapProcess {
 
 impl Drop for BootstrapProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it waits for an invocation that never comes
+        let _ = self.child.kill(); // it waits for the next invocation
         let _ = self.child.wait();
         if !std::thread::panicking() {
             self.read_to_the_end();
@@ -268,23 +269,18 @@ async fn accept(listener: TcpListener, api: Arc<RuntimeApiState>) {
 
 async fn keep(mut stream: TcpStream, api: Arc<RuntimeApiState>) {
     let mut unread = Vec::new();
-    while let Some((line, body)) = hear(&mut stream, &mut unread).await {
-        let answer = match line.split(' ').collect::<Vec<_>>()[..] {
-            ["GET", path, _] if path == format!("{API}/invocation/next") => {
-                match next(&api).await {
-                    Some(invocation) => invocation,
-                    None => return,
-                }
-            }
-            ["POST", path, _] => {
-                tell(
-                    &api,
-                    path.strip_prefix(API).unwrap(),
-                    serde_json::from_slice(&body).unwrap(),
-                );
+    while let Some(request) = read_request(&mut stream, &mut unread).await {
+        let answer = match request.target().split(' ').collect::<Vec<_>>()[..] {
+            ["GET", path] if path == format!("{API}/invocation/next") => match next(&api).await {
+                Some(invocation) => invocation,
+                None => return,
+            },
+            ["POST", path] => {
+                let path = path.strip_prefix(API).unwrap();
+                receive_report(&api, path, serde_json::from_slice(&request.body).unwrap());
                 "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n".to_owned()
             }
-            _ => panic!("{line}"),
+            _ => panic!("{}", request.head),
         };
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
@@ -312,41 +308,13 @@ async fn next(api: &RuntimeApiState) -> Option<String> {
     ))
 }
 
-fn tell(api: &RuntimeApiState, path: &str, body: Value) {
+fn receive_report(api: &RuntimeApiState, path: &str, body: Value) {
     let number = |text: &str| text.parse().unwrap();
-    let told = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
+    let report = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
         ["invocation", id, "response"] => RuntimeReport::Reply(number(id), body),
         ["invocation", id, "error"] => RuntimeReport::Failed(number(id), body),
         ["init", "error"] => RuntimeReport::CanNotBegin(body),
         _ => panic!("{path}"),
     };
-    let _ = api.told.send(told); // the receiver is gone after the test
-}
-
-/// One request: its first line and its body.
-async fn hear(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
-    loop {
-        if let Some(end) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(unread[..end].to_vec())
-                .unwrap()
-                .to_ascii_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
-                .unwrap_or(0);
-            if unread.len() >= end + 4 + length {
-                let line = String::from_utf8(unread[..end].to_vec())
-                    .unwrap()
-                    .lines()
-                    .next()?
-                    .to_owned();
-                let body = unread[end + 4..end + 4 + length].to_vec();
-                unread.drain(..end + 4 + length);
-                return Some((line, body));
-            }
-        }
-        if stream.read_buf(unread).await.ok()? == 0 {
-            return None;
-        }
-    }
+    let _ = api.reports.send(report); // the receiver is gone after the test
 }

@@ -111,7 +111,7 @@ impl Server {
         Self::on(listener, sources, destination).await
     }
 
-    /// On a listener of one's own.
+    /// Starts it on an existing listener.
     pub async fn on(
         listener: TcpListener,
         sources: &[Source],
@@ -136,7 +136,7 @@ impl Server {
         );
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let told = stop.clone();
+        let stopped = stop.clone();
         let names: Vec<SourceName> = sources
             .iter()
             .filter_map(|source| SourceName::new(&source.name))
@@ -152,7 +152,7 @@ impl Server {
             sources: None,
             duty: SweepDuty::always(),
         };
-        let serving = tokio::spawn(async move { server.run(listener, told).await.unwrap() });
+        let serving = tokio::spawn(async move { server.run(listener, stopped).await.unwrap() });
         let server = Self {
             address,
             inbox,
@@ -161,7 +161,7 @@ impl Server {
             stop,
             serving,
         };
-        server.ask(&RawRequest::new("GET", "/").bytes()).await; // it has started once it answers
+        server.send(&RawRequest::new("GET", "/").bytes()).await; // it has started once it answers
         server
     }
 
@@ -175,13 +175,13 @@ impl Server {
     }
 
     /// Sends a request on a new connection.
-    pub async fn ask(&self, bytes: &[u8]) -> CheckedResponse {
-        self.client().await.ask(bytes).await
+    pub async fn send(&self, bytes: &[u8]) -> CheckedResponse {
+        self.client().await.send(bytes).await
     }
 
     /// Posts `body` as the source's sender would.
     pub async fn post(&self, source: &Source, body: impl AsRef<[u8]>) -> CheckedResponse {
-        self.ask(&RawRequest::post(source, body).bytes()).await
+        self.send(&RawRequest::post(source, body).bytes()).await
     }
 
     /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
@@ -189,12 +189,12 @@ impl Server {
     pub async fn keeps(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
         let answer = self.post(source, &body).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
-        let said =
+        let excerpt =
             String::from_utf8_lossy(&body.as_ref()[..body.as_ref().len().min(300)]).into_owned();
         assert_eq!(
             (answer.status, answer.body),
             (200, format!(r#"{{"status":"{state}"}}"#)),
-            "{said}"
+            "{excerpt}"
         );
         self.has(source, body, outcome, key).await;
     }
@@ -207,7 +207,7 @@ impl Server {
             .unwrap_or_else(|| panic!("a row under {key}"));
         assert!(
             row.body.as_deref() == Some(body.as_ref()),
-            "{key} has other bytes than came"
+            "{key} has other bytes than were sent"
         );
         row.proven_body().unwrap();
         let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");

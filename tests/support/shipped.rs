@@ -1,4 +1,4 @@
-//! The shipped binary as a child process, with everything it says.
+//! The shipped binary as a child process, with its whole output.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -78,9 +78,13 @@ impl ServeProcess {
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
 
-        let (said, lines) = channel();
+        let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().try_for_each(|line| said.send(line.unwrap())));
+        std::thread::spawn(move || {
+            stderr
+                .lines()
+                .try_for_each(|line| sender.send(line.unwrap()))
+        });
         let mut out = child.stdout.take().unwrap();
         let stdout = std::thread::spawn(move || {
             let mut text = String::new();

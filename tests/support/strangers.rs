@@ -1,4 +1,4 @@
-//! Strangers who connect and are silent or slow, and a sender who is timed beside them.
+//! Hostile clients that connect and stay silent or slow, and a sender whose answers are timed.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -33,7 +33,7 @@ async fn post(address: SocketAddr, id: &str, padding: usize) -> Duration {
     let began = Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = [0; 12];
-    // The answer may come before everything is sent.
+    // The answer can arrive before everything is sent.
     let (_, read) = {
         let (mut reader, mut writer) = stream.split();
         let bytes = request.bytes();
@@ -44,7 +44,7 @@ async fn post(address: SocketAddr, id: &str, padding: usize) -> Duration {
     began.elapsed()
 }
 
-/// Posts so many; returns how many answers were late, and how late the last.
+/// Posts this number; returns how many answers were late, and how late the last was.
 pub async fn post_many(address: SocketAddr, count: usize, padding: usize) -> (usize, Duration) {
     let (mut late, mut worst) = (0, Duration::ZERO);
     for n in 0..count {

@@ -31,7 +31,7 @@ pub fn variables() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// AWS as it is reached through these variables.
+/// The AWS configuration from these variables.
 pub fn aws(variables: &[(&str, String)]) -> AwsConfig {
     let env = |name: &str| {
         variables
@@ -47,7 +47,7 @@ pub fn aws(variables: &[(&str, String)]) -> AwsConfig {
     .unwrap()
 }
 
-/// A name no other table has.
+/// A unique table name.
 pub fn unique(name: &str) -> String {
     static TABLES: AtomicU32 = AtomicU32::new(0);
     format!("{name}-{}", TABLES.fetch_add(1, Ordering::Relaxed))
@@ -75,7 +75,7 @@ pub fn inbox_at(variables: &[(&str, String)], table: &str) -> DynamoInbox {
     DynamoInbox::new(&aws(variables).config(AwsService::DynamoDb), settings)
 }
 
-/// A table of one test's own.
+/// A new table for one test.
 pub async fn fresh(name: &str) -> DynamoInbox {
     let inbox = inbox_in(&unique(name));
     inbox.init().await.unwrap();
@@ -96,7 +96,7 @@ pub fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> Entry {
     read(&SourceName::new(name).unwrap(), verified, now, window)
 }
 
-/// Stores a Pay event of this payment, and says under which key.
+/// Stores a Pay event of this payment, and returns its key.
 pub async fn store(
     inbox: &DynamoInbox,
     id: &str,

@@ -1,4 +1,4 @@
-//! Known answers: signatures with what they are over and whether they count.
+//! Known answers: signatures with the signed bytes, valid and invalid.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pillarbox::senders::SenderKind;

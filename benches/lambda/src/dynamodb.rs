@@ -1,8 +1,8 @@
-//! A stand-in for DynamoDB that answers at once, over TLS 1.3 on loopback, and keeps what it was
-//! asked.
+//! A stand-in for DynamoDB that answers immediately, over TLS 1.3 on loopback, and records its
+//! requests.
 //!
-//! It finds every item absent and every condition true, which is what a first notification meets.
-//! It stores nothing: what is measured is everything around DynamoDB.
+//! It finds every item absent and every condition true, as for a first notification.
+//! It stores nothing, so that the measurement excludes DynamoDB.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Durations and bytes -> what a reader compares.
+//! Durations and bytes as the report prints them.
 
 use std::time::Duration;
 

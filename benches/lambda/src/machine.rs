@@ -9,7 +9,7 @@ pub(crate) struct Usage {
     own: u64,
 }
 
-/// Clock ticks a second in what the kernel tells programs, on every Linux.
+/// Clock ticks a second in the kernel's counters, on every Linux.
 const TICKS: f64 = 100.0;
 
 impl Usage {

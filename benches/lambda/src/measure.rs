@@ -31,7 +31,7 @@ pub(crate) struct Bench {
 
 /// From exec to the first answer, the first event waiting when the program asks for it.
 pub(crate) struct Cold {
-    pub(crate) asked: Duration,
+    pub(crate) ready: Duration,
     pub(crate) answered: Duration,
     pub(crate) cpu: Duration,
 }
@@ -75,13 +75,13 @@ impl Bench {
         let run = Run::prepare(self, program);
         run.api.give(event.json.clone());
         let run = run.start(self);
-        let asked = run.heard(run.api.asked());
-        let exchange = run.heard(run.api.answered());
+        let ready = run.checked(run.api.await_next());
+        let exchange = run.checked(run.api.await_response());
         let cpu = run.process().cpu();
         run.check(&exchange, &event, &self.dynamodb.take_calls());
         let since = |at: Instant| at - run.process().started;
         Cold {
-            asked: since(asked),
+            ready: since(ready),
             answered: since(exchange.answered),
             cpu,
         }
@@ -89,7 +89,7 @@ impl Bench {
 
     pub(crate) fn first(&mut self, program: &Program) -> First {
         let run = Run::prepare(self, program).start(self);
-        run.heard(run.api.asked());
+        run.checked(run.api.await_next());
         std::thread::sleep(SETTLE);
         let held = self.throttle.hold(run.process().pid());
         let event = self.sender.next();
@@ -110,7 +110,7 @@ impl Bench {
         let run = Run::prepare(self, program).start(self);
         let (mut took, mut besides, mut before) = (Vec::new(), Vec::new(), Duration::ZERO);
         for number in 0..WARM_UP + count {
-            run.heard(run.api.asked());
+            run.checked(run.api.await_next());
             let event = self.sender.next();
             self.dynamodb.take_calls();
             if number == WARM_UP {
@@ -126,7 +126,7 @@ impl Bench {
             }
         }
         let of_all = run.process().cpu() - before;
-        let cpu = of_all / u32::try_from(count).expect("nobody waits for so many");
+        let cpu = of_all / u32::try_from(count).expect("the count fits");
         Warm {
             took,
             besides,
@@ -139,12 +139,12 @@ impl Bench {
     pub(crate) fn serve(&mut self, program: &Program, count: u32) {
         let mut run = Run::prepare(self, program).start(self);
         for _ in 0..count {
-            run.heard(run.api.asked());
+            run.checked(run.api.await_next());
             let event = self.sender.next();
             let exchange = run.invoke(&event);
             run.check(&exchange, &event, &self.dynamodb.take_calls());
         }
-        run.heard(run.api.asked());
+        run.checked(run.api.await_next());
         if let Some(process) = run.process.take() {
             process.end();
         }
@@ -234,11 +234,11 @@ impl<'a> Run<'a> {
 
     fn invoke(&self, event: &Event) -> Exchange {
         self.api.give(event.json.clone());
-        self.heard(self.api.answered())
+        self.checked(self.api.await_response())
     }
 
-    fn heard<T>(&self, heard: Result<T, String>) -> T {
-        heard.unwrap_or_else(|error| self.fail(&error))
+    fn checked<T>(&self, result: Result<T, String>) -> T {
+        result.unwrap_or_else(|error| self.fail(&error))
     }
 
     /// A benchmark of errors is worth nothing: every answer is the right one, and what it says is

@@ -78,7 +78,7 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes =
             line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kilobytes.expect("the kernel tells a living child's memory") * 1024
+        kilobytes.expect("the kernel reports a living child's memory") * 1024
     }
 
     /// Asks it to end, and waits until it has.

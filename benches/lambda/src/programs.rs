@@ -9,7 +9,7 @@ use std::{
 
 use flate2::{Compression, write::DeflateEncoder};
 
-/// Names by which the report finds what it compares.
+/// The names of the programs that the report compares.
 pub(crate) const HELLO: &str = "hello";
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const BOOTSTRAP: &str = "bootstrap";
@@ -197,8 +197,9 @@ fn cargo(package: &Path, target: &Path, arguments: &[&str]) {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What cargo tells the programs it runs makes the build scripts of some believe that everything
     // has changed.
-    let told = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(told)) {
+    let is_set_by_cargo =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_set_by_cargo)) {
         command.env_remove(name);
     }
     run(command

@@ -21,7 +21,7 @@ struct Row {
     name: String,
     what: String,
     size: Option<Size>,
-    asked: Figures,
+    ready: Figures,
     answered: Figures,
     cold_cpu: Figures,
     first: Figures,
@@ -46,7 +46,7 @@ impl Measured<'_> {
             name: self.program.name.clone(),
             what: self.program.what.clone(),
             size: self.program.size(),
-            asked: Figures::of(self.cold.iter().map(|cold| millis(cold.asked))),
+            ready: Figures::of(self.cold.iter().map(|cold| millis(cold.ready))),
             answered: Figures::of(self.cold.iter().map(|cold| millis(cold.answered))),
             cold_cpu: Figures::of(self.cold.iter().map(|cold| millis(cold.cpu))),
             first: Figures::of(self.first.iter().map(|first| millis(first.took))),
@@ -98,7 +98,7 @@ fn cold(rows: &[Row]) -> String {
             row.name,
             row.what,
             row.size.as_ref().map_or("–".to_owned(), sizes),
-            row.asked.median(),
+            row.ready.median(),
             row.answered.spread(),
             times(answered(row), rows, HELLO, answered),
             times(answered(row), rows, FLOOR, answered),
@@ -148,7 +148,7 @@ fn sizes(size: &Size) -> String {
     )
 }
 
-/// What `row` reaches of what it should.
+/// The result of `row` against its target.
 fn aims(row: &Row, rows: &[Row]) -> String {
     let mut text = format!("| {} | measured | aim | |\n|---|---|---|---|\n", row.name);
     let mut most =

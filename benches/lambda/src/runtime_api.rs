@@ -18,9 +18,8 @@ use std::{
 
 use crate::http::{self, Request};
 
-/// A program that says nothing for so long will say nothing any more: the slowest measured takes a
-/// second.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for a program's next call. The slowest takes a second.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The deadline that an invocation is given.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -28,7 +27,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct RuntimeApi {
     address: SocketAddr,
     events: Sender<String>,
-    heard: Receiver<Heard>,
+    calls: Receiver<RuntimeCall>,
     over: Arc<AtomicBool>,
 }
 
@@ -39,11 +38,11 @@ pub(crate) struct Exchange {
     pub(crate) answer: Vec<u8>,
 }
 
-enum Heard {
-    Asked(Instant),
-    Given(Instant),
-    Answered(Instant, Vec<u8>),
-    Failed(String),
+enum RuntimeCall {
+    Next(Instant),
+    EventSent(Instant),
+    Response(Instant, Vec<u8>),
+    Error(String),
 }
 
 impl RuntimeApi {
@@ -53,7 +52,7 @@ impl RuntimeApi {
             .local_addr()
             .expect("a bound socket has an address");
         let (events, waiting) = mpsc::channel();
-        let (said, heard) = mpsc::channel();
+        let (call_sender, calls) = mpsc::channel();
         let over = Arc::new(AtomicBool::new(false));
         let (waiting, stop) = (Arc::new(Mutex::new(waiting)), over.clone());
         thread::spawn(move || {
@@ -65,7 +64,7 @@ impl RuntimeApi {
                 let session = Session {
                     stream,
                     waiting: waiting.clone(),
-                    said: said.clone(),
+                    calls: call_sender.clone(),
                 };
                 thread::spawn(move || session.serve());
             }
@@ -73,7 +72,7 @@ impl RuntimeApi {
         Self {
             address,
             events,
-            heard,
+            calls,
             over,
         }
     }
@@ -82,38 +81,40 @@ impl RuntimeApi {
         self.address
     }
 
-    /// Has `event` handed over as soon as the program asks, or at once if it has asked already.
+    /// Queues `event` for the next request of the program.
     pub(crate) fn give(&self, event: String) {
         self.events
             .send(event)
             .expect("the server outlives its handle");
     }
 
-    /// Waits until the program asks for an event.
-    pub(crate) fn asked(&self) -> Result<Instant, String> {
-        match self.hear()? {
-            Heard::Asked(at) => Ok(at),
-            _ => Err("it answered what it was not asked".to_owned()),
+    /// Waits until the program requests an event.
+    pub(crate) fn await_next(&self) -> Result<Instant, String> {
+        match self.next_call()? {
+            RuntimeCall::Next(at) => Ok(at),
+            _ => Err("it answered without an event".to_owned()),
         }
     }
 
-    /// Waits for the answer to the event that was given.
-    pub(crate) fn answered(&self) -> Result<Exchange, String> {
-        match (self.hear()?, self.hear()?) {
-            (Heard::Given(given), Heard::Answered(answered, answer)) => Ok(Exchange {
-                given,
-                answered,
-                answer,
-            }),
-            _ => Err("it asked again before it answered".to_owned()),
+    /// Waits for the answer to the event.
+    pub(crate) fn await_response(&self) -> Result<Exchange, String> {
+        match (self.next_call()?, self.next_call()?) {
+            (RuntimeCall::EventSent(given), RuntimeCall::Response(answered, answer)) => {
+                Ok(Exchange {
+                    given,
+                    answered,
+                    answer,
+                })
+            }
+            _ => Err("it requested an event before it answered".to_owned()),
         }
     }
 
-    fn hear(&self) -> Result<Heard, String> {
-        match self.heard.recv_timeout(PATIENCE) {
-            Ok(Heard::Failed(error)) => Err(error),
-            Ok(heard) => Ok(heard),
-            Err(_) => Err(format!("no call for {} s", PATIENCE.as_secs())),
+    fn next_call(&self) -> Result<RuntimeCall, String> {
+        match self.calls.recv_timeout(CALL_TIMEOUT) {
+            Ok(RuntimeCall::Error(error)) => Err(error),
+            Ok(call) => Ok(call),
+            Err(_) => Err(format!("no call for {} s", CALL_TIMEOUT.as_secs())),
         }
     }
 }
@@ -129,7 +130,7 @@ impl Drop for RuntimeApi {
 struct Session {
     stream: TcpStream,
     waiting: Arc<Mutex<Receiver<String>>>,
-    said: Sender<Heard>,
+    calls: Sender<RuntimeCall>,
 }
 
 impl Session {
@@ -153,7 +154,7 @@ impl Session {
         let last = request.path.rsplit('/').next().unwrap_or_default();
         match (request.method.as_str(), last) {
             ("GET", "next") => {
-                self.say(Heard::Asked(now))?;
+                self.report(RuntimeCall::Next(now))?;
                 let event = self
                     .waiting
                     .lock()
@@ -161,16 +162,16 @@ impl Session {
                     .recv()
                     .map_err(io::Error::other)?;
                 let reply = http::reply("200 OK", &invocation_headers(), &event);
-                self.say(Heard::Given(Instant::now()))?;
+                self.report(RuntimeCall::EventSent(Instant::now()))?;
                 self.stream.write_all(&reply)
             }
             ("POST", "response") => {
-                self.say(Heard::Answered(now, request.body))?;
+                self.report(RuntimeCall::Response(now, request.body))?;
                 self.accept()
             }
             _ => {
                 let body = String::from_utf8_lossy(&request.body);
-                self.say(Heard::Failed(format!(
+                self.report(RuntimeCall::Error(format!(
                     "{} {}: {body}",
                     request.method, request.path
                 )))?;
@@ -184,10 +185,10 @@ impl Session {
             .write_all(&http::reply("202 Accepted", "", r#"{"status":"OK"}"#))
     }
 
-    fn say(&self, heard: Heard) -> io::Result<()> {
-        self.said
-            .send(heard)
-            .map_err(|_| io::Error::other("nobody listens any more"))
+    fn report(&self, call: RuntimeCall) -> io::Result<()> {
+        self.calls
+            .send(call)
+            .map_err(|_| io::Error::other("the measurement has ended"))
     }
 }
 

@@ -1,11 +1,11 @@
-//! DynamoDB on loopback, kept in memory or nearly so: `dynamodb-emulator [ADDRESS] [--with-
-//! parent]`.
+//! DynamoDB on loopback, in memory where possible: `dynamodb-emulator [ADDRESS] [--with-parent]`.
 //!
-//! Prints the address it listens on as its first line. With `--with-parent` it ends when its
-//! standard input does, so that it can't outlive the tests that started it, and every line `expire`
-//! it reads removes what has expired and is answered by how much that was.
+//! Prints its address as the first line. With `--with-parent` it exits at the end of its standard
+//! input, so that it cannot outlive the tests that started it. Each line `expire` there removes the
+//! expired items, and is answered with their number.
 
 use std::{
+    fmt::Display,
     io::{BufRead, Write},
     path::Path,
 };
@@ -23,19 +23,18 @@ async fn main() {
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .expect("the address is free");
-    say(&listener.local_addr().expect("it is bound").to_string());
+    print_line(listener.local_addr().expect("it is bound"));
     if with_parent {
         let database = database.clone();
-        std::thread::spawn(move || obey(&database));
+        std::thread::spawn(move || run_commands(&database));
     }
     server::serve_on(listener, database).await;
 }
 
-/// Opens a database that is gone when this process is.
+/// Opens a database that ends with this process.
 ///
-/// For every write to a table with a stream, the emulator looks for the highest sequence number so
-/// far, and without an index reads the whole stream for it. An index can only be added through a
-/// file.
+/// For every write to a table with a stream, the emulator selects the highest sequence number, and
+/// without an index reads the whole stream for it. An index can only be added through a file.
 fn open() -> Database {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() {
@@ -51,16 +50,15 @@ fn open() -> Database {
     rusqlite::Connection::open(&path)
         .and_then(|file| file.execute_batch(index))
         .expect("the stream can be indexed");
-    database // the folder goes here; what is open stays
+    database // the folder is deleted here; the open file stays
 }
 
-fn obey(database: &Database) {
+fn run_commands(database: &Database) {
     for line in std::io::stdin().lock().lines() {
         match line.as_deref() {
-            Ok("expire") => say(&database
-                .sweep_ttl()
-                .expect("the database can be swept")
-                .to_string()),
+            Ok("expire") => {
+                print_line(database.sweep_ttl().expect("the database can be swept"));
+            }
             Ok(_) => {}
             Err(_) => break,
         }
@@ -68,7 +66,7 @@ fn obey(database: &Database) {
     std::process::exit(0);
 }
 
-fn say(line: &str) {
+fn print_line(line: impl Display) {
     println!("{line}");
     let _ = std::io::stdout().flush();
 }

@@ -49,7 +49,7 @@ fn body(source: &Source, id: &str, length: usize) -> String {
 }
 
 /// The write units of the second of two notifications, from its receipt to its delivery, on the
-/// table and on its index. The first also notes that its source was heard.
+/// table and on its index. The first also stores when its source was last received.
 async fn units(source: &Source, length: usize) -> (u32, u32) {
     let proxy = FaultProxy::before(&EMULATOR.endpoint, |_| InjectedFault::None).await;
     let mut variables = table::variables();
@@ -65,8 +65,11 @@ async fn units(source: &Source, length: usize) -> (u32, u32) {
     );
     for id in ["first", "second"] {
         proxy.take_writes();
-        let asked = post(source, body(source, id, length));
-        assert_eq!(deployed.ask(LambdaFront::HttpApi, &asked).await.status, 200);
+        let request = post(source, body(source, id, length));
+        assert_eq!(
+            deployed.send(LambdaFront::HttpApi, &request).await.status,
+            200
+        );
         let key = format!("{}:{id}", source.name);
         deployed
             .invoke(&batch(&[(&key, "recorded")]))

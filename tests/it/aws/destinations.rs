@@ -1,4 +1,4 @@
-//! SQS and EventBridge: what they are sent, to the byte, and what each of their answers means.
+//! SQS and EventBridge: the exact requests, and the meaning of each answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,11 +11,11 @@ use tokio::time::{Duration, Instant};
 
 use test_support::{
     cloud::{AwsCall, CloudReply, SimulatedAws},
-    handed_on::{AT, captured, long},
+    sample_events::{AT, captured, long},
 };
 
 const QUEUE: &str = "https://sqs.eu-west-2.amazonaws.com/111122223333/ledger";
-/// No error may repeat what was sent, nor what AWS says of it.
+/// No error repeats what was sent, or AWS's message about it.
 const CANARY: &str = "canary";
 
 fn sqs(cloud: &SimulatedAws, url: &str) -> SqsDestination {
@@ -51,19 +51,19 @@ fn failed(code: &str) -> CloudReply {
     CloudReply::Done(json!({"FailedEntryCount": 1, "Entries": [entry]}))
 }
 
-/// How a delivery ended, in one word; what is said of it keeps what was sent to itself.
+/// How a delivery ended, in one word. Its error repeats nothing of the request.
 fn outcome(delivered: Result<(), DeliveryError>) -> &'static str {
-    let said = delivered
+    let error = delivered
         .as_ref()
         .err()
         .map_or_else(String::new, ToString::to_string);
     assert!(
-        !said.contains(CANARY) && !said.contains("5000") && said.len() < 200,
-        "{said}"
+        !error.contains(CANARY) && !error.contains("5000") && error.len() < 200,
+        "{error}"
     );
     assert!(
-        said.is_empty() || said.contains("ledger"),
-        "it says where: {said}"
+        error.is_empty() || error.contains("ledger"),
+        "the error names the destination: {error}"
     );
     match delivered {
         Ok(()) => "arrived",
@@ -239,7 +239,7 @@ async fn of_sqs_only_what_is_wrong_with_the_message_is_a_refusal() {
         ),
         (CloudReply::Fault(400, "InvalidAddress", CANARY), "again"),
         (CloudReply::Fault(400, "ValidationError", CANARY), "again"),
-        // Nothing that SQS said.
+        // Nothing of the response from SQS.
         (
             CloudReply::Foreign(400, json!({"__type": "InvalidMessageContents"})),
             "again",
@@ -404,7 +404,7 @@ async fn a_bus_that_is_not_there_gets_nothing_since_it_would_be_dropped() {
                 "it is looked for once"
             );
         }
-        // Once somebody has made it, events go out.
+        // Events are delivered once the bus exists.
         cloud.answers(putting(put()));
         assert_eq!(outcome(bus.deliver(&key, &event).await), "arrived");
     }

@@ -25,10 +25,10 @@ use tokio::time::{Instant, error::Elapsed, sleep, timeout};
 
 use test_support::{
     cloud::{CloudReply, SimulatedAws},
-    handed_on::AT,
     log_buffer::listen_with,
     manual_clock::ManualClock,
     posted,
+    sample_events::AT,
     server::FixedClock,
 };
 
@@ -212,7 +212,7 @@ async fn a_rotation_right_after_a_reading_costs_its_sender_one_more_try() {
     receiver.pass(29);
     refused(&receiver.pay("m1", NEW).await);
     assert_eq!(receiver.readings(), 1);
-    receiver.pass(60); // which is when Pay tries again
+    receiver.pass(60); // Pay retries after a minute
     taken(receiver.pay("m1", NEW).await);
     assert_eq!(receiver.readings(), 2);
 }
@@ -370,7 +370,7 @@ async fn a_sender_that_hangs_up_does_not_take_the_reading_along() {
 async fn until_there_is_a_key_everything_is_503_and_the_first_one_needs_no_restart() {
     let missing =
         "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
-    for (start, said) in [
+    for (start, unusable_count) in [
         (
             CloudReply::Fault(400, "ResourceNotFoundException", missing),
             0,
@@ -381,7 +381,11 @@ async fn until_there_is_a_key_everything_is_503_and_the_first_one_needs_no_resta
     ] {
         let receiver = RotatingReceiver::cold(start.clone()).await;
         receiver.keyring.warm().await;
-        assert_eq!(receiver.keyring.take_unusable().len(), said, "{start:?}");
+        assert_eq!(
+            receiver.keyring.take_unusable().len(),
+            unusable_count,
+            "{start:?}"
+        );
         receiver.pass(31);
         for n in 0..10 {
             let received = receiver.pay(&format!("m{n}"), OLD).await;
@@ -450,7 +454,7 @@ async fn a_source_whose_secrets_are_elsewhere_never_causes_a_call() {
 
 #[tokio::test]
 async fn a_process_without_such_secrets_never_calls_aws() {
-    let cloud = SimulatedAws::answering(|_| panic!("nobody calls")).await;
+    let cloud = SimulatedAws::answering(|_| panic!("AWS is not called")).await;
     let config = Config::read(
         "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n",
         "p",

@@ -26,7 +26,7 @@ fn config() -> Config {
     Config::read(&document, "p").unwrap()
 }
 
-/// How many keys the source has once `reply` was heard, and what is said of those it lacks.
+/// The number of keys of the source after `reply`, and the errors about its unusable secrets.
 async fn read(reply: CloudReply) -> (usize, Vec<(SecretError, String)>) {
     let cloud = SimulatedAws::answering(move |_| reply.clone()).await;
     let began = Instant::now();
@@ -42,11 +42,11 @@ async fn read(reply: CloudReply) -> (usize, Vec<(SecretError, String)>) {
         vault: &vault,
     });
     assert!(!format!("{sources:?} {unusable:?}").contains("canary"));
-    let said = unusable
+    let unusable_texts = unusable
         .into_iter()
         .map(|one| (one.why, one.problem.to_string()))
         .collect();
-    (sources[0].keys.len(), said)
+    (sources[0].keys.len(), unusable_texts)
 }
 
 fn holding(text: &str) -> CloudReply {
@@ -178,13 +178,13 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
             unread(SecretsManagerError::Unavailable),
         ),
     ] {
-        let (found, said) = read(reply.clone()).await;
+        let (found, unusable_texts) = read(reply.clone()).await;
         assert_eq!(
-            (found, said.first().map(|(why, _)| *why)),
+            (found, unusable_texts.first().map(|(why, _)| *why)),
             (keys, problem),
             "{reply:?}"
         );
-        for (_, text) in said {
+        for (_, text) in unusable_texts {
             assert!(
                 text.starts_with(&format!(
                     "p:4: sources.pay.secrets[0] (secretsmanager:{ARN}#current) "
@@ -196,7 +196,7 @@ async fn each_answer_has_one_meaning_and_none_shows_a_secret() {
 }
 
 #[tokio::test]
-async fn each_secret_is_asked_for_once_and_all_at_once() {
+async fn each_secret_is_requested_once_and_all_concurrently() {
     let cloud = SimulatedAws::answering(|_| {
         CloudReply::Late(
             std::time::Duration::from_millis(300),

@@ -132,10 +132,10 @@ impl WayIn {
         }
     }
 
-    async fn ask(&self, request: &FrontRequest) -> CheckedResponse {
+    async fn send(&self, request: &FrontRequest) -> CheckedResponse {
         match self {
-            Self::Serve(server) => server.ask(&bytes(request)).await,
-            Self::Lambda(front, deployed) => deployed.ask(*front, request).await,
+            Self::Serve(server) => server.send(&bytes(request)).await,
+            Self::Lambda(front, deployed) => deployed.send(*front, request).await,
         }
     }
 
@@ -160,7 +160,7 @@ impl WayIn {
         let mut keys = BTreeSet::new();
         for case in cases {
             let what = format!("{}: {}", self.name(), case.name);
-            let answer = self.ask(&case.request).await;
+            let answer = self.send(&case.request).await;
             assert_eq!(answer.status, case.status, "{what}");
             if let Some(body) = case.body.as_ref().filter(|_| case.request.method != "HEAD") {
                 assert_eq!(&answer.body, body, "{what}");

@@ -223,7 +223,7 @@ pub(super) fn signatures_of_others() -> Vec<ConformanceCase> {
     cases
 }
 
-/// Only the signed bytes count, not what is like them.
+/// Only the signed bytes count, not similar ones.
 pub(super) fn bodies_that_were_not_signed() -> Vec<ConformanceCase> {
     let mut cases = Vec::new();
     for source in both() {

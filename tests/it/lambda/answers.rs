@@ -17,7 +17,7 @@ async fn no_path_that_only_an_event_can_hold_belongs_to_a_source() {
         .flat_map(|front| both().map(|source| (front, source)))
     {
         let name = &source.name;
-        let asked = post(&source, source.message("n1", NOW));
+        let posted = post(&source, source.message("n1", NOW));
         for path in [
             String::new(),
             format!("/{name}\0"),
@@ -26,12 +26,12 @@ async fn no_path_that_only_an_event_can_hold_belongs_to_a_source() {
             format!("/{name}#x"),
         ] {
             for method in ["POST", "GET", "PUT", "HEAD", "OPTIONS"] {
-                let asked = FrontRequest {
+                let posted = FrontRequest {
                     method: method.to_owned(),
                     path: path.clone(),
-                    ..asked.clone()
+                    ..posted.clone()
                 };
-                let answer = deployed.ask(front, &asked).await;
+                let answer = deployed.send(front, &posted).await;
                 assert_eq!(answer.status, 404, "{front:?} {method} {path:?}");
             }
         }
@@ -49,7 +49,7 @@ async fn a_stage_and_a_mapping_are_no_part_of_a_path() {
 
     for (index, (stage, path, status)) in [
         ("prod", "/prod/pay", 200),
-        ("prod", "/pay", 200), // behind a domain of one's own
+        ("prod", "/pay", 200), // behind a custom domain
         ("v1", "/v1/pay", 200),
         ("pay", "/pay/pay", 200),
         ("prod", "/Prod/pay", 404),
@@ -113,7 +113,7 @@ async fn a_method_or_a_challenge_that_no_request_line_can_carry_is_refused() {
     for front in LambdaFront::ALL {
         for source in both().iter().chain(&without_secret()) {
             let request = FrontRequest::new("", &format!("{}?challenge=a", source.path()));
-            let answer = deployed.ask(front, &request).await;
+            let answer = deployed.send(front, &request).await;
             assert_eq!(
                 (answer.status, answer.header("allow")),
                 (405, Some("GET, POST")),
@@ -124,7 +124,7 @@ async fn a_method_or_a_challenge_that_no_request_line_can_carry_is_refused() {
             for query in ["challenge=a\r\nb", "challenge=a b"] {
                 let request = FrontRequest::new("GET", &format!("{}?{query}", source.path()));
                 assert_eq!(
-                    deployed.ask(front, &request).await.status,
+                    deployed.send(front, &request).await.status,
                     400,
                     "{front:?} {query}"
                 );

@@ -182,7 +182,7 @@ proptest! {
     }
 }
 
-/// JSON as text: numbers that fit nowhere, escapes that are no characters, names that come twice,
+/// JSON as text: numbers that fit nowhere, escapes that are not characters, repeated names,
 /// white space, and nesting.
 fn json_text() -> impl Strategy<Value = String> {
     let quoted = |text: String| json!(text).to_string();

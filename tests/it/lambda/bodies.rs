@@ -33,12 +33,14 @@ async fn bodies_come_back_whole_as_text_and_in_base64() {
         bodies.extend([1, 8_191, 8_193, 358_401].map(noise));
         for body in bodies {
             let key = source.unreadable_key(&body);
-            let asked = post(&source, &body);
+            let request = post(&source, &body);
             if deployed.row(&key).await.is_none() {
-                deployed.keeps(front, &asked, "held unreadable", &key).await;
+                deployed
+                    .keeps(front, &request, "held unreadable", &key)
+                    .await;
             }
-            for again in [asked.clone(), asked.clone().base64()] {
-                let answer = deployed.ask(front, &again).await;
+            for again in [request.clone(), request.clone().base64()] {
+                let answer = deployed.send(front, &again).await;
                 assert_eq!(
                     answer.body, r#"{"status":"duplicate"}"#,
                     "{front:?} {key}: the same bytes"
@@ -52,7 +54,7 @@ async fn bodies_come_back_whole_as_text_and_in_base64() {
             .keeps(front, &post(&source, &text).base64(), "recorded", &key)
             .await;
         assert_eq!(
-            deployed.ask(front, &post(&source, &text)).await.body,
+            deployed.send(front, &post(&source, &text)).await.body,
             r#"{"status":"duplicate"}"#
         );
     }
@@ -85,12 +87,12 @@ async fn long_bodies_fit_and_longer_ones_are_refused_before_anything_else_is_loo
         )
         .await;
     let long = noise(MAX_BODY_BYTES + 1);
-    for asked in [
+    for request in [
         post(&source, &long),
         unsigned(&source, &long),
         unsigned(&without_secret()[1], &long),
     ] {
-        assert_eq!(deployed.ask(LambdaFront::Rest, &asked).await.status, 413);
+        assert_eq!(deployed.send(LambdaFront::Rest, &request).await.status, 413);
     }
 }
 
@@ -101,7 +103,7 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_refused() {
         .into_iter()
         .flat_map(|front| both().map(|source| (front, source)))
     {
-        let asked = post(&source, source.message("n1", NOW)).base64();
+        let request = post(&source, source.message("n1", NOW)).base64();
         for body in [
             json!("!!!"),
             json!("é"),
@@ -117,7 +119,7 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_refused() {
             json!(7),
             json!(["e30="]),
         ] {
-            let mut event = front.invocation(&asked, NOW);
+            let mut event = front.invocation(&request, NOW);
             event["body"] = body.clone();
             let answer = deployed.answer(&event).await;
             assert_eq!(
@@ -143,11 +145,11 @@ async fn an_encoding_of_the_senders_own_is_left_alone() {
     let deployed = DeployedFunction::new();
     for front in LambdaFront::ALL {
         let packed = [&b"\x1f\x8b\x08"[..], front.as_str().as_bytes()].concat();
-        let asked = post(&pay(), &packed).header("Content-Encoding", "gzip");
+        let request = post(&pay(), &packed).header("Content-Encoding", "gzip");
         deployed
             .keeps(
                 front,
-                &asked,
+                &request,
                 "held unreadable",
                 &pay().unreadable_key(&packed),
             )

@@ -59,7 +59,7 @@ async fn one_line_reports_the_outcome_of_a_request() {
     let bytes = body.len();
 
     deployed
-        .ask(LambdaFront::HttpApi, &post(&source, &body))
+        .send(LambdaFront::HttpApi, &post(&source, &body))
         .await;
     let recorded = json!({"level": "INFO", "role": "all", "source": "pay", "kind": "govuk-pay",
         "key": "pay:n1",
@@ -67,13 +67,15 @@ async fn one_line_reports_the_outcome_of_a_request() {
             "cold_start": true});
     assert_eq!(the_line(&kept), recorded);
 
-    deployed.ask(LambdaFront::Rest, &post(&source, &body)).await;
+    deployed
+        .send(LambdaFront::Rest, &post(&source, &body))
+        .await;
     let mut duplicate = recorded;
     (duplicate["outcome"], duplicate["cold_start"]) = (json!("duplicate"), json!(false));
     assert_eq!(the_line(&kept), duplicate);
 
     deployed
-        .ask(
+        .send(
             LambdaFront::HttpApi,
             &post(
                 &source,
@@ -88,7 +90,7 @@ async fn one_line_reports_the_outcome_of_a_request() {
     );
 
     deployed
-        .ask(LambdaFront::FunctionUrl, &unsigned(&source, "x"))
+        .send(LambdaFront::FunctionUrl, &unsigned(&source, "x"))
         .await;
     assert_eq!(
         the_line(&kept),
@@ -99,7 +101,7 @@ async fn one_line_reports_the_outcome_of_a_request() {
     );
 
     deployed
-        .ask(
+        .send(
             LambdaFront::HttpApi,
             &FrontRequest::new("GET", "/hmrc?challenge=abc"),
         )
@@ -139,7 +141,7 @@ async fn the_line_of_an_invocation_holds_its_metrics() {
         (unsigned(&pay(), "x"), "InvalidSignature"),
         (unsigned(&without_secret()[0], "x"), "NoSecret"),
     ] {
-        deployed.ask(LambdaFront::HttpApi, &request).await;
+        deployed.send(LambdaFront::HttpApi, &request).await;
         let (dimensions, names) = metrics_of(&kept);
         assert_eq!(names, ["Received", outcome, "AnswerTime"]);
         assert_eq!(dimensions, by_source);
@@ -192,12 +194,12 @@ async fn a_sweep_measures_what_is_stuck_and_how_long_each_source_is_silent() {
     deployed.inbox.record(&old).await.unwrap();
     for body in ["{}".to_owned(), pay().message("n1", NOW)] {
         deployed
-            .ask(LambdaFront::HttpApi, &post(&pay(), body))
+            .send(LambdaFront::HttpApi, &post(&pay(), body))
             .await;
     }
     let other = with(&pay().message("n1", NOW), "5000", "1").replace("captured", "failed");
     deployed
-        .ask(LambdaFront::HttpApi, &post(&pay(), other))
+        .send(LambdaFront::HttpApi, &post(&pay(), other))
         .await;
 
     let (kept, _listening) = listen();
@@ -253,10 +255,10 @@ async fn a_sweep_with_the_minimal_metrics_counts_only_that_it_ran() {
     deployed.function = deployed.function.with_metrics(named, sources);
     let (kept, _listening) = listen();
     deployed
-        .ask(LambdaFront::HttpApi, &post(&pay(), "{}"))
+        .send(LambdaFront::HttpApi, &post(&pay(), "{}"))
         .await;
     deployed
-        .ask(
+        .send(
             LambdaFront::HttpApi,
             &post(&pay(), pay().message("n1", NOW)),
         )
@@ -274,7 +276,7 @@ async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
     let deployed = DeployedFunction::new();
     for source in both() {
         deployed
-            .ask(
+            .send(
                 LambdaFront::HttpApi,
                 &post(&source, source.message("n1", NOW)),
             )
@@ -300,7 +302,7 @@ async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
     assert_eq!(
         the_line(&kept),
         expect(one),
-        "of a single one it says which"
+        "the error names a single failed item"
     );
 
     deployed
@@ -321,7 +323,7 @@ async fn one_line_reports_the_outcome_of_a_batch_and_of_a_sweep() {
 async fn a_failed_attempt_has_a_separate_line() {
     let deployed = DeployedFunction::with(Role::All, RefusingDestination);
     deployed
-        .ask(
+        .send(
             LambdaFront::HttpApi,
             &post(&hmrc(), hmrc().message("n1", NOW)),
         )
@@ -380,7 +382,7 @@ async fn one_line_reports_why_an_invocation_failed() {
 }
 
 #[tokio::test]
-async fn nothing_that_was_sent_is_said() {
+async fn no_part_of_a_request_is_logged() {
     let deployed = DeployedFunction::new();
     let (kept, _listening) = listen();
     let canary = "canary-8d1f";
@@ -393,7 +395,7 @@ async fn nothing_that_was_sent_is_said() {
             "{",
             &format!(r#"{{"x":"{canary}","#),
         );
-        for asked in [
+        for request in [
             post(&source, &body).header("X-Canary", canary),
             unsigned(&source, &body)
                 .header("X-Hub-Signature", canary)
@@ -407,14 +409,14 @@ async fn nothing_that_was_sent_is_said() {
                 .header("X-Control", format!("{canary}\r\n\u{1b}[31m")),
             post(&source, &body[..body.len() - 1]),
         ] {
-            deployed.ask(front, &asked).await;
+            deployed.send(front, &request).await;
         }
     }
-    let said = kept.text();
-    assert!(!said.contains("canary"), "{said}");
+    let log_text = kept.text();
+    assert!(!log_text.contains("canary"), "{log_text}");
     for secret in [&hmrc().secrets[0], &pay().secrets[0]] {
-        assert!(!said.contains(secret.as_str()));
+        assert!(!log_text.contains(secret.as_str()));
     }
-    assert!(!said.chars().any(|c| c.is_control() && c != '\n'));
+    assert!(!log_text.chars().any(|c| c.is_control() && c != '\n'));
     kept.lines();
 }

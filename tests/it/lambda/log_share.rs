@@ -47,7 +47,7 @@ fn bytes(line: &Value) -> usize {
     line.to_string().len() + 1
 }
 
-/// The share of so many bytes in the price of a notification, in percent.
+/// The share of this number of bytes in the price of a notification, in percent.
 fn share(bytes: usize, price: f64) -> f64 {
     100.0 * bytes as f64 * BYTE * 1e6 / price
 }
@@ -63,7 +63,7 @@ async fn a_notification_writes_two_lines_of_a_bounded_length() {
     for source in [hmrc(), pay()] {
         let id = "50dca3fc-c37c-4f03-b719-63571333624c";
         deployed
-            .ask(
+            .send(
                 LambdaFront::HttpApi,
                 &post(&source, source.message(id, NOW)),
             )

@@ -25,7 +25,7 @@ use test_support::{
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// The lines that are about `source` alone, without what comes with every line.
+/// The lines about `source`, without the fields that every line has.
 fn about(lines: &[Value], message: &str, source: &str) -> Vec<Value> {
     let mut about: Vec<Value> = lines
         .iter()
@@ -75,13 +75,13 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
     api.with(|accounts| accounts.add(API_KEY, [payment]));
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "KEY");
     let reconciling = ReconcilingFunction::of("pulled", &clock, &document).await;
-    let heard = clock.now().minus(HOUR);
+    let last_received = clock.now().minus(HOUR);
     reconciling
         .inbox
-        .record_last_received(&SourceName::new("hmrc").unwrap(), heard)
+        .record_last_received(&SourceName::new("hmrc").unwrap(), last_received)
         .await
         .unwrap();
-    let (said, _listening) = listen(&clock);
+    let (log, _listening) = listen(&clock);
 
     let expected = json!({"recorded": 251, "acknowledged": 250, "missing": 1,
         "ended": {"hmrc": "completed", "pay": "completed"}});
@@ -94,8 +94,8 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
             .all(|row| (row.state, row.origin) == (State::Recorded, Origin::Pull))
     );
 
-    let silent = clock.now().since(heard).as_secs();
-    let lines = said.lines();
+    let silent = clock.now().since(last_received).as_secs();
+    let lines = log.lines();
     let of_hmrc = json!({"level": "INFO", "source": "hmrc", "ended": "completed", "seen": 250,
         "recorded": 250,
         "duplicates": 0, "held": 0, "acknowledged": 250, "missing": 0, "errors": 0,
@@ -137,7 +137,7 @@ async fn what_both_senders_never_pushed_is_recorded_and_acknowledged_in_one_invo
     let again = json!({"recorded": 0, "acknowledged": 0, "missing": 1,
         "ended": {"hmrc": "completed", "pay": "completed"}});
     assert_eq!(reconciling.invoke().await.unwrap(), again);
-    let lines = said.lines();
+    let lines = log.lines();
     assert_eq!(
         about(&lines, "event missing at GOV.UK Pay", "pay"),
         Vec::<Value>::new()
@@ -160,15 +160,15 @@ async fn no_personal_data_and_no_secret_is_logged_by_reconcile() {
     api.with(|accounts| accounts.add(API_KEY, [payment]));
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "KEY");
     let reconciling = ReconcilingFunction::of("unsaid", &clock, &document).await;
-    let (said, _listening) = listen(&clock);
+    let (log, _listening) = listen(&clock);
     reconciling.invoke().await.unwrap();
-    let said = said.text() + &reconciling.metrics.text();
+    let log = log.text() + &reconciling.metrics.text();
     assert!(
-        said.contains("event missing at GOV.UK Pay") && said.contains("PulledMissed"),
-        "{said}"
+        log.contains("event missing at GOV.UK Pay") && log.contains("PulledMissed"),
+        "{log}"
     );
-    for unsaid in [SECRET, CLIENT, API_KEY, reference.as_str(), "@", "number"] {
-        assert!(!said.contains(unsaid), "{unsaid} {said}");
+    for absent in [SECRET, CLIENT, API_KEY, reference.as_str(), "@", "number"] {
+        assert!(!log.contains(absent), "{absent} {log}");
     }
 }
 
@@ -179,12 +179,12 @@ async fn credentials_that_are_refused_fail_the_invocation_with_what_to_do() {
     fill(&ppns, &*clock, 3);
     let reconciling =
         ReconcilingFunction::of("refused", &clock, &hmrc("hmrc", &ppns, BOX, "WRONG")).await;
-    let (said, _listening) = listen(&clock);
+    let (log, _listening) = listen(&clock);
     let failure = reconciling.invoke().await.unwrap_err();
     assert_eq!(failure.name(), "Reconcile");
     let what_to_do = "take both from the application in the Developer Hub";
     assert!(failure.to_string().contains(what_to_do), "{failure}");
-    let lines = said.lines();
+    let lines = log.lines();
     let line = &about(&lines, "reconciled", "hmrc")[0];
     assert_eq!(
         (&line["level"], &line["ended"]),
@@ -208,11 +208,11 @@ async fn a_source_without_secrets_is_logged_and_the_others_are_reconciled() {
     fill(&ppns, &*clock, 3);
     let document = hmrc("hmrc", &ppns, BOX, "SECRET") + &pay(&api, "NOWHERE");
     let reconciling = ReconcilingFunction::of("unset", &clock, &document).await;
-    let (said, _listening) = listen(&clock);
+    let (log, _listening) = listen(&clock);
     let expected = json!({"recorded": 3, "acknowledged": 3, "missing": 0,
         "ended": {"hmrc": "completed", "pay": "no_credentials"}});
     assert_eq!(reconciling.invoke().await.unwrap(), expected);
-    let lines = said.lines();
+    let lines = log.lines();
     let shouted = lines
         .iter()
         .find(|line| line["message"] == "a secret cannot be used")
@@ -232,7 +232,7 @@ async fn a_source_without_secrets_is_logged_and_the_others_are_reconciled() {
         metrics(&reconciling.metrics.lines()[1]).1,
         [("PullFailures", 1)]
     );
-    assert!(api.calls().is_empty(), "nobody was asked without a key");
+    assert!(api.calls().is_empty(), "no API is called without a key");
 }
 
 #[tokio::test]
@@ -242,9 +242,9 @@ async fn a_box_that_is_not_there_is_named_with_what_to_do() {
     let unknown = "00000000-0000-4000-8000-000000000000";
     let reconciling =
         ReconcilingFunction::of("unknown", &clock, &hmrc("hmrc", &ppns, unknown, "SECRET")).await;
-    let (said, _listening) = listen(&clock);
+    let (log, _listening) = listen(&clock);
     reconciling.invoke().await.unwrap();
-    let lines = said.lines();
+    let lines = log.lines();
     let trouble = &about(&lines, "box not emptied", "hmrc")[0];
     assert_eq!(
         (&trouble["level"], &trouble["box_id"]),
@@ -334,7 +334,7 @@ async fn an_inbox_that_can_not_be_reached_fails_the_invocation() {
     );
     assert!(
         ppns.calls().is_empty(),
-        "nothing is asked for that could not be stored"
+        "no list is requested that could not be stored"
     );
 }
 

@@ -36,7 +36,7 @@ async fn a_signature_outside_the_headers_is_none() {
         ..unsigned(&source, &body)
     };
     for front in LambdaFront::ALL {
-        refused(&deployed.ask(front, &query).await, front);
+        refused(&deployed.send(front, &query).await, front);
         let mut event = front.invocation(&unsigned(&source, &body), NOW);
         event["Pay-Signature"] = json!(source.sign(&body));
         event["requestContext"]["pay-signature"] = json!(source.sign(&body));
@@ -50,8 +50,12 @@ async fn a_newline_behind_a_signature_is_malformed() {
     for (front, source) in everywhere() {
         let body = source.message("n1", NOW);
         let signature = format!("{}\n", source.sign(&body));
-        let asked = unsigned(&source, &body).header(signature_header(source.sender), signature);
-        assert_eq!(deployed.ask(front, &asked).await.status, 400, "{front:?}");
+        let request = unsigned(&source, &body).header(signature_header(source.sender), signature);
+        assert_eq!(
+            deployed.send(front, &request).await.status,
+            400,
+            "{front:?}"
+        );
     }
 }
 

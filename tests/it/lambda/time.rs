@@ -33,7 +33,7 @@ async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions()
     {
         // When the front had it, and when the function is stopped, from now; and when the answer is
         // out at the latest.
-        for (asked, stopped, by) in [
+        for (invoked_at, stopped, by) in [
             (0, 5_000, 2_500),
             (-700, 5_000, 1_800),
             (-2_499, 5_000, 1),
@@ -45,18 +45,18 @@ async fn a_stalled_inbox_is_answered_for_by_the_fronts_clock_and_the_functions()
             (0, 0, 1),
             (0, -1_000, 1),
         ] {
-            let event = front.invocation(&post(&source, source.message("n1", NOW)), ms(asked));
+            let event = front.invocation(&post(&source, source.message("n1", NOW)), ms(invoked_at));
             let began = Instant::now();
             let answer = answer_of(&deployed.invoke_until(&event, ms(stopped)).await.unwrap());
             assert_eq!(
                 (answer.status, answer.body.as_str()),
                 (503, r#"{"error":"inbox"}"#),
-                "{front:?} {asked} {stopped}"
+                "{front:?} {invoked_at} {stopped}"
             );
             let took = began.elapsed();
             assert!(
                 took <= Duration::from_millis(by),
-                "{front:?} {asked} {stopped}: {took:?}"
+                "{front:?} {invoked_at} {stopped}: {took:?}"
             );
         }
     }
@@ -75,7 +75,7 @@ async fn a_panic_is_an_error_without_content_of_the_event() {
             "the program panicked: the log has the place"
         );
         assert_eq!(
-            deployed.ask(front, &unsigned(&source, "x")).await.status,
+            deployed.send(front, &unsigned(&source, "x")).await.status,
             401,
             "the next one is answered"
         );
@@ -91,7 +91,7 @@ async fn what_is_refused_waits_for_nothing() {
     {
         let began = Instant::now();
         assert_eq!(
-            deployed.ask(front, &unsigned(&source, "x")).await.status,
+            deployed.send(front, &unsigned(&source, "x")).await.status,
             401
         );
         assert_eq!(began.elapsed(), Duration::ZERO, "not one call to the inbox");

@@ -45,7 +45,7 @@ async fn function(endpoint: &ConsumerEndpoint, ids: &[&str]) -> DeployedFunction
     let deployed = DeployedFunction::with(Role::All, https);
     for id in ids {
         let posted = post(&pay(), pay().message(id, NOW));
-        deployed.ask(LambdaFront::HttpApi, &posted).await;
+        deployed.send(LambdaFront::HttpApi, &posted).await;
     }
     deployed
 }
@@ -100,7 +100,7 @@ async fn every_line_about_a_notification_has_its_key_and_the_request_id_as_the_e
 }
 
 #[tokio::test]
-async fn an_attempt_that_failed_says_which_invocation_made_it_in_a_batch_and_in_a_sweep() {
+async fn a_failed_attempt_names_its_invocation_in_a_batch_and_in_a_sweep() {
     let endpoint = ConsumerEndpoint::opened();
     for (status, outcome, level) in [(503, "retry", "WARN"), (422, "dead", "ERROR")] {
         endpoint.answers(move |_, _| EndpointReply::Status(status));
@@ -149,6 +149,6 @@ async fn a_queue_and_a_bus_get_the_trace_beside_an_unchanged_message() {
 
 async fn deliver_one<D: pillarbox::Destination>(deployed: DeployedFunction<D>) {
     let posted = post(&pay(), pay().message("a", NOW));
-    deployed.ask(LambdaFront::HttpApi, &posted).await;
+    deployed.send(LambdaFront::HttpApi, &posted).await;
     deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
 }

@@ -18,7 +18,7 @@ async fn a_query_and_an_absolute_target_do_not_change_the_path() {
             let body = source.message(&format!("n{index}"), NOW);
             let request = RawRequest::post(&source, &body).line(&format!("POST {target} HTTP/1.1"));
             assert_eq!(
-                server.ask(&request.bytes()).await.body,
+                server.send(&request.bytes()).await.body,
                 r#"{"status":"recorded"}"#,
                 "{target}"
             );
@@ -33,14 +33,14 @@ async fn a_query_and_an_absolute_target_do_not_change_the_path() {
 async fn a_challenge_is_neither_cached_nor_sniffed_and_a_line_end_in_it_is_refused() {
     let server = Server::start().await;
     let answer = server
-        .ask(&RawRequest::new("GET", "/hmrc?challenge=abc").bytes())
+        .send(&RawRequest::new("GET", "/hmrc?challenge=abc").bytes())
         .await;
     assert_eq!(answer.body, r#"{"challenge":"abc"}"#);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let raw_line_end = server
-        .ask(b"GET /hmrc?challenge=a\r\nb HTTP/1.1\r\nHost: x\r\n\r\n")
+        .send(b"GET /hmrc?challenge=a\r\nb HTTP/1.1\r\nHost: x\r\n\r\n")
         .await;
     assert_eq!(raw_line_end.status, 400);
 }

@@ -111,10 +111,10 @@ async fn a_body_over_the_limit_is_refused_for_every_sender_and_the_refusal_is_re
             for bytes in [request.bytes(), request.chunked(64 * 1024)] {
                 let mut client = server.client().await;
                 let answer = if length == MAX_BODY_BYTES + 1 {
-                    client.send(bytes).await; // to its end, without listening meanwhile
+                    client.write(bytes).await; // to its end, without listening meanwhile
                     client.answer().await.unwrap()
                 } else {
-                    client.ask(bytes).await
+                    client.send(bytes).await
                 };
                 assert_eq!(answer.status, 413, "{length}");
                 client.is_closed().await;
@@ -125,7 +125,7 @@ async fn a_body_over_the_limit_is_refused_for_every_sender_and_the_refusal_is_re
     // What is refused before it is sent needs no body at all to be refused.
     let mut client = server.client().await;
     client
-        .send(RawRequest::unsigned(&pay(), "").head("Content-Length: 99999999999\r\n"))
+        .write(RawRequest::unsigned(&pay(), "").head("Content-Length: 99999999999\r\n"))
         .await;
     client.finish().await;
     assert_eq!(client.answer().await.unwrap().status, 413);
@@ -377,7 +377,7 @@ async fn a_content_encoding_or_type_changes_nothing() {
                 format!("{}:n{index}", source.name),
             );
             let answer = server
-                .ask(&RawRequest::post(&source, &body).header(name, value).bytes())
+                .send(&RawRequest::post(&source, &body).header(name, value).bytes())
                 .await;
             assert_eq!(
                 (answer.status, answer.body.as_str()),
@@ -386,12 +386,12 @@ async fn a_content_encoding_or_type_changes_nothing() {
             );
             server.has(&source, &body, "recorded", &key).await;
         }
-        // Nothing is ever inflated: what is really compressed is signed as it is, or not at all.
+        // No body is decompressed: a compressed body is verified as the bytes that were received.
         let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xab\xae\x05\x00\x43\xbf\xa6\xa3\
             \x02\x00\x00\x00";
         let request = RawRequest::post(&source, gzip).header("Content-Encoding", "gzip");
         assert_eq!(
-            server.ask(&request.bytes()).await.body,
+            server.send(&request.bytes()).await.body,
             r#"{"status":"held"}"#
         );
         server
@@ -406,7 +406,7 @@ async fn a_content_encoding_or_type_changes_nothing() {
             .header(signature_header(source.sender), source.sign("{}"));
         assert_eq!(
             server
-                .ask(&request.header("Content-Encoding", "gzip").bytes())
+                .send(&request.header("Content-Encoding", "gzip").bytes())
                 .await
                 .status,
             401

@@ -1,4 +1,4 @@
-//! The window in which a signed date counts, and the forms it may have.
+//! The acceptance window for a signed date, and the accepted formats.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The same id again: with the same content, with other content, elsewhere, and all at once.
+//! A repeated id: with the same content, with other content, at another source, and concurrently.
 
 use std::{sync::Arc, time::Duration};
 
@@ -97,14 +97,14 @@ async fn a_thousand_identical_posts_at_once_are_one_row() {
         let posts = (0..CONNECTIONS).map(async |_| {
             let mut client = server.client().await;
             start.wait().await;
-            let mut said = Vec::new();
+            let mut bodies = Vec::new();
             for _ in 0..POSTS {
-                said.push(client.ask(&bytes).await.body);
+                bodies.push(client.send(&bytes).await.body);
             }
-            said
+            bodies
         });
-        let said = join_all(posts).await.concat();
-        let count = |body: &str| said.iter().filter(|said| *said == body).count();
+        let bodies = join_all(posts).await.concat();
+        let count = |body: &str| bodies.iter().filter(|found| *found == body).count();
         assert_eq!(count(r#"{"status":"recorded"}"#), 1);
         assert_eq!(count(r#"{"status":"duplicate"}"#), CONNECTIONS * POSTS - 1);
         server

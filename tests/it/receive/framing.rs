@@ -10,7 +10,7 @@ use test_support::{
 
 const RECORDED: &str = r#"{"status":"recorded"}"#;
 
-/// A genuine body in one chunk, with this in place of what says so.
+/// A genuine body in one chunk, with `framing` in place of its framing header.
 fn framed(framing: &str) -> (RawRequest, Vec<u8>, usize) {
     let body = pay().message("n1", NOW);
     let request = RawRequest::post(&pay(), &body);
@@ -21,7 +21,7 @@ fn framed(framing: &str) -> (RawRequest, Vec<u8>, usize) {
 
 const LENGTH_TWICE: &str = "Content-Length: LENGTH\r\nContent-Length: LENGTH\r\n";
 
-/// Heads that say twice, or in no known way, where the body ends. `LENGTH` is what is signed.
+/// Heads that frame the body twice, or in an unknown way. `LENGTH` is that of the signed body.
 const AMBIGUOUS: [&str; 16] = [
     "Content-Length: LENGTH\r\nTransfer-Encoding: chunked\r\n",
     "Transfer-Encoding: chunked\r\nContent-Length: LENGTH\r\n",
@@ -42,12 +42,12 @@ const AMBIGUOUS: [&str; 16] = [
 ];
 
 #[tokio::test]
-async fn a_body_whose_end_is_said_twice_is_refused() {
+async fn a_body_that_is_framed_twice_is_refused() {
     let server = Server::start().await;
     for framing in AMBIGUOUS {
         let (_, bytes, _) = framed(framing);
         let mut client = server.client().await;
-        assert_eq!(client.ask(&bytes).await.status, 400, "{framing}");
+        assert_eq!(client.send(&bytes).await.status, 400, "{framing}");
         client.is_closed().await;
 
         // The library reads past empty lines, and takes a lone newline for the end of a line.
@@ -62,14 +62,14 @@ async fn a_body_whose_end_is_said_twice_is_refused() {
                     .into_bytes(),
             ),
         ] {
-            assert_eq!(server.ask(&bytes).await.status, 400, "{what}: {framing}");
+            assert_eq!(server.send(&bytes).await.status, 400, "{what}: {framing}");
         }
     }
     assert!(server.keys().await.is_empty());
 }
 
 #[tokio::test]
-async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() {
+async fn a_body_that_is_framed_twice_is_refused_behind_another_request_too() {
     let server = Server::start().await;
     let first = RawRequest::new("GET", "/hmrc?challenge=abc").bytes();
     // The same length twice is unambiguous, and is refused only if it is seen.
@@ -79,15 +79,18 @@ async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() 
     {
         let (request, second, _) = framed(framing);
         let head = request.head(framing).len();
-        // The first bytes of the second request come along with the first request.
+        // The first bytes of the second request arrive with the first request.
         for along in (0..head + 8).step_by(5).chain([second.len()]) {
             let mut client = server.client().await;
             assert_eq!(
-                client.ask([&first, &second[..along]].concat()).await.status,
+                client
+                    .send([&first, &second[..along]].concat())
+                    .await
+                    .status,
                 200
             );
             assert_eq!(
-                client.ask(&second[along..]).await.status,
+                client.send(&second[along..]).await.status,
                 400,
                 "{along} bytes of {framing}"
             );
@@ -100,11 +103,14 @@ async fn a_body_whose_end_is_said_twice_is_refused_behind_another_request_too() 
     for (along, _) in text.match_indices("GET /") {
         let mut client = server.client().await;
         assert_eq!(
-            client.ask([&first, &second[..along]].concat()).await.status,
+            client
+                .send([&first, &second[..along]].concat())
+                .await
+                .status,
             200
         );
         assert_eq!(
-            client.ask(&second[along..]).await.status,
+            client.send(&second[along..]).await.status,
             400,
             "a head that begins inside a header"
         );
@@ -147,12 +153,12 @@ async fn the_same_bytes_get_the_same_verdict_however_they_are_framed() {
             let forged = RawRequest::unsigned(&source, &body)
                 .header(signature_header(source.sender), source.sign("another body"));
             assert_eq!(
-                server.ask(&form(&forged, &path)).await.status,
+                server.send(&form(&forged, &path)).await.status,
                 401,
                 "form {index}"
             );
             assert_eq!(
-                server.ask(&form(&genuine, &path)).await.body,
+                server.send(&form(&genuine, &path)).await.body,
                 RECORDED,
                 "form {index}"
             );
@@ -176,7 +182,7 @@ async fn a_request_may_come_byte_by_byte() {
             } else {
                 request.bytes()
             } {
-                client.send([byte]).await;
+                client.write([byte]).await;
                 tokio::task::yield_now().await;
             }
             assert_eq!(client.answer().await.unwrap().body, RECORDED);
@@ -205,7 +211,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
     ] {
         assert_eq!(
             server
-                .ask(&[&head, chunks.as_bytes()].concat())
+                .send(&[&head, chunks.as_bytes()].concat())
                 .await
                 .status,
             400,
@@ -215,7 +221,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
     }
     let old = RawRequest::post(&pay(), &body).line("POST /pay HTTP/1.0");
     assert_eq!(
-        server.ask(&old.chunked(100)).await.status,
+        server.send(&old.chunked(100)).await.status,
         400,
         "HTTP/1.0 knows no chunks"
     );
@@ -224,7 +230,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
         body.len()
     ));
     assert_eq!(
-        server.ask(&[&both, body.as_bytes()].concat()).await.status,
+        server.send(&[&both, body.as_bytes()].concat()).await.status,
         400
     );
 
@@ -234,7 +240,7 @@ async fn a_chunked_body_of_another_form_is_refused() {
         .chunked(100);
     let trailer = format!("Pay-Signature: {}\r\n\r\n", pay().sign(&body)).into_bytes();
     let signed_behind = [&unsigned[..unsigned.len() - 2], &trailer].concat();
-    assert_eq!(server.ask(&signed_behind).await.status, 401);
+    assert_eq!(server.send(&signed_behind).await.status, 401);
     assert!(server.keys().await.is_empty());
 }
 
@@ -267,17 +273,17 @@ async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
         ),
     ] {
         let mut client = server.client().await;
-        client.send(&bytes).await;
+        client.write(&bytes).await;
         client.finish().await;
         let answer = client.answer().await;
         assert!(answer.is_none_or(|answer| answer.status == 400), "{what}");
         // Also if the client has disconnected.
         let mut client = server.client().await;
-        client.send(&bytes).await;
+        client.write(&bytes).await;
         drop(client);
     }
     let mut client = server.client().await;
-    client.send(&request.bytes()[..100]).await;
+    client.write(&request.bytes()[..100]).await;
     client.finish().await;
     let answer = client.answer().await;
     assert!(
@@ -286,7 +292,7 @@ async fn what_breaks_off_is_not_taken_for_whole_even_if_that_part_was_signed() {
     );
     assert!(server.keys().await.is_empty());
     assert_eq!(
-        server.ask(&request.bytes()).await.body,
+        server.send(&request.bytes()).await.body,
         RECORDED,
         "the sender's next attempt"
     );
@@ -317,7 +323,7 @@ async fn a_head_of_another_form_is_refused() {
     ] {
         let head = request.head(&format!("{header}\r\n{length}"));
         assert_eq!(
-            server.ask(&[&head, body.as_bytes()].concat()).await.status,
+            server.send(&[&head, body.as_bytes()].concat()).await.status,
             400,
             "{header:?}"
         );
@@ -336,7 +342,10 @@ async fn a_head_of_another_form_is_refused() {
         "hello",
     ] {
         assert_eq!(
-            server.ask(&request.clone().line(line).bytes()).await.status,
+            server
+                .send(&request.clone().line(line).bytes())
+                .await
+                .status,
             400,
             "{line:?}"
         );
@@ -383,12 +392,12 @@ async fn a_head_may_be_ten_kilobytes_long_and_no_longer() {
         ("1,000 headers", many(1_000)),
     ] {
         let mut client = server.client().await;
-        assert_eq!(client.ask(bytes).await.status, 431, "{what}");
+        assert_eq!(client.send(bytes).await.status, 431, "{what}");
         client.is_closed().await;
     }
     assert!(server.keys().await.is_empty());
-    assert_eq!(server.ask(&padded(10_240)).await.body, RECORDED);
-    assert_eq!(server.ask(&many(90)).await.status, 200);
+    assert_eq!(server.send(&padded(10_240)).await.body, RECORDED);
+    assert_eq!(server.send(&many(90)).await.status, 200);
 }
 
 #[tokio::test]
@@ -400,28 +409,28 @@ async fn one_connection_carries_request_after_request() {
             let body = source.message(&format!("n{round}"), NOW);
             assert_eq!(
                 client
-                    .ask(RawRequest::post(&source, &body).bytes())
+                    .send(RawRequest::post(&source, &body).bytes())
                     .await
                     .body,
                 RECORDED
             );
             assert_eq!(
                 client
-                    .ask(RawRequest::post(&source, &body).chunked(40))
+                    .send(RawRequest::post(&source, &body).chunked(40))
                     .await
                     .status,
                 200
             );
             assert_eq!(
                 client
-                    .ask(RawRequest::unsigned(&source, &body).bytes())
+                    .send(RawRequest::unsigned(&source, &body).bytes())
                     .await
                     .status,
                 401
             );
             assert_eq!(
                 client
-                    .ask(
+                    .send(
                         RawRequest::unsigned(&source, &body)
                             .line("POST /no HTTP/1.1")
                             .bytes()
@@ -432,14 +441,14 @@ async fn one_connection_carries_request_after_request() {
             );
             assert_eq!(
                 client
-                    .ask(RawRequest::new("GET", &source.path()).bytes())
+                    .send(RawRequest::new("GET", &source.path()).bytes())
                     .await
                     .status,
                 400
             );
             assert_eq!(
                 client
-                    .ask(RawRequest::new("HEAD", &source.path()).bytes())
+                    .send(RawRequest::new("HEAD", &source.path()).bytes())
                     .await
                     .status,
                 405
@@ -447,16 +456,16 @@ async fn one_connection_carries_request_after_request() {
             let challenge = RawRequest::new("GET", "/hmrc?challenge=abc")
                 .body("with a body, which says nothing")
                 .bytes();
-            assert_eq!(client.ask(challenge).await.body, r#"{"challenge":"abc"}"#);
+            assert_eq!(client.send(challenge).await.body, r#"{"challenge":"abc"}"#);
         }
     }
-    // Several at once are answered in their order.
+    // Pipelined requests are answered in order.
     let posts: Vec<Vec<u8>> = (0..20)
         .map(|n| RawRequest::post(&hmrc(), hmrc().message(&format!("p{n}"), NOW)).bytes())
         .collect();
-    client.send(posts.concat()).await;
+    client.write(posts.concat()).await;
     client
-        .send(RawRequest::new("GET", "/hmrc?challenge=last").bytes())
+        .write(RawRequest::new("GET", "/hmrc?challenge=last").bytes())
         .await;
     for _ in &posts {
         assert_eq!(client.answer().await.unwrap().body, RECORDED);
@@ -470,7 +479,7 @@ async fn one_connection_carries_request_after_request() {
     let closing = RawRequest::new("GET", "/hmrc?challenge=abc")
         .header("Connection", "close")
         .bytes();
-    assert_eq!(client.ask(closing).await.status, 200);
+    assert_eq!(client.send(closing).await.status, 200);
     client.is_closed().await;
 }
 
@@ -487,7 +496,7 @@ async fn bytes_that_are_not_http_get_at_most_a_refusal() {
         b"GET",
     ] {
         let mut client = HttpConnection::connect(server.address).await;
-        client.send(bytes).await;
+        client.write(bytes).await;
         client.finish().await;
         assert!(
             client

@@ -34,7 +34,7 @@ async fn a_signature_that_is_no_text_or_is_cut_by_a_newline_is_refused() {
             let request =
                 RawRequest::unsigned(&source, &body).header(signature_header(source.sender), &form);
             refused(
-                &client.ask(request.bytes()).await,
+                &client.send(request.bytes()).await,
                 String::from_utf8_lossy(&form),
             );
         }
@@ -50,7 +50,7 @@ async fn a_signature_that_is_no_text_or_is_cut_by_a_newline_is_refused() {
             )
             .into_bytes(),
         );
-        refused(&server.ask(&raw).await, "a newline behind it");
+        refused(&server.send(&raw).await, "a newline behind it");
     }
     assert!(server.keys().await.is_empty());
 }
@@ -75,7 +75,7 @@ async fn spaces_around_a_header_value_are_no_part_of_it() {
             ),
         ] {
             let answer = server
-                .ask(
+                .send(
                     &RawRequest::unsigned(&source, &body)
                         .header(&name, value)
                         .bytes(),
@@ -106,7 +106,7 @@ async fn every_vector_is_answered_as_marked() {
         let body = vector.body();
         let request = RawRequest::unsigned(source, &body)
             .header(signature_header(source.sender), &vector.signature);
-        let answer = server.ask(&request.bytes()).await;
+        let answer = server.send(&request.bytes()).await;
         assert_eq!(
             answer.status,
             if vector.valid { 200 } else { 401 },

@@ -33,7 +33,7 @@ async fn a_head_that_takes_longer_than_five_seconds_is_refused() {
     {
         let bytes = RawRequest::post(source, source.message("n1", NOW)).bytes();
         let (mut client, began) = (server.client().await, Instant::now());
-        client.send(&bytes[..part]).await;
+        client.write(&bytes[..part]).await;
         assert_eq!(client.answer().await.unwrap().status, 408);
         assert!(is_after(5, began.elapsed()), "{:?}", began.elapsed());
         client.is_closed().await;
@@ -47,7 +47,7 @@ async fn a_head_that_takes_longer_than_five_seconds_is_refused() {
         "e: f\r\n",
         "g: h\r\n",
     ] {
-        client.send(line).await;
+        client.write(line).await;
         sleep(SECOND).await;
     }
     assert_eq!(client.answer().await.unwrap().status, 408);
@@ -62,17 +62,17 @@ async fn a_body_that_takes_longer_than_ten_seconds_is_refused_and_leaves_nothing
         let request = RawRequest::post(&source, source.message("n1", NOW));
         for bytes in [request.bytes(), request.chunked(50)] {
             let (mut client, began) = (server.client().await, Instant::now());
-            client.send(&bytes[..bytes.len() - 10]).await;
+            client.write(&bytes[..bytes.len() - 10]).await;
             assert_eq!(client.answer().await.unwrap().status, 408);
             assert!(is_after(10, began.elapsed()), "{:?}", began.elapsed());
             client.is_closed().await;
 
             let (mut client, began) = (server.client().await, Instant::now());
             let (head, body) = bytes.split_at(bytes.len() - 100);
-            client.send(head).await;
+            client.write(head).await;
             for byte in &body[..9] {
                 sleep(SECOND).await;
-                client.send([*byte]).await;
+                client.write([*byte]).await;
             }
             assert_eq!(client.answer().await.unwrap().status, 408);
             assert!(is_after(10, began.elapsed()), "{:?}", began.elapsed());
@@ -138,7 +138,7 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
         let long = RawRequest::unsigned(&source, "x".repeat(length)).bytes();
         let (mut stranger, long) = (server.client().await, long.clone());
         strangers.push(tokio::spawn(async move {
-            stranger.send_some(&long[..long.len() - 1]).await; // the last byte is never sent
+            stranger.write_some(&long[..long.len() - 1]).await; // the last byte is never sent
             stranger.answer().await
         }));
     }
@@ -147,14 +147,14 @@ async fn a_long_body_that_arrives_at_once_passes_those_that_trickle() {
         let padded = source.message(id, NOW).replacen('{', &pad, 1);
         let began = Instant::now();
         let long = RawRequest::post(&source, &padded).bytes();
-        assert_eq!(server.client().await.ask(&long).await.status, 200);
+        assert_eq!(server.client().await.send(&long).await.status, 200);
         assert!(
             began.elapsed() < Duration::from_millis(2500),
             "{:?}",
             began.elapsed()
         );
         let short = RawRequest::post(&source, source.message(&format!("{id}s"), NOW)).bytes();
-        assert_eq!(server.client().await.ask(&short).await.status, 200);
+        assert_eq!(server.client().await.send(&short).await.status, 200);
     }
     assert_eq!(server.keys().await.len(), 6);
     strangers.iter().for_each(|stranger| stranger.abort());
@@ -167,10 +167,10 @@ async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
     let challenge = RawRequest::new("GET", "/hmrc?challenge=abc").bytes();
     let mut client = server.client().await;
     for _ in 0..2 {
-        assert_eq!(client.ask(&challenge).await.status, 200);
+        assert_eq!(client.send(&challenge).await.status, 200);
         sleep(70 * SECOND).await;
     }
-    assert_eq!(client.ask(&challenge).await.status, 200);
+    assert_eq!(client.send(&challenge).await.status, 200);
     let began = Instant::now();
     client.is_closed().await;
     assert!(is_after(75, began.elapsed()), "{:?}", began.elapsed());
@@ -190,18 +190,18 @@ async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
         .bytes();
     let (mut idle, mut busy) = (server.client().await, server.client().await);
     assert_eq!(
-        idle.ask(RawRequest::new("GET", "/hmrc?challenge=abc").bytes())
+        idle.send(RawRequest::new("GET", "/hmrc?challenge=abc").bytes())
             .await
             .status,
         200
     );
     let (start, rest) = bytes.split_at(bytes.len() - 10);
-    busy.send(start).await;
+    busy.write(start).await;
     busy.is_told_to_continue().await;
     let inbox = Arc::clone(&server.inbox);
     let stopped = tokio::spawn(server.stop());
     idle.is_closed().await; // it has been closed
-    busy.send(rest).await;
+    busy.write(rest).await;
     assert_eq!(
         busy.answer().await.unwrap().body,
         r#"{"status":"recorded"}"#

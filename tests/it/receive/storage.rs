@@ -37,14 +37,14 @@ async fn a_stalled_inbox_is_answered_503_in_time_and_recovers() {
     let server = Server::start().await;
     let elsewhere = Connection::open(server.file()).unwrap();
     elsewhere.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // They come one after the other, so that some wait for those before them as well.
+    // They are sent one after the other, so that later ones also wait for earlier ones.
     let posts = (0..20u32).map(async |n| {
         sleep(Duration::from_millis(100) * n).await;
         let source = &both()[n as usize % 2];
         let mut client = server.client().await;
         let began = Instant::now();
         let answer = client
-            .ask(RawRequest::post(source, source.message(&format!("n{n}"), NOW)).bytes())
+            .send(RawRequest::post(source, source.message(&format!("n{n}"), NOW)).bytes())
             .await;
         (answer, began.elapsed())
     });
@@ -73,7 +73,7 @@ async fn a_stalled_inbox_is_answered_503_in_time_and_recovers() {
         .collect();
     for source in both() {
         for n in (0..20).filter(|n| both()[n % 2].name == source.name) {
-            // What was refused may have been stored all the same; its next attempt tells.
+            // A refused request may have been stored nevertheless; its next attempt shows it.
             let answer = server
                 .post(&source, source.message(&format!("n{n}"), NOW))
                 .await;

@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct CrashPoint {
     burnt: AtomicUsize,
-    /// After so many instants; none is never.
+    /// After this number of instants; `None` is never.
     length: usize,
     blown: Notify,
 }
@@ -76,7 +76,7 @@ impl CrashPoint {
     }
 }
 
-/// What a run sees of an inbox, and nothing else: whatever it has no business with panics.
+/// The part of an inbox that a reconcile run uses. Every other method panics.
 pub(crate) struct CrashingInbox {
     pub(crate) inbox: SqliteInbox,
     pub(crate) fuse: Arc<CrashPoint>,
@@ -102,7 +102,7 @@ impl ReceiveInbox for CrashingInbox {
                 room.checked_sub(1)
             });
         if taken.is_err() {
-            return Err(InboxError::Unavailable("as the test says".to_owned()));
+            return Err(InboxError::Unavailable("injected by the test".to_owned()));
         }
         self.fuse.context(self.inbox.record(entry)).await
     }

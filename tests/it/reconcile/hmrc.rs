@@ -15,7 +15,7 @@ use super::{
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Lets `count` notifications come in over a week in which nobody took them; says how many HMRC
+/// Adds `count` notifications over a week in which the receiver was down. Returns how many HMRC
 /// still pushes.
 fn a_week_of_outage(rig: &HmrcRig, boxes: &[&str], count: u64) -> usize {
     let spread = u64::try_from(WEEK.as_millis()).unwrap() / count;
@@ -119,7 +119,7 @@ async fn runs_of_two_minutes_resume_where_the_last_one_stopped() {
             RunEnd::Completed => break,
             RunEnd::Deadline => assert!(
                 reports.iter().any(|report| report.position.is_some()),
-                "it says where"
+                "the error names the box"
             ),
             other => panic!("{other}"),
         }
@@ -216,7 +216,7 @@ async fn a_dry_run_looks_at_everything_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn since_when_is_asked_for_and_nothing_before_it_touched() {
+async fn a_run_since_a_time_touches_nothing_earlier() {
     let rig = HmrcRig::new().await;
     for hours in 0..10 {
         rig.add(BOX, minutes(60 * hours));

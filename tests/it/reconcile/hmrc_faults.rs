@@ -20,7 +20,7 @@ use super::{
     ppns::{BOX, CLIENT, FOREIGN_BOX, HmrcRig, SECOND_BOX, SECRET},
 };
 
-/// A box with so many notifications, one a minute.
+/// A box with this number of notifications, one a minute.
 async fn with(count: u64) -> HmrcRig {
     let rig = HmrcRig::new().await;
     (0..count).for_each(|number| drop(rig.add(BOX, minutes(number))));
@@ -42,13 +42,15 @@ async fn refused_credentials_end_the_run_with_an_error_that_says_what_to_do() {
         ended.is_failure() && ended.to_string().contains("Developer Hub"),
         "{ended}"
     );
-    let told = format!(
+    let reported = format!(
         "{ended} {ended:?} {boxes:?} {:?}",
-        rig.told.0.lock().unwrap()
+        rig.reporter.0.lock().unwrap()
     );
     assert!(
-        !told.contains("wrong secret") && !told.contains(SECRET) && !told.contains(CLIENT),
-        "{told}"
+        !reported.contains("wrong secret")
+            && !reported.contains(SECRET)
+            && !reported.contains(CLIENT),
+        "{reported}"
     );
     assert_eq!(rig.counts(), [1, 0, 0]);
 }
@@ -166,7 +168,7 @@ async fn an_expired_token_is_renewed_once() {
 #[tokio::test]
 async fn a_token_is_used_until_five_minutes_before_its_end() {
     let rig = with(650).await;
-    // Each page of 100 takes so many minutes to come.
+    // HMRC takes this many minutes for each page of 100.
     for took in [60, 120, 54, 1] {
         let clock = rig.clock.clone();
         rig.ppns.script(
@@ -340,15 +342,15 @@ async fn an_acknowledgement_that_was_not_is_not_counted() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_too_long_is_asked_for_in_parts() {
+async fn a_list_that_is_too_long_is_requested_in_parts() {
     let rig = with(10).await;
     let long = ApiResponse::json(200, format!("[\"{}\"]", "x".repeat(33 * 1024 * 1024)));
     rig.ppns.refuse_next(3, PpnsEndpoint::List, long);
     let (ended, boxes) = rig.run(&[BOX]).await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
     assert_eq!((rig.left(), boxes[0].missed), (0, 10));
-    let asked = rig.ppns.calls().to(PpnsEndpoint::List);
-    let counts: Vec<_> = asked
+    let lists = rig.ppns.calls().to(PpnsEndpoint::List);
+    let counts: Vec<_> = lists
         .iter()
         .map(|call| call.target.rsplit_once("count=").unwrap().1.to_owned())
         .collect();

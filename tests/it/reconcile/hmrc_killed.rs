@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Two boxes, both kinds of notifications, one that cannot be acknowledged, and a run that ends
-/// after so many instants.
+/// after this number of instants.
 async fn rig(length: usize) -> (HmrcRig, Arc<CrashPoint>) {
     let mut rig = HmrcRig::new().await;
     for number in 0..3 {

@@ -161,6 +161,6 @@ async fn a_run_ends_even_if_hmrc_lists_acknowledged_notifications_again() {
     assert_eq!(
         (rig.left(), rig.rows().await.len()),
         (0, 150),
-        "the next run tells it again"
+        "the next run reports it again"
     );
 }

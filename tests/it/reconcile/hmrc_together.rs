@@ -1,4 +1,4 @@
-//! Several runs at once, and one after another.
+//! Concurrent runs, and runs one after another.
 
 use std::{
     sync::{Arc, Mutex},

@@ -32,7 +32,7 @@ pub(crate) struct SkewedClock {
 }
 
 impl SkewedClock {
-    /// Turns it on, or back, by so many milliseconds.
+    /// Sets it forward, or back, by this number of milliseconds.
     pub(crate) fn turn(&self, milliseconds: i64) {
         self.wrong_by.fetch_add(milliseconds, Ordering::SeqCst);
     }
@@ -50,9 +50,9 @@ impl Clock for SkewedClock {
 
 /// Records events as text.
 #[derive(Default)]
-pub(crate) struct ToldReporter(pub(crate) Mutex<Vec<String>>);
+pub(crate) struct RecordingReporter(pub(crate) Mutex<Vec<String>>);
 
-impl RunReporter for ToldReporter {
+impl RunReporter for RecordingReporter {
     fn on_event(&self, event: ProgressEvent<'_>) {
         self.0.lock().unwrap().push(format!("{event:?}"));
     }
@@ -63,7 +63,7 @@ pub(crate) struct ReconcileMachine {
     pub(crate) local: Arc<SkewedClock>,
     pub(crate) inbox: CrashingInbox,
     pub(crate) stop: CancellationToken,
-    pub(crate) told: ToldReporter,
+    pub(crate) reporter: RecordingReporter,
     _folder: TempDir,
 }
 
@@ -80,7 +80,7 @@ impl ReconcileMachine {
                 SqliteInbox::create(&folder.path().join("inbox.db")).unwrap(),
             ),
             stop: CancellationToken::new(),
-            told: ToldReporter::default(),
+            reporter: RecordingReporter::default(),
             _folder: folder,
         }
     }
@@ -99,7 +99,7 @@ impl ReconcileMachine {
             transport: &NetworkTransport,
             stop: &self.stop,
             holder: &"a test",
-            reporter: &self.told,
+            reporter: &self.reporter,
             window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
         };
         run(source, access, options, &context).await

@@ -30,8 +30,8 @@ fn through(proxy: &FaultProxy) -> Vec<(&'static str, String)> {
 async fn an_entry_whose_write_had_no_reply_counts_as_written() {
     for fault in InjectedFault::ALL {
         let behind = table::fresh("entry").await;
-        let plan = move |asked: &ProxiedCall<'_>| {
-            if asked.number == 0 {
+        let plan = move |call: &ProxiedCall<'_>| {
+            if call.number == 0 {
                 fault
             } else {
                 InjectedFault::None
@@ -73,9 +73,9 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
         InjectedFault::CutAfter,
     ];
     let behind = table::fresh("emptied").await;
-    let plan = move |asked: &ProxiedCall<'_>| {
-        if asked.number % 7 == 3 {
-            faults[asked.number / 7 % faults.len()]
+    let plan = move |call: &ProxiedCall<'_>| {
+        if call.number % 7 == 3 {
+            faults[call.number / 7 % faults.len()]
         } else {
             InjectedFault::None
         }
@@ -89,7 +89,7 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
         transport: &NetworkTransport,
         stop: &rig.stop,
         holder: &"a test",
-        reporter: &rig.told,
+        reporter: &rig.reporter,
         window: Acceptance(Duration::from_secs(60 * 24 * 60 * 60)),
     };
     let outcome = run(
@@ -104,7 +104,7 @@ async fn boxes_are_emptied_into_a_table_whose_answers_get_lost() {
         "{}",
         outcome.ended
     );
-    // A row whose own answer was lost is a duplicate, which is true.
+    // A row whose answer was lost counts as a duplicate.
     let stats = outcome.stats();
     assert_eq!(
         (

@@ -87,8 +87,11 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
             && row.event().unwrap().event.starts_with("observed|"))
     );
 
-    let [searches, asked, histories, refunds] = rig.counts();
-    assert_eq!((searches, asked), (looked_at.div_ceil(500), subjects.len()));
+    let [searches, payment_calls, histories, refunds] = rig.counts();
+    assert_eq!(
+        (searches, payment_calls),
+        (looked_at.div_ceil(500), subjects.len())
+    );
     let of_state = lost
         .iter()
         .filter(|(_, what)| !matches!(what, ExpectedEvent::Captured | ExpectedEvent::Refunded));
@@ -104,7 +107,7 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
         calls.most_in_a_second()
     );
 
-    // Looked at again, it is as it was, and recorded no second time.
+    // A second run finds the same, and records nothing twice.
     rig.clock.pass(minutes(1));
     let (ended, again) = rig.run_by_hand().await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
@@ -287,11 +290,7 @@ async fn with_since_only_later_payments_are_checked() {
     };
     assert_eq!(rig.run_as(&since(10)).await.1.payments, 20);
     assert_eq!(rig.run_as(&since(50)).await.1.payments, 100);
-    assert_eq!(
-        rig.run().await.1.payments,
-        60,
-        "thirty days, if nobody says"
-    );
+    assert_eq!(rig.run().await.1.payments, 60, "thirty days by default");
 }
 
 #[tokio::test]
@@ -341,7 +340,7 @@ async fn of_ten_thousand_payments_without_a_webhook_each_final_state_is_recorded
         );
     }
 
-    // Nothing has changed since, so every state as it is now was recorded.
+    // Nothing has changed since, so every current state is recorded already.
     rig.clock.pass(minutes(31));
     let (ended, again) = rig.run().await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
@@ -385,10 +384,10 @@ async fn a_refund_long_after_the_window_of_its_payment_is_recorded_without_a_web
     // The next sweep reads the payments of new refunds alone.
     rig.clock.pass(minutes(6 * 60));
     assert_eq!(rig.run_as(&dry).await.1.observed, 1);
-    let asked = rig.counts()[1];
+    let payment_calls = rig.counts()[1];
     let (ended, report) = rig.run().await;
     assert!(matches!(ended, RunEnd::Completed), "{ended}");
-    assert_eq!((report.observed, rig.counts()[1]), (1, asked + 1));
+    assert_eq!((report.observed, rig.counts()[1]), (1, payment_calls + 1));
     let observed: BTreeSet<_> = rig.observations().await.into_iter().collect();
     assert_eq!(observed, subjects(&[0, 2, 3]));
     assert_eq!(rig.observations().await.len(), 3, "each once");

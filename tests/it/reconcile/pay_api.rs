@@ -88,7 +88,7 @@ impl PayRig {
         payments
     }
 
-    /// A single one, begun so long ago.
+    /// A single payment, begun this long ago.
     pub(crate) fn one(&self, life: PaymentLifecycle, ago: Duration) -> SimulatedPayment {
         let payment = SimulatedPayment::new(life, self.api_now().minus(ago), &*self.clock);
         self.api
@@ -96,8 +96,8 @@ impl PayRig {
         payment
     }
 
-    /// Pushes everything that happened by now, but for what `loses` says; returns what has to be
-    /// named.
+    /// Pushes every webhook due by now except those that `loses` selects. Returns the events that a
+    /// run must report as missing.
     pub(crate) async fn push(
         &self,
         payments: &[SimulatedPayment],
@@ -181,8 +181,8 @@ impl PayRig {
         read(&self.source, verified, received, Acceptance(60 * DAY))
     }
 
-    /// What a webhook that was lost has to be named as, if it is time: told by the life of its
-    /// payment alone.
+    /// How a run must name a lost webhook, if it is overdue. Derived from the life of the payment
+    /// alone.
     fn named_as(
         &self,
         payment: &SimulatedPayment,
@@ -257,7 +257,7 @@ impl PayRig {
             .run(&*self.clock, &self.source, &access, options)
             .await;
         let RunFindings::GovukPay(report) = outcome.found else {
-            panic!("it is Pay that was asked")
+            panic!("the call went to Pay")
         };
         (outcome.ended, report)
     }

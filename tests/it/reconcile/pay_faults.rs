@@ -34,13 +34,13 @@ async fn a_key_that_is_not_accepted_ends_the_run_and_is_not_repeated() {
         .await;
     assert!(matches!(ended, RunEnd::GovukPay(PayError::Key)), "{ended}");
     assert!(ended.is_failure());
-    let told = format!(
+    let reported = format!(
         "{ended} {ended:?} {report:?} {:?}",
-        rig.told.0.lock().unwrap()
+        rig.reporter.0.lock().unwrap()
     );
     assert!(
-        !told.contains("api_live_of_nobody") && !told.contains(API_KEY),
-        "{told}"
+        !reported.contains("api_live_of_nobody") && !reported.contains(API_KEY),
+        "{reported}"
     );
 }
 
@@ -100,7 +100,7 @@ async fn what_does_not_pass_ends_the_run_and_a_later_one_goes_on() {
 }
 
 #[tokio::test]
-async fn the_next_page_is_asked_for_nowhere_else() {
+async fn the_next_page_is_requested_from_no_other_address() {
     let (rig, _) = lost(30).await;
     for elsewhere in [
         "https://example.org/v1/payments?page=2",
@@ -234,7 +234,7 @@ async fn a_payment_that_can_not_be_read_is_counted_and_the_others_are_looked_at(
 }
 
 #[tokio::test]
-async fn a_payment_that_is_gone_or_another_one_when_it_is_asked_for_is_not_named() {
+async fn a_payment_that_is_gone_or_another_one_when_it_is_fetched_is_not_named() {
     let (rig, lost) = lost(15).await;
     let other = rig.one(PaymentLifecycle::Captured, DAY);
     let whole = ApiResponse::json(

@@ -14,7 +14,7 @@ use super::{
     pay_api::{LostEvents, PayRig, named},
 };
 
-/// A payment of each kind without webhooks, and a run that ends after so many instants.
+/// A payment of each kind without webhooks, and a run that ends after this number of instants.
 async fn rig(length: usize) -> (PayRig, LostEvents, Arc<CrashPoint>) {
     let mut rig = PayRig::new().await;
     let payments = rig.live(15, minutes(9 * 24 * 60));

@@ -117,7 +117,7 @@ impl HmrcRig {
             .outcome(&*self.clock, &self.source, access, options)
             .await;
         let RunFindings::Hmrc(boxes) = outcome.found else {
-            panic!("it is HMRC that was asked")
+            panic!("the call went to HMRC")
         };
         (outcome.ended, boxes)
     }
@@ -188,7 +188,7 @@ impl HmrcRig {
 
     /// The number of unacknowledged notifications at HMRC.
     pub(crate) fn left(&self) -> usize {
-        let tally = self.ppns.with(|boxes| boxes.count_by_status());
-        tally.pending + tally.failed
+        let counts = self.ppns.with(|boxes| boxes.count_by_status());
+        counts.pending + counts.failed
     }
 }

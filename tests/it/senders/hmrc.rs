@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::heard::{ApiResponse, hear};
+use super::response::{ApiResponse, send};
 use reqwest::{Method, RequestBuilder};
 use sender_simulator::{
     apis::{
@@ -55,7 +55,7 @@ impl PpnsClient {
         let request = request
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form.to_owned());
-        hear(request).await.unwrap()
+        send(request).await.unwrap()
     }
 
     pub(crate) async fn token_for(&self, scope: &str) -> String {
@@ -63,20 +63,20 @@ impl PpnsClient {
         let form = format!(
             "client_id=client-1&client_secret=secret-1&grant_type=client_credentials&scope={scope}"
         );
-        let heard = self.ask_for_token(&form).await;
-        assert_eq!(heard.status, 200, "{heard:?}");
-        heard.json()["access_token"].as_str().unwrap().to_owned()
+        let response = self.ask_for_token(&form).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// What is answered, after a second in which no other call is counted.
-    pub(crate) async fn hear(&self, request: RequestBuilder) -> ApiResponse {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
         self.clock.pass(Duration::from_secs(1));
-        hear(request).await.unwrap()
+        send(request).await.unwrap()
     }
 
-    /// A list with everything right but what the query may get wrong.
+    /// A list request that is valid but for its query.
     pub(crate) async fn list(&self, query: &str) -> ApiResponse {
-        self.hear(self.list_of(BOX, query)).await
+        self.send(self.list_of(BOX, query)).await
     }
 
     pub(crate) fn list_of(&self, box_id: &str, query: &str) -> RequestBuilder {
@@ -86,9 +86,9 @@ impl PpnsClient {
             .header("accept", ACCEPT)
     }
 
-    /// An acknowledgement with everything right but what the body may get wrong.
+    /// An acknowledgement that is valid but for its body.
     pub(crate) async fn acknowledge(&self, body: impl Into<reqwest::Body>) -> ApiResponse {
-        self.hear(
+        self.send(
             self.acknowledgement(BOX)
                 .header("content-type", "application/json")
                 .body(body),

@@ -21,8 +21,8 @@ async fn what_is_acknowledged_is_done_with_and_may_be_so_again() {
     .map(|status| hmrc.add(status));
     let untouched = hmrc.add(BoxNotificationStatus::Pending);
     for _ in 0..2 {
-        let heard = hmrc.acknowledge(body_of(&ids)).await;
-        assert_eq!((heard.status, heard.text.as_str()), (204, ""));
+        let response = hmrc.acknowledge(body_of(&ids)).await;
+        assert_eq!((response.status, response.text.as_str()), (204, ""));
     }
     assert!(
         ids.iter()
@@ -87,14 +87,14 @@ async fn a_body_with_anything_wrong_acknowledges_nothing() {
         body_of(&[&id, UNKNOWN, UNKNOWN]),
         body_of(&too_many),
     ] {
-        let heard = hmrc.acknowledge(body.clone()).await;
+        let response = hmrc.acknowledge(body.clone()).await;
         assert_eq!(
-            heard.refusal(),
+            response.refusal(),
             (400, "INVALID_REQUEST_PAYLOAD".to_owned()),
             "{body}"
         );
         assert_eq!(
-            heard.json()["message"],
+            response.json()["message"],
             "JSON body is invalid against expected format"
         );
         assert_eq!(hmrc.status(&id), BoxNotificationStatus::Pending, "{body}");
@@ -169,7 +169,7 @@ async fn the_request_around_the_body_must_be_right_too() {
     ];
     for (name, request, (status, code)) in cases {
         assert_eq!(
-            hmrc.hear(request).await.refusal(),
+            hmrc.send(request).await.refusal(),
             (status, code.to_owned()),
             "{name}"
         );
@@ -191,7 +191,7 @@ async fn the_request_around_the_body_must_be_right_too() {
             .acknowledgement(BOX)
             .header("content-type", kind)
             .body(body.clone());
-        assert_eq!(hmrc.hear(request).await.status, 204, "{kind}");
+        assert_eq!(hmrc.send(request).await.status, 204, "{kind}");
     }
     let longest = format!("{body}{}", " ".repeat(100 * 1024 - body.len()));
     assert_eq!(hmrc.acknowledge(longest).await.status, 204);
@@ -212,7 +212,7 @@ async fn lists_and_acknowledgements_at_once_lose_nothing_and_never_see_half_of_o
         futures_util::future::join_all(listing)
     );
 
-    assert!(acknowledged.iter().all(|heard| heard.status == 204));
+    assert!(acknowledged.iter().all(|response| response.status == 204));
     for list in lists {
         let seen = list.ids();
         let halves = ids

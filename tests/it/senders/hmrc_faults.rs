@@ -1,4 +1,4 @@
-//! What goes wrong when a test says so, and what the ledger shows of it.
+//! Faults that a test injects, and how the ledger records them.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use sender_simulator::{
 };
 
 use super::{
-    heard::hear,
     hmrc::{BOX, PpnsClient, body_of},
+    response::send,
 };
 
 #[tokio::test]
@@ -35,8 +35,8 @@ async fn scripted_calls_get_the_scripted_response_and_have_no_effect() {
     );
     assert_eq!(hmrc.list("").await.status, 200, "another endpoint's script");
     for (problem, status) in faults {
-        let heard = hmrc.acknowledge(body_of(&[&id])).await;
-        assert_eq!(heard.refusal(), (status, problem.code().to_owned()));
+        let response = hmrc.acknowledge(body_of(&[&id])).await;
+        assert_eq!(response.refusal(), (status, problem.code().to_owned()));
         assert_eq!(hmrc.status(&id), BoxNotificationStatus::Pending);
     }
     assert_eq!(hmrc.acknowledge(body_of(&[&id])).await.status, 204);
@@ -131,7 +131,7 @@ async fn a_connection_can_close_before_the_work_or_after_it() {
             .acknowledgement(BOX)
             .header("content-type", "application/json")
             .body(body_of(&[&id]));
-        assert!(hear(request).await.unwrap_err().is_request());
+        assert!(send(request).await.unwrap_err().is_request());
         assert_eq!(hmrc.status(&id), status);
         let calls = hmrc.ppns.calls().to(PpnsEndpoint::Acknowledge);
         let last = calls.iter().last().unwrap();
@@ -152,7 +152,7 @@ async fn a_connection_can_close_before_the_work_or_after_it() {
 async fn an_answer_can_stay_out() {
     let hmrc = PpnsClient::start().await;
     hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
-    let error = hear(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100)))
+    let error = send(hmrc.list_of(BOX, "").timeout(Duration::from_millis(100)))
         .await
         .unwrap_err();
     assert!(error.is_timeout(), "{error}");
@@ -197,7 +197,7 @@ async fn the_ledger_shows_every_call_in_its_order() {
     let id = hmrc.ppns.post(BOX, HmrcMessage::json("1"));
     hmrc.list("?status=PENDING&count=5").await;
     hmrc.acknowledge(body_of(&[&id])).await;
-    hear(hmrc.request(Method::GET, "/elsewhere?a=b"))
+    send(hmrc.request(Method::GET, "/elsewhere?a=b"))
         .await
         .unwrap();
     let calls = hmrc.ppns.calls();
@@ -234,7 +234,7 @@ async fn a_server_ends_with_its_handle_and_a_port_is_taken_once() {
     };
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     hmrc.ppns.script(PpnsEndpoint::List, [ScriptedStep::Hang]);
-    let hanging = tokio::spawn(hear(hmrc.list_of(BOX, "")));
+    let hanging = tokio::spawn(send(hmrc.list_of(BOX, "")));
     while hmrc.ppns.calls().to(PpnsEndpoint::List).is_empty() {
         tokio::task::yield_now().await;
     }

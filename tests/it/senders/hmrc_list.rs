@@ -10,8 +10,8 @@ use sender_simulator::{
 };
 
 use super::{
-    heard::hear,
     hmrc::{ACCEPT, BOX, FOREIGN_BOX, PpnsClient},
+    response::send,
 };
 
 const LIST: &str =
@@ -36,9 +36,9 @@ async fn a_list_is_a_bare_array_of_what_a_push_carries() {
     let pushed = notification.body().wire;
     hmrc.ppns.with(|boxes| boxes.add(notification));
 
-    let heard = hmrc.list("").await;
+    let response = hmrc.list("").await;
     assert_eq!(
-        heard.text,
+        response.text,
         concat!(
             r#"[{"notificationId":"1ed5f407-8096-40d1-87ef-9a2a103eeb85","#,
             r#""boxId":"50dca3fc-c37c-4f03-b719-63571333624c","#,
@@ -49,7 +49,7 @@ async fn a_list_is_a_bare_array_of_what_a_push_carries() {
         )
     );
     assert_eq!(
-        heard.text,
+        response.text,
         format!("[{pushed}]").replace("PENDING", "FAILED")
     );
 }
@@ -155,19 +155,20 @@ async fn a_request_is_refused_for_whatever_is_wrong_with_it() {
     ];
     for (name, request, (status, code)) in cases {
         assert_eq!(
-            hmrc.hear(request).await.refusal(),
+            hmrc.send(request).await.refusal(),
             (status, code.to_owned()),
             "{name}"
         );
     }
-    let message =
-        |heard: super::heard::ApiResponse| heard.json()["message"].as_str().unwrap().to_owned();
+    let message = |response: super::response::ApiResponse| {
+        response.json()["message"].as_str().unwrap().to_owned()
+    };
     assert_eq!(
-        message(hmrc.hear(hmrc.list_of("my-box", "")).await),
+        message(hmrc.send(hmrc.list_of("my-box", "")).await),
         "Box ID is not a UUID"
     );
     assert_eq!(
-        message(hmrc.hear(path(Method::GET, "/a/b")).await),
+        message(hmrc.send(path(Method::GET, "/a/b")).await),
         "URI not found /a/b"
     );
 }
@@ -247,11 +248,11 @@ async fn a_query_is_refused_for_what_the_service_does_not_read() {
             "fromDate parameter is before toDateParameter",
         ),
     ] {
-        let heard = hmrc.list(query).await;
-        let answer = heard.json();
+        let response = hmrc.list(query).await;
+        let answer = response.json();
         assert_eq!(
             (
-                heard.status,
+                response.status,
                 answer["code"].as_str(),
                 answer["message"].as_str()
             ),
@@ -262,7 +263,7 @@ async fn a_query_is_refused_for_what_the_service_does_not_read() {
 }
 
 #[tokio::test]
-async fn a_status_is_asked_for_in_any_case_and_none_asks_for_all() {
+async fn a_status_filter_ignores_case_and_no_filter_lists_all() {
     let hmrc = PpnsClient::start().await;
     let ids = [
         BoxNotificationStatus::Acknowledged,
@@ -394,10 +395,10 @@ async fn three_calls_a_second_are_taken_from_one_application_and_no_more() {
         (0, 429),
     ] {
         hmrc.clock.pass(Duration::from_millis(pass_ms));
-        let heard = hear(list()).await.unwrap();
-        assert_eq!(heard.status, expected);
+        let response = send(list()).await.unwrap();
+        assert_eq!(response.status, expected);
         if expected == 429 {
-            assert_eq!(heard.refusal().1, "MESSAGE_THROTTLED_OUT");
+            assert_eq!(response.refusal().1, "MESSAGE_THROTTLED_OUT");
         }
     }
     let lists = hmrc.ppns.calls().to(PpnsEndpoint::List);

@@ -8,7 +8,7 @@ use sender_simulator::apis::ppns::{
 };
 use serde_json::json;
 
-use super::{heard::hear, hmrc::PpnsClient};
+use super::{hmrc::PpnsClient, response::send};
 
 const GOOD: &str = "client_id=client-1&client_secret=secret-1&grant_type=client_credentials";
 
@@ -23,9 +23,9 @@ async fn a_token_response_has_its_lifetime_and_scopes() {
         ("&scope=write%3Anotifications", "write:notifications"),
         ("", ""),
     ] {
-        let heard = hmrc.ask_for_token(&format!("{GOOD}{scope}")).await;
-        assert_eq!(heard.status, 200, "{scope}");
-        let mut answer = heard.json();
+        let response = hmrc.ask_for_token(&format!("{GOOD}{scope}")).await;
+        assert_eq!(response.status, 200, "{scope}");
+        let mut answer = response.json();
         let token = answer["access_token"].take();
         assert!(token.as_str().unwrap().len() >= 32, "{token}");
         let rest = json!({"access_token": null, "token_type": "bearer", "expires_in": 14_400,
@@ -88,13 +88,13 @@ async fn a_request_for_a_token_is_refused_with_an_oauth_error() {
             (400, "invalid_scope"),
         ),
     ] {
-        let heard = hmrc.ask_for_token(form).await;
+        let response = hmrc.ask_for_token(form).await;
         assert_eq!(
-            (heard.status, heard.json()["error"].as_str().unwrap()),
+            (response.status, response.json()["error"].as_str().unwrap()),
             expected,
             "{form}"
         );
-        assert!(heard.json()["error_description"].is_string());
+        assert!(response.json()["error_description"].is_string());
     }
 }
 
@@ -110,9 +110,9 @@ async fn credentials_belong_into_a_form_in_the_body() {
         .request(Method::POST, "/oauth/token")
         .basic_auth("client-1", Some("secret-1"));
     for request in [in_the_query, as_json, in_a_header] {
-        let heard = hear(request).await.unwrap();
+        let response = send(request).await.unwrap();
         assert_eq!(
-            (heard.status, &heard.json()["error"]),
+            (response.status, &response.json()["error"]),
             (400, &json!("invalid_request"))
         );
     }

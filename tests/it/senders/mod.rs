@@ -1,6 +1,5 @@
 //! The simulated APIs of the senders, over real sockets: every rule that a client has to live with.
 
-mod heard;
 mod hmrc;
 mod hmrc_acknowledge;
 mod hmrc_faults;
@@ -10,3 +9,4 @@ mod pay;
 mod pay_lives;
 mod pay_payment;
 mod pay_search;
+mod response;

@@ -13,7 +13,7 @@ use sender_simulator::{
 use serde_json::Value;
 use test_support::{loopback, manual_clock::ManualClock};
 
-use super::heard::{ApiResponse, hear};
+use super::response::{ApiResponse, send};
 
 pub(crate) const KEY: &str = "api_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,7 +39,7 @@ impl PayApiClient {
         }
     }
 
-    /// A payment that began so long ago.
+    /// A payment that began this long ago.
     pub(crate) fn add(&self, life: PaymentLifecycle, ago: Duration) -> SimulatedPayment {
         let payment = SimulatedPayment::new(life, self.ago(ago), &*self.clock);
         self.api
@@ -58,16 +58,16 @@ impl PayApiClient {
 
     /// What the account is answered.
     pub(crate) async fn get(&self, target: &str) -> ApiResponse {
-        hear(self.request(Method::GET, target).bearer_auth(KEY))
+        send(self.request(Method::GET, target).bearer_auth(KEY))
             .await
             .unwrap()
     }
 
     /// What the account is answered, if it is answered well.
     pub(crate) async fn found(&self, target: &str) -> Value {
-        let heard = self.get(target).await;
-        assert_eq!(heard.status, 200, "{target} {}", heard.text);
-        heard.json()
+        let response = self.get(target).await;
+        assert_eq!(response.status, 200, "{target} {}", response.text);
+        response.json()
     }
 
     /// The ids that a search finds on one page.

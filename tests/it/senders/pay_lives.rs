@@ -49,11 +49,11 @@ fn every_lifecycle_has_its_webhooks_and_none_that_pay_never_sends() {
         );
         assert!(webhooks.iter().map(|webhook| webhook.at).is_sorted());
         for webhook in webhooks {
-            let told: Value = serde_json::from_str(&webhook.body.wire).unwrap();
-            assert_eq!(told["resource_id"], payment.id());
-            assert_eq!(told["resource"]["reference"], payment.reference());
-            assert_eq!(told["event_type"], webhook.event.as_str());
-            assert_eq!(told["created_date"], webhook.at.to_string());
+            let sent: Value = serde_json::from_str(&webhook.body.wire).unwrap();
+            assert_eq!(sent["resource_id"], payment.id());
+            assert_eq!(sent["resource"]["reference"], payment.reference());
+            assert_eq!(sent["event_type"], webhook.event.as_str());
+            assert_eq!(sent["created_date"], webhook.at.to_string());
         }
     }
 }
@@ -65,13 +65,13 @@ async fn the_api_shows_at_each_webhooks_time_the_state_in_the_webhook() {
         let payment = pay.add(life, Duration::ZERO);
         for webhook in payment.webhooks(&*pay.clock) {
             pay.clock.pass(webhook.at.since(pay.clock.now()));
-            let told: Value = serde_json::from_str(&webhook.body.wire).unwrap();
-            let (told, shown) = (
-                &told["resource"],
+            let sent: Value = serde_json::from_str(&webhook.body.wire).unwrap();
+            let (sent, shown) = (
+                &sent["resource"],
                 pay.found(&format!("/v1/payments/{}", payment.id())).await,
             );
             assert_eq!(
-                told["settlement_summary"], shown["settlement_summary"],
+                sent["settlement_summary"], shown["settlement_summary"],
                 "{life:?} {:?}",
                 webhook.event
             );
@@ -83,15 +83,15 @@ async fn the_api_shows_at_each_webhooks_time_the_state_in_the_webhook() {
                 "payment_provider",
                 "card_details",
             ] {
-                assert_eq!(told.get(field), shown.get(field), "{life:?} {field}");
+                assert_eq!(sent.get(field), shown.get(field), "{life:?} {field}");
             }
-            if told["state"]["status"] == "success" {
+            if sent["state"]["status"] == "success" {
                 assert_eq!(
-                    told["refund_summary"], shown["refund_summary"],
+                    sent["refund_summary"], shown["refund_summary"],
                     "{life:?} {:?}",
                     webhook.event
                 );
-                assert_eq!(told["state"], shown["state"], "{life:?}");
+                assert_eq!(sent["state"], shown["state"], "{life:?}");
             }
         }
     }
@@ -102,8 +102,8 @@ fn a_webhook_does_not_show_who_cancelled() {
     let clock = ManualClock::new();
     let state = |life: PaymentLifecycle| {
         let webhooks = SimulatedPayment::new(life, clock.now(), &*clock).webhooks(&*clock);
-        let told: Value = serde_json::from_str(&webhooks[0].body.wire).unwrap();
-        told["resource"]["state"].clone()
+        let sent: Value = serde_json::from_str(&webhooks[0].body.wire).unwrap();
+        sent["resource"]["state"].clone()
     };
     assert_eq!(
         state(PaymentLifecycle::CancelledByUser),

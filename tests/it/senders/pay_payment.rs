@@ -14,8 +14,8 @@ use sender_simulator::{
 use serde_json::{Value, json};
 
 use super::{
-    heard::hear,
     pay::{DAY, KEY, PayApiClient},
+    response::send,
 };
 use test_support::loopback;
 
@@ -316,7 +316,7 @@ async fn refunds_are_listed_each_with_its_own_amount_and_status() {
             .found(&format!("/v1/payments/{}/refunds", payment.id()))
             .await;
         let refunds = shown["_embedded"]["refunds"].as_array().unwrap();
-        let told: Vec<(u64, &str)> = refunds
+        let listed: Vec<(u64, &str)> = refunds
             .iter()
             .map(|it| {
                 (
@@ -326,7 +326,7 @@ async fn refunds_are_listed_each_with_its_own_amount_and_status() {
             })
             .collect();
         assert_eq!(
-            (told.as_slice(), &shown["payment_id"]),
+            (listed.as_slice(), &shown["payment_id"]),
             (expected, &json!(payment.id())),
             "{life:?}"
         );
@@ -353,9 +353,9 @@ async fn an_unknown_payment_is_not_found_with_pays_error() {
         (of(&foreign, "/events"), "P0300"),
         (of(&foreign, "/refunds"), "P0800"),
     ] {
-        let heard = pay.get(&target).await;
+        let response = pay.get(&target).await;
         assert_eq!(
-            (heard.status, heard.json()),
+            (response.status, response.json()),
             (404, json!({"code": code, "description": "Not found"})),
             "{target}"
         );
@@ -367,11 +367,11 @@ async fn an_unknown_payment_is_not_found_with_pays_error() {
         (Method::POST, "/v1/payments".to_owned(), 405),
         (Method::DELETE, of(&later, ""), 405),
     ] {
-        let heard = hear(pay.request(method, &target).bearer_auth(KEY))
+        let response = send(pay.request(method, &target).bearer_auth(KEY))
             .await
             .unwrap();
         assert_eq!(
-            (heard.status, &heard.json()["code"]),
+            (response.status, &response.json()["code"]),
             (status, &json!(status)),
             "{target}"
         );
@@ -382,21 +382,23 @@ async fn an_unknown_payment_is_not_found_with_pays_error() {
 async fn a_key_opens_its_own_account_and_nothing_opens_without_one() {
     let pay = PayApiClient::start().await;
     let payment = pay.add(PaymentLifecycle::Captured, DAY);
-    let ask = || pay.request(Method::GET, "/v1/payments");
+    let search = || pay.request(Method::GET, "/v1/payments");
     for (name, request) in [
-        ("none", ask()),
-        ("basic", ask().basic_auth(KEY, None::<&str>)),
-        ("unknown", ask().bearer_auth("nonsense")),
+        ("none", search()),
+        ("basic", search().basic_auth(KEY, None::<&str>)),
+        ("unknown", search().bearer_auth("nonsense")),
     ] {
-        let heard = hear(request).await.unwrap();
+        let response = send(request).await.unwrap();
         assert_eq!(
-            (heard.status, heard.text.as_str()),
+            (response.status, response.text.as_str()),
             (401, "Credentials are required to access this resource."),
             "{name}"
         );
     }
     pay.api.with(|accounts| accounts.open("api_test_another"));
-    let other = hear(ask().bearer_auth("api_test_another")).await.unwrap();
+    let other = send(search().bearer_auth("api_test_another"))
+        .await
+        .unwrap();
     assert_eq!(other.json()["total"], 0);
     assert_eq!(pay.ids("").await, [payment.id()]);
     pay.api.with(|accounts| accounts.close(KEY));
@@ -412,9 +414,9 @@ async fn an_account_has_a_limit_of_calls_per_second() {
         statuses.push(pay.get("/v1/payments/unknown").await.status);
     }
     assert_eq!(statuses, [404, 404, 404, 404, 404, 429, 429]);
-    let heard = pay.get("/v1/payments").await;
+    let response = pay.get("/v1/payments").await;
     assert_eq!(
-        heard.json(),
+        response.json(),
         json!({"code": "P0900", "description": "Too many requests"})
     );
     pay.clock.pass(Duration::from_secs(1));
@@ -426,10 +428,10 @@ async fn an_account_has_a_limit_of_calls_per_second() {
     let url = fresh.base_url().join("/v1/payments").unwrap();
     let client = loopback::client();
     for n in 0..80 {
-        let heard = hear(client.get(url.clone()).bearer_auth(KEY))
+        let response = send(client.get(url.clone()).bearer_auth(KEY))
             .await
             .unwrap();
-        assert_eq!(heard.status, if n < 75 { 200 } else { 429 }, "{n}");
+        assert_eq!(response.status, if n < 75 { 200 } else { 429 }, "{n}");
     }
 }
 
@@ -454,12 +456,12 @@ async fn faults_are_scripted_for_each_endpoint() {
         assert_eq!(pay.get(&target).await.status, status);
     }
     for _ in 0..2 {
-        let heard = pay.get("/v1/payments").await;
+        let response = pay.get("/v1/payments").await;
         assert_eq!(
-            (heard.status, &heard.json()["code"]),
+            (response.status, &response.json()["code"]),
             (500, &json!("P0498"))
         );
-        let closed = hear(pay.request(Method::GET, &target).bearer_auth(KEY)).await;
+        let closed = send(pay.request(Method::GET, &target).bearer_auth(KEY)).await;
         assert!(closed.unwrap_err().is_request());
     }
     assert_eq!(

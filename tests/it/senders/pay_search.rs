@@ -160,7 +160,7 @@ async fn refunds_are_found_by_when_they_were_made_and_name_their_payments() {
 }
 
 #[tokio::test]
-async fn pages_have_the_size_asked_for_and_end() {
+async fn pages_have_the_requested_size_and_end() {
     let pay = PayApiClient::start().await;
     for n in 0..5 {
         pay.add(PaymentLifecycle::Captured, DAY + n * HOUR);
@@ -194,9 +194,13 @@ async fn pages_have_the_size_asked_for_and_end() {
         );
     }
     for query in ["?display_size=2&page=4", "?page=2", "?state=created&page=2"] {
-        let heard = pay.get(&format!("/v1/payments{query}")).await;
+        let response = pay.get(&format!("/v1/payments{query}")).await;
         let expected = json!({"code": "P0402", "description": "Page not found"});
-        assert_eq!((heard.status, heard.json()), (404, expected), "{query}");
+        assert_eq!(
+            (response.status, response.json()),
+            (404, expected),
+            "{query}"
+        );
     }
     let none = pay.found("/v1/payments?state=created").await;
     assert_eq!(
@@ -234,12 +238,12 @@ async fn bad_values_are_named_together() {
             "state, from_date, to_date, page, display_size",
         ),
     ] {
-        let heard = pay.get(&format!("/v1/payments{query}")).await;
+        let response = pay.get(&format!("/v1/payments{query}")).await;
         let description = format!(
             "Invalid parameters: {names}. See Public API documentation for the correct data formats"
         );
         assert_eq!(
-            (heard.status, heard.json()),
+            (response.status, response.json()),
             (422, json!({"code": "P0401", "description": description})),
             "{query}"
         );
@@ -247,7 +251,7 @@ async fn bad_values_are_named_together() {
     assert_eq!(
         pay.get("/v1/payments?email=a@example.com").await.status,
         501,
-        "not played, and says so"
+        "not simulated, and the response names it"
     );
 }
 

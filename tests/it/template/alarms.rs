@@ -213,7 +213,7 @@ fn every_alarm_says_what_failed_how_urgent_it_is_and_where_the_runbook_describes
             let description = properties["AlarmDescription"].as_str().unwrap();
             let end = format!("Severity: {severity}. Runbook: {run_book}#{name}");
             assert!(description.ends_with(&end), "{name}: {description}");
-            assert!(description.contains("First "), "{name} says no first step");
+            assert!(description.contains("First "), "{name} names no first step");
             assert!(description.len() <= 1024, "{name}");
             assert_eq!(properties["TreatMissingData"], *missing, "{name}");
             // `deployment-failing` has no action: only CodeDeploy reads it.

@@ -35,7 +35,7 @@ pub(super) fn document(stack: &TemplateStack) -> String {
     distinct.into_iter().next().unwrap()
 }
 
-/// What a document says, and what it should.
+/// The value in a document, and the value expected.
 fn check(parameters: &[(&str, &str)], expected: &str) {
     let document = document(&TemplateStack::with(parameters));
     let [found, expected] =

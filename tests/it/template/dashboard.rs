@@ -1,4 +1,4 @@
-//! The dashboard: JSON whatever is switched on, about series that exist.
+//! The dashboard: valid JSON for all parameters, with series that exist.
 
 use serde_json::Value;
 

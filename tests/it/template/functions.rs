@@ -51,7 +51,7 @@ fn every_function_ends_before_a_lease_does() {
 }
 
 #[test]
-fn reconcile_is_there_only_if_there_is_something_to_ask() {
+fn reconcile_is_deployed_only_if_it_has_a_sender_to_reconcile() {
     for (parameters, there) in [
         (&[][..], false),
         (&[("HmrcBoxes", BOX)], false),
@@ -117,7 +117,7 @@ fn the_schedules_repeat_nothing_before_its_time() {
         let schedule = &properties["Events"][event];
         assert_eq!(schedule["Type"], "ScheduleV2");
         assert_eq!(schedule["Properties"]["ScheduleExpression"], rate);
-        // The function tells its events apart by their fields.
+        // The function distinguishes its events by their fields.
         assert_eq!(
             schedule["Properties"]["Input"],
             json!({"role": role}).to_string()

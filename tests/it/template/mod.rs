@@ -2,13 +2,13 @@
 //! configuration it is given, and that alarms watch series that exist.
 
 mod alarms;
-mod asked;
 mod configuration;
 mod dashboard;
 mod exceptions;
 mod front;
 mod functions;
 mod kept;
+mod parameters;
 mod prices;
 mod roles;
 mod series;

@@ -58,16 +58,16 @@ fn no_role_may_do_everything_or_something_to_everything() {
 }
 
 #[test]
-fn every_role_has_the_boundary_and_the_managed_policy_that_were_asked_for() {
-    for (stack, asked) in [
+fn every_role_has_the_configured_boundary_and_managed_policy() {
+    for (stack, has_boundary) in [
         (TemplateStack::with(&PULLING), false),
         (TemplateStack::with(&shapes()[3]), true),
     ] {
         for (id, role) in stack.of_type("AWS::IAM::Role") {
             let boundary = &role["Properties"]["PermissionsBoundary"];
-            assert_eq!(boundary.is_string(), asked, "{id}");
+            assert_eq!(boundary.is_string(), has_boundary, "{id}");
             let managed = list(&role["Properties"]["ManagedPolicyArns"]);
-            let expected: &[&str] = match (id.as_str(), asked) {
+            let expected: &[&str] = match (id.as_str(), has_boundary) {
                 ("DeployRole", _) => {
                     &["arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"]
                 }
@@ -78,7 +78,11 @@ fn every_role_has_the_boundary_and_the_managed_policy_that_were_asked_for() {
         }
         for (id, event) in [("Sweep", "EveryMinute"), ("Reconciler", "EveryFiveMinutes")] {
             let schedule = &stack.properties(id)["Events"][event]["Properties"];
-            assert_eq!(schedule.get("PermissionsBoundary").is_some(), asked, "{id}");
+            assert_eq!(
+                schedule.get("PermissionsBoundary").is_some(),
+                has_boundary,
+                "{id}"
+            );
         }
     }
 }
@@ -371,7 +375,7 @@ fn people_get_one_policy_to_read_rows_and_one_to_replay_them() {
     }
 }
 
-/// The functions decide nothing, so none of them may write what a person did.
+/// No function acts for a person, so none of them is allowed to write the audit record.
 #[test]
 fn no_function_may_put_an_entry_into_the_audit_trail() {
     for stack in stacks() {

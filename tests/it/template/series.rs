@@ -139,7 +139,7 @@ pub(crate) fn assert_exists(series: &SeriesStatistic, unit_is_named: bool, place
     let mut known = OF_AWS.iter().copied().chain(ours());
     assert!(
         known.any(|known| is_known(series, &known, unit_is_named)),
-        "{place}: {series:?} is no series"
+        "{place}: invalid series {series:?}"
     );
 }
 

@@ -108,7 +108,7 @@ fn a_signature_in_any_other_form_is_refused() {
                 [right.as_bytes(), space].concat(),
             );
             forms.extend([[&before[..], space].concat(), before.clone(), after.clone()]);
-            // Cut to the right length, so that only the characters can tell.
+            // Cut to the right length, so that only the characters differ.
             forms.extend([
                 before[..right.len()].to_vec(),
                 after[space.len()..].to_vec(),

@@ -61,7 +61,7 @@ fn fault(found: Result<Verified, SignatureError>) -> Option<SignatureError> {
     found.err()
 }
 
-/// HMAC as RFC 2104 says it, apart from the crate that the receiver trusts.
+/// HMAC from RFC 2104, independent of the crate that the receiver uses.
 fn hmac<D: Digest>(key: &[u8], body: &[u8]) -> Vec<u8> {
     const BLOCK: usize = 64; // of SHA-1 and of SHA-256
     let mut block = if key.len() > BLOCK {

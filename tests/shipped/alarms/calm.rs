@@ -71,7 +71,7 @@ async fn in_calm_hours_no_alarm_fires() {
         while posted < (minute + 1) * NOTIFICATIONS / MINUTES {
             let source = if posted % 3 == 0 { hmrc() } else { pay() };
             let body = source.message(&format!("d{posted}"), SystemClock.now());
-            // One in twenty comes twice.
+            // One in twenty is sent twice.
             for _ in 0..if posted % 20 == 3 { 2 } else { 1 } {
                 assert_eq!(stack.request(&post(&source, &body)).await, 200);
             }

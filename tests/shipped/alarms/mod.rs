@@ -24,7 +24,7 @@ const AT_A_TIME: usize = 8;
 /// Minutes in which nothing is wrong, before: longer than any evaluation range but the
 /// certificate's.
 const CALM_MINUTES: u64 = 30;
-/// For so many minutes more the state stays, and no other alarm fires.
+/// For this many minutes more the state stays, and no other alarm fires.
 const STAYS_MINUTES: u64 = 15;
 
 /// What was seen of a state.
@@ -108,7 +108,7 @@ async fn cause(state: &'static StuckState) -> CausedAlarm {
     }
 }
 
-/// The table as `docs/alarms.md` has it.
+/// The rows of the table in `docs/alarms.md`.
 fn table(caused: &[CausedAlarm]) -> Vec<String> {
     let rows = caused.iter().zip(STATES).map(|(caused, state)| {
         let CausedAlarm {

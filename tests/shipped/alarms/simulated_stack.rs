@@ -1,7 +1,7 @@
 //! A stack of the template: the shipped `bootstrap` once for each function that is used, over a
 //! separate table, with the variables, names and alarms that the template gives them.
 //!
-//! Time passes when the test says so. The processes have the machine's clock, so the times of their
+//! The test advances the time. The processes have the machine's clock, so the times of their
 //! lines are moved: a line is placed at the simulated time of its invocation. Between two changes
 //! the lines of the last sweep and the last reconcile run are repeated, as often as the template's
 //! schedules run: nothing else would come out of another run. The series of AWS are derived from
@@ -200,8 +200,8 @@ impl SimulatedStack {
         self.restart();
     }
 
-    /// Puts so many notifications into HMRC's box that are hours old. All that it holds have this
-    /// status then.
+    /// Puts `count` notifications into HMRC's box that are hours old. All that it holds then have
+    /// this status.
     pub(crate) fn fill_box_with(&self, status: BoxNotificationStatus, count: u64) -> &PpnsApi {
         fill(&self.ppns, &sender_simulator::SystemClock, count);
         self.ppns.with(|boxes| {
@@ -241,7 +241,7 @@ impl SimulatedStack {
         rows[0].key.to_string()
     }
 
-    /// Sweeps really until every row is delivered, for so long at most.
+    /// Invokes sweep until every row is delivered, for `at_most`.
     pub(crate) async fn sweep_until_delivered(&mut self, at_most: Duration) {
         let until = SystemClock.now().plus(at_most);
         let is_open = |states: &[(State, usize)]| {
@@ -345,7 +345,7 @@ impl SimulatedStack {
         self.functions.get_mut(id).unwrap()
     }
 
-    /// Invokes a function really, and keeps what it wrote.
+    /// Invokes the process of a function, and keeps its output.
     pub(crate) async fn invoke(&mut self, id: &'static str, event: &Value) -> RuntimeReport {
         let running = self.running(id).await;
         let began = SystemClock.now();
@@ -491,14 +491,14 @@ impl SimulatedStack {
         self.runs.clear();
     }
 
-    /// A person replays a row, and it is delivered at once.
+    /// A person replays a row, and it is delivered immediately.
     pub(crate) async fn replay(&mut self, key: &Key) {
         self.inbox.replay(key, SystemClock.now()).await.unwrap();
         let batch = batch(&[(key.as_str(), "recorded")]);
         self.invoke("Process", &batch).await;
     }
 
-    /// A source was last received so long ago, by the machine's clock.
+    /// Sets when a source was last received, by the machine's clock.
     pub(crate) async fn last_received(&mut self, source: &str, ago: Duration) {
         let at = SystemClock.now().minus(ago).as_millis();
         let update = self.client().update_item().table_name(self.inbox.table());
@@ -537,7 +537,7 @@ impl SimulatedStack {
         pumped
     }
 
-    /// Lets so many minutes pass: the schedules run, process reads its stream, and every alarm is
+    /// Lets this many minutes pass: the schedules run, process reads its stream, and every alarm is
     /// evaluated each minute.
     pub(crate) async fn pass(&mut self, minutes: u64) {
         for _ in 0..minutes {
@@ -646,14 +646,14 @@ fn well(call: &AwsCall) -> CloudReply {
     })
 }
 
-/// What EventBridge says of an entry.
+/// EventBridge's answer for a failed entry.
 pub(crate) fn entry_failed(code: &str) -> CloudReply {
-    let entry = json!({"ErrorCode": code, "ErrorMessage": "as the test has it"});
+    let entry = json!({"ErrorCode": code, "ErrorMessage": "injected by the test"});
     CloudReply::Done(json!({"FailedEntryCount": 1, "Entries": [entry]}))
 }
 
-fn secret(asked: &Value) -> Value {
-    let arn = asked["SecretId"].as_str().unwrap();
+fn secret(call: &Value) -> Value {
+    let arn = call["SecretId"].as_str().unwrap();
     let secrets = [
         ("-HmrcSecret-", json!({"current": hmrc().secrets[0]})),
         ("-PaySecret-", json!({"current": pay().secrets[0]})),

@@ -28,7 +28,7 @@ type StackStep = for<'a> fn(&'a mut SimulatedStack) -> LocalBoxFuture<'a, ()>;
 
 /// A state, and the alarm that it raises.
 pub(super) struct StuckState {
-    /// How it comes about, for a reader of the table.
+    /// The cause, for a reader of the table.
     pub(super) cause: &'static str,
     /// The alarm's logical id.
     pub(super) alarm: &'static str,
@@ -37,12 +37,12 @@ pub(super) struct StuckState {
     pub(super) is_supplied: bool,
     pub(super) parameters: &'static [(&'static str, &'static str)],
     pub(super) happens: StackStep,
-    /// It happens again every so many minutes; zero for a state that lasts.
+    /// The cause is repeated at this interval in minutes; zero for a state that lasts.
     pub(super) repeats_every: u64,
-    /// The alarm fires within so many minutes.
+    /// The alarm fires within this many minutes.
     pub(super) fires_within: u64,
     pub(super) is_mended: StackStep,
-    /// The alarm clears within so many minutes.
+    /// The alarm clears within this many minutes.
     pub(super) clears_within: u64,
 }
 
@@ -108,8 +108,8 @@ const SLOW_START: StuckState = StuckState {
 };
 
 fn has_secret(call: &AwsCall, name: &str) -> bool {
-    let asked = call.body["SecretId"].as_str();
-    asked.is_some_and(|arn| arn.contains(name))
+    let requested = call.body["SecretId"].as_str();
+    requested.is_some_and(|arn| arn.contains(name))
 }
 
 fn holds(secret: Value) -> CloudReply {
@@ -168,8 +168,8 @@ pub(super) static STATES: &[StuckState] = &[
         happens: |stack| {
             Box::pin(async {
                 let now = SystemClock.now();
-                let asked = post(&pay(), pay().message("killed", now));
-                let event = LambdaFront::HttpApi.invocation(&asked, now);
+                let posted = post(&pay(), pay().message("killed", now));
+                let event = LambdaFront::HttpApi.invocation(&posted, now);
                 stack.crash("Receive", &event).await;
                 stack.answered(500, Duration::from_millis(9));
             })

@@ -86,12 +86,12 @@ fn erase_takes_the_bytes_of_a_delivered_row_and_a_dry_run_says_where_they_are() 
     let stored = &stored[20..60];
     assert_eq!(push(&serve, &body), r#"200 {"status":"recorded"}"#);
     assert!(is_anywhere_in(&folder, stored));
-    until("it is handed on", || folder.count("delivered") == 1);
+    until("it is delivered", || folder.count("delivered") == 1);
 
     let dry = folder.run(&["discard", "--erase", "--dry-run", &key]);
     assert_eq!((dry.code, dry.stdout), (0, format!("{key}\n")));
-    for said in ["bytes in table notification, row 1", "1 would be erased"] {
-        assert!(dry.stderr.contains(said), "{}", dry.stderr);
+    for words in ["bytes in table notification, row 1", "1 would be erased"] {
+        assert!(dry.stderr.contains(words), "{}", dry.stderr);
     }
     assert_eq!(folder.count("delivered"), 1, "a dry run changes nothing");
     fails(

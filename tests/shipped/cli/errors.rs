@@ -1,4 +1,4 @@
-//! Errors: their codes, and what they say to do.
+//! Errors: their exit codes, and the remedy that they name.
 
 use serde_json::Value;
 

@@ -41,7 +41,7 @@ fn only_key(folder: &ProgramFolder) -> String {
     rows[0]["key"].as_str().unwrap().to_owned()
 }
 
-/// Posts HMRC's `body`, and says what was answered.
+/// Posts HMRC's `body`, and returns the answer.
 fn push(serve: &RunningServe, body: &MessageBody) -> String {
     let url = serve.url("hmrc");
     let request = Sender::Hmrc.request(body, HMRC_SECRET, &url);

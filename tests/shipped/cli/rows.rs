@@ -1,4 +1,4 @@
-//! `list` and `show`: what they print of rows.
+//! `list` and `show`: the fields of a row that they print.
 
 use sender_simulator::{Clock, SystemClock, hmrc};
 

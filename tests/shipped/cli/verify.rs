@@ -62,7 +62,7 @@ fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
         "PAY_SIGNING_SECRET",
         "webhook_test_another0another0another0",
     ));
-    assert_eq!(changed.code, 0, "a rotation is no tampering: {changed:?}");
+    assert_eq!(changed.code, 0, "a rotation is not tampering: {changed:?}");
     assert!(
         changed
             .stdout

@@ -78,7 +78,7 @@ impl RowLife {
     ];
 }
 
-/// A value as it is stored.
+/// A stored value.
 #[derive(Clone, Debug)]
 pub(super) enum StoredValue {
     Text(&'static str),

@@ -29,7 +29,7 @@ pub(super) fn tamperings() -> Vec<(RowLife, &'static str, StoredValue)> {
     let fingerprint = || Bytes(vec![7; 8]);
     let hmac = "3f9a000000000000000000000000000000000000000000000000000000000000";
     vec![
-        // The bytes, and what is derived from them.
+        // The bytes, and the columns derived from them.
         (Delivered, "body", Bytes(b"{}".to_vec())),
         (Unreadable, "body", Bytes(b"{}".to_vec())),
         (Pulled, "body", Bytes(b"{}".to_vec())),

@@ -15,7 +15,7 @@ use test_support::{
 
 use super::serving::{LeakTestServe, variables};
 
-/// The members of an exported line that hold what was received.
+/// The members of an exported line that hold received content.
 const RECEIVED: [&str; 3] = ["body_base64", "history_base64", "signature"];
 
 impl LeakTestServe {
@@ -38,7 +38,7 @@ fn without_meant(command: &str, printed: String) -> String {
     }
 }
 
-/// Runs each and searches what it prints.
+/// Runs each and searches its output.
 pub(super) fn search(served: &LeakTestServe) {
     let canaries = &served.sources.canaries;
     let url = served.serve.url("pay").to_string();

@@ -1,5 +1,5 @@
 //! The Lambda in each role, over a table that works and over one whose errors quote the item, with
-//! destinations and senders' APIs that repeat what they are sent.
+//! destinations and senders' APIs that repeat their requests.
 
 use std::time::Duration;
 
@@ -61,8 +61,8 @@ fn destination(kind: &str, ledger: &EchoServer) -> String {
     format!("[destination]\nkind = \"{kind}\"\n{settings}")
 }
 
-/// What a function told Lambda, as text.
-fn told(report: &RuntimeReport) -> String {
+/// A function's report to Lambda, as text.
+fn report_text(report: &RuntimeReport) -> String {
     match report {
         RuntimeReport::Reply(_, value)
         | RuntimeReport::Failed(_, value)
@@ -114,7 +114,7 @@ fn received(sources: &mut CanarySources) -> Vec<Value> {
     events
 }
 
-/// Invokes a function with each event, and searches what it tells and what it writes.
+/// Invokes a function with each event, and searches its reports and its log.
 async fn search(sources: &CanarySources, variables: &[(&'static str, String)], events: &[Value]) {
     let role = &variables
         .iter()
@@ -127,7 +127,7 @@ async fn search(sources: &CanarySources, variables: &[(&'static str, String)], e
         let report = bootstrap.invoke_for(event, TIME).await;
         sources
             .canaries
-            .assert_none(&format!("what {role} tells"), told(&report));
+            .assert_none(&format!("the report of {role}"), report_text(&report));
         if matches!(report, RuntimeReport::CanNotBegin(_)) {
             can_begin = false;
             break;
@@ -184,18 +184,18 @@ async fn nothing_leaks_from_the_function_in_any_role() {
         let sweep = function(&sources, "sweep", document.clone(), &other);
         search(&sources, &sweep, &[json!({"role": "sweep"})]).await;
     }
-    let heard: String = ledger
-        .heard()
+    let received: String = ledger
+        .received()
         .iter()
         .map(|one| one.head.clone() + &one.body)
         .collect();
     sources
         .canaries
-        .assert_no(&[Secret, Signature, Hostile], "the destination", &heard);
+        .assert_no(&[Secret, Signature, Hostile], "the destination", &received);
     sources
         .canaries
-        .assert_all_personal("", "the destination", &heard);
-    for call in aws.heard() {
+        .assert_all_personal("", "the destination", &received);
+    for call in aws.received() {
         let head = call
             .head
             .lines()
@@ -230,10 +230,17 @@ async fn nothing_leaks_from_reconciling_with_apis_that_repeat_their_credentials(
         );
         let reconcile = function(&sources, "reconcile", document, &[]);
         search(&sources, &reconcile, &[json!({"role": "reconcile"})]).await;
-        let heard: String = apis.heard().iter().map(|call| call.head.clone()).collect();
-        for asked in ["/oauth/token", "/notifications", "/v1/payments"] {
-            let has_no_token = status == 422 && asked == "/notifications";
-            assert!(heard.contains(asked) != has_no_token, "{status}: {heard}");
+        let received: String = apis
+            .received()
+            .iter()
+            .map(|call| call.head.clone())
+            .collect();
+        for endpoint in ["/oauth/token", "/notifications", "/v1/payments"] {
+            let has_no_token = status == 422 && endpoint == "/notifications";
+            assert!(
+                received.contains(endpoint) != has_no_token,
+                "{status}: {received}"
+            );
         }
     }
 }
@@ -263,7 +270,7 @@ async fn nothing_leaks_from_a_function_whose_table_quotes_the_item_in_its_errors
             search(&sources, &function, &events).await;
         }
         let put = |call: &EchoedRequest| call.head.contains("PutItem");
-        assert!(aws.heard().iter().any(put), "an error quoted an item");
+        assert!(aws.received().iter().any(put), "an error quoted an item");
     }
 }
 
@@ -284,7 +291,7 @@ async fn nothing_leaks_from_secrets_that_cannot_be_used() {
     ] {
         let answer = json!({"ARN": ARN, "SecretString": stored}).to_string();
         let vault =
-            EchoServer::answering(move |_: &EchoedRequest| EchoReply::Say(200, answer.clone()));
+            EchoServer::answering(move |_: &EchoedRequest| EchoReply::Body(200, answer.clone()));
         let vault = [("AWS_ENDPOINT_URL_SECRETS_MANAGER", vault.await.url())];
         let document = format!(
             "[sources.pay]\nkind = \"govuk-pay\"\nlive = true\n\

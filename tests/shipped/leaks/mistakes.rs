@@ -91,7 +91,7 @@ async fn no_function_repeats_a_value_of_its_configuration() {
             ("PILLARBOX_CONFIG", document.clone()),
         ];
         let mut bootstrap = BootstrapProcess::start(&variables).await;
-        let report = bootstrap.heard().await;
+        let report = bootstrap.next_report().await;
         let RuntimeReport::CanNotBegin(why) = report else {
             panic!("{document}: {report:?}")
         };

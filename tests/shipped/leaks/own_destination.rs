@@ -23,7 +23,7 @@ async fn nothing_leaks_from_a_destination_that_panics_with_the_event() {
         let message = sources.message(&source, "panics");
         let request = sources.post(&source, &message, false);
         let mut client = HttpConnection::connect(address.parse().unwrap()).await;
-        assert_eq!(client.ask(request.bytes()).await.status, 200);
+        assert_eq!(client.send(request.bytes()).await.status, 200);
     }
     until("both have panicked", || {
         let log = serve.stderr.all().concat();

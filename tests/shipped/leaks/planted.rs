@@ -1,4 +1,4 @@
-//! The search finds what it is meant to find.
+//! The search finds every form of a canary.
 
 use base64::{
     Engine,

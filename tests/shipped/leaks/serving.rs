@@ -21,7 +21,7 @@ use test_support::{
 
 use super::{commands, console, sources::CanarySources};
 
-/// A `serve` whose every peer repeats what it is sent.
+/// A `serve` whose peers all repeat their requests.
 pub(super) struct LeakTestServe {
     pub(super) sources: CanarySources,
     pub(super) folder: ProgramFolder,
@@ -42,7 +42,7 @@ pub(super) async fn ledger() -> EchoServer {
             _ => 200,
         };
         let (_, data) = request.body.split_once("\"data\":").unwrap_or_default();
-        EchoReply::Say(status, format!("<p>cannot read {data}"))
+        EchoReply::Body(status, format!("<p>cannot read {data}"))
     })
     .await
 }
@@ -54,7 +54,7 @@ pub(super) async fn apis(status: u16) -> EchoServer {
         if status != 422 && request.head.starts_with("POST /oauth/token") {
             let token = json!({"access_token": value("OAuth token"), "token_type": "bearer",
                 "expires_in": 14_400});
-            return EchoReply::Say(200, token.to_string());
+            return EchoReply::Body(200, token.to_string());
         }
         EchoReply::Repeat(status)
     })
@@ -97,9 +97,9 @@ impl LeakTestServe {
         rest.split('/').next().unwrap().parse().unwrap()
     }
 
-    async fn ask(&self, request: impl AsRef<[u8]>) -> Option<u16> {
+    async fn send(&self, request: impl AsRef<[u8]>) -> Option<u16> {
         let mut client = HttpConnection::connect(self.address("callback")).await;
-        client.send_some(request).await;
+        client.write_some(request).await;
         client.answer().await.map(|answer| answer.status)
     }
 
@@ -128,10 +128,10 @@ impl LeakTestServe {
                 (format!("\"{}\"", value("Pay /email")), true),
             ] {
                 let request = self.sources.post(&source, &body, is_previous);
-                assert_eq!(self.ask(request.bytes()).await, Some(200), "{body}");
+                assert_eq!(self.send(request.bytes()).await, Some(200), "{body}");
             }
             for request in self.sources.strange(&source) {
-                assert_ne!(self.ask(request).await, Some(200));
+                assert_ne!(self.send(request).await, Some(200));
             }
         }
         until("both destinations' failures are stored", || {
@@ -147,14 +147,14 @@ impl LeakTestServe {
         });
     }
 
-    /// Ends it, and searches what it has written.
+    /// Stops it, and searches its output and its files.
     fn search(mut self) {
         assert!(self.serve.stop(Signal::TERM).success());
         let canaries = &self.sources.canaries;
         canaries.assert_none("standard error", self.serve.stderr.all().join("\n"));
         canaries.assert_none("standard output", self.serve.stdout.all().join("\n"));
-        let heard = self.ledger.heard();
-        let sent: String = heard
+        let received = self.ledger.received();
+        let sent: String = received
             .iter()
             .map(|one| format!("{}{}", one.head, one.body))
             .collect();
@@ -163,7 +163,7 @@ impl LeakTestServe {
         for entry in fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            // The inbox has what was received. It has no secret of this side.
+            // The inbox holds received content, and no secret of the receiver.
             let kinds = match name.starts_with("pillarbox.db") {
                 true => &[Secret, Hostile][..],
                 false => &ALL_KINDS,

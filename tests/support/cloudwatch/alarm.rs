@@ -59,7 +59,7 @@ enum AlarmInput {
     },
 }
 
-/// An alarm as it is deployed.
+/// A deployed alarm.
 #[derive(Clone, Debug)]
 pub struct MetricAlarm {
     /// Its logical id in the template.
@@ -252,7 +252,7 @@ impl MetricAlarm {
             "GreaterThanOrEqualToThreshold" => value >= self.threshold,
             "LessThanThreshold" => value < self.threshold,
             "LessThanOrEqualToThreshold" => value <= self.threshold,
-            other => panic!("{}: {other} is no comparison this reader knows", self.id),
+            other => panic!("{}: unknown comparison {other}", self.id),
         }
     }
 }
@@ -327,7 +327,7 @@ fn order(
     order
 }
 
-/// A number, which a template may also have as text.
+/// A number, which a template can also hold as text.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

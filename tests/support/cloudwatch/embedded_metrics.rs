@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{MetricSeries, MetricStore};
 
-/// Puts the metrics of a line into the store, and says how many values they had. The line's own
+/// Puts the metrics of a line into the store, and returns the number of values. The line's own
 /// time is read by `at`, so that a test can move it.
 ///
 /// # Panics
@@ -60,7 +60,7 @@ fn values(member: &Value) -> Vec<f64> {
     let number = |value: &Value| {
         value
             .as_f64()
-            .unwrap_or_else(|| panic!("{value} is no number"))
+            .unwrap_or_else(|| panic!("{value} is not a number"))
     };
     match member {
         Value::Array(values) => {
@@ -74,7 +74,7 @@ fn values(member: &Value) -> Vec<f64> {
 fn text(value: &Value) -> &str {
     let text = value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"));
+        .unwrap_or_else(|| panic!("{value} is not text"));
     assert!((1..=1024).contains(&text.len()), "{text}");
     text
 }

@@ -66,7 +66,7 @@ impl MathExpression {
             Self::Metric(id) => {
                 let values = known.get(id);
                 values
-                    .unwrap_or_else(|| panic!("{id} is no metric"))
+                    .unwrap_or_else(|| panic!("unknown metric {id}"))
                     .clone()
             }
             Self::Negated(operand) => of(operand).into_iter().map(|value| Some(-value?)).collect(),
@@ -119,10 +119,7 @@ fn call(name: &str, arguments: &[PeriodValues], periods: usize) -> PeriodValues 
         ("MAX", [_, ..]) => each.map(|n| fold(arguments, n, f64::max)).collect(),
         ("MIN", [_, ..]) => each.map(|n| fold(arguments, n, f64::min)).collect(),
         ("ABS", [values]) => each.map(|n| Some(values[n]?.abs())).collect(),
-        _ => panic!(
-            "{name} of {} is no function this reader knows",
-            arguments.len()
-        ),
+        _ => panic!("unknown function {name} of {}", arguments.len()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use pillarbox::domain::Timestamp;
 
-/// What CloudWatch tells metrics apart by, apart from their unit.
+/// The identity of a metric in CloudWatch, without its unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MetricSeries {
     pub namespace: String,
@@ -99,7 +99,7 @@ impl MetricStatistic {
                 let percent = name
                     .strip_prefix('p')
                     .and_then(|digits| digits.parse().ok());
-                Self::Percentile(percent.unwrap_or_else(|| panic!("{name} is no statistic")))
+                Self::Percentile(percent.unwrap_or_else(|| panic!("invalid statistic {name}")))
             }
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! What AWS leaves open is settled so: the evaluation range is two periods longer than the
 //! evaluation periods, as in AWS's own example; a percentile is the nearest rank; `FILL` fills a
-//! series without any datapoint, too. Datapoints count at once, while CloudWatch's own may arrive a
-//! minute or two late.
+//! series without any datapoint, too. Datapoints count immediately, while CloudWatch's own can
+//! arrive a minute or two late.
 
 #![allow(
     clippy::float_arithmetic,

@@ -133,7 +133,7 @@ fn cut(status: u16, body: Bytes, pause: Duration) -> ProxyResponse {
     streamed(status, promised, parts)
 }
 
-/// An answer that comes byte by byte, in half a second.
+/// An answer that is sent byte by byte, within half a second.
 fn trickled(status: u16, body: &Bytes) -> ProxyResponse {
     let pause = Duration::from_millis(500) / u32::try_from(body.len().max(1)).unwrap();
     let pieces: Vec<Bytes> = (0..body.len()).map(|at| body.slice(at..=at)).collect();

@@ -15,13 +15,13 @@ pub enum InjectedFault {
     HangsBefore,
     /// It is carried out, and the connection is closed.
     ClosedAfter,
-    /// It is carried out, and the service says that it failed.
+    /// It is carried out, and the service answers that it failed.
     FailsAfter,
-    /// It is carried out, and half of the answer comes.
+    /// It is carried out, and half of the answer is sent.
     CutAfter,
     /// It is forwarded and its response is lost.
     HangsAfter,
-    /// It is carried out, and the answer comes a second late.
+    /// It is carried out, and the answer is sent a second late.
     LateAfter,
     /// It is throttled by the table's capacity, and not carried out.
     ThroughputExceeded,
@@ -37,9 +37,9 @@ pub enum InjectedFault {
     LateBefore,
     /// It is carried out, and the connection is reset.
     ResetAfter,
-    /// It is carried out, and the service says that it throttled it.
+    /// It is carried out, and the service answers that it throttled it.
     ThrottledAfter,
-    /// It is carried out, and the service says that it is unavailable.
+    /// It is carried out, and the service answers that it is unavailable.
     UnavailableAfter,
     /// It is carried out, and a gateway answers with a page.
     PageAfter,
@@ -49,11 +49,11 @@ pub enum InjectedFault {
     AlteredAfter,
     /// It is carried out, and the answer is JSON of another shape.
     OtherAfter,
-    /// It is carried out, half of the answer comes, and the connection stays open.
+    /// It is carried out, half of the answer is sent, and the connection stays open.
     StalledAfter,
-    /// It is carried out, and the answer comes byte by byte.
+    /// It is carried out, and the answer is sent byte by byte.
     TrickledAfter,
-    /// It is carried out twice, as after a retry in the network, and the second answer comes.
+    /// It is carried out twice, as after a retry in the network, and the second answer is sent.
     RepeatedAfter,
 }
 
@@ -100,7 +100,7 @@ impl InjectedFault {
         Self::RepeatedAfter,
     ];
 
-    /// Whether what was asked for is done nevertheless.
+    /// Whether the request is carried out nevertheless.
     pub fn is_after(self) -> bool {
         !matches!(
             self,

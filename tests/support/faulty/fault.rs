@@ -13,9 +13,9 @@ pub enum PlantedFault {
     Answers203,
     /// 302 to a login page, for every POST.
     RedirectsToLogin,
-    /// 409 to a copy of what is stored.
+    /// Answers 409 to a copy of a stored message.
     ConflictsOnDuplicate,
-    /// Looks whether the row is there, and inserts afterwards: of two copies at once, one fails.
+    /// Checks whether the row exists, and inserts afterwards: of two concurrent copies, one fails.
     LooksThenInserts,
     /// 409 to the same event under another id.
     ConflictsOnSameEvent,
@@ -26,7 +26,7 @@ pub enum PlantedFault {
     AcknowledgesFirst,
 
     // How it verifies.
-    /// Takes what has no signature.
+    /// Accepts a message without a signature.
     AcceptsUnsigned,
     /// Takes an empty signature.
     AcceptsEmptySignature,
@@ -36,7 +36,7 @@ pub enum PlantedFault {
     ComparesPrefix,
     /// Takes what begins with the right 8 digits.
     ComparesBeginning,
-    /// Takes whatever has as many hex digits as a signature.
+    /// Accepts any text with as many hex digits as a signature.
     ChecksFormOnly,
     /// Takes upper-case hex.
     AcceptsUpperCase,
@@ -62,9 +62,9 @@ pub enum PlantedFault {
     Wants26Characters,
     /// Refuses ids that are no UUID.
     WantsUuid,
-    /// Refuses what is not a `payment` to the letter.
+    /// Refuses a resource type that is not exactly `payment`.
     WantsLowerCasePayment,
-    /// Says 200 to what is not a `payment` to the letter, and drops it.
+    /// Answers 200 to a resource type that is not exactly `payment`, and drops the message.
     DropsUpperCasePayment,
     /// Refuses states other than success.
     KnowsOneState,
@@ -74,7 +74,7 @@ pub enum PlantedFault {
     RefusesNulls,
     /// Refuses fields that it does not know.
     RefusesMoreFields,
-    /// Refuses what is a day older than the newest.
+    /// Refuses a message that is a day older than the newest.
     RefusesOldDates,
     /// Refuses a body with U+2028 in it.
     BreaksAtLineSeparators,
@@ -104,7 +104,7 @@ pub enum PlantedFault {
     RedirectsChallenge,
     /// 200 to any GET, and any HEAD.
     AnswersGet,
-    /// The challenge as it is, not in JSON.
+    /// The challenge as plain text, not as JSON.
     EchoesPlainText,
     /// The challenge in JSON with content type HTML.
     ReflectsHtml,
@@ -122,6 +122,6 @@ pub enum PlantedFault {
     SendsRetryAfter,
     /// `Connection: close` with every answer.
     ClosesEachConnection,
-    /// Closes what is silent for 100 ms.
+    /// Closes a connection that is idle for 100 ms.
     ClosesIdleConnections,
 }

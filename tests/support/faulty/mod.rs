@@ -1,4 +1,4 @@
-//! Small receivers on loopback, each wrong in one way, with a list of what they really stored.
+//! Small receivers on loopback, each with one fault, that record what they really stored.
 
 mod fault;
 mod take;
@@ -110,7 +110,7 @@ impl FaultyReceiver {
         Url::parse(&format!("{}/callback", self.origin)).unwrap()
     }
 
-    /// The ids of what is stored; of what has no id, its first word.
+    /// The ids of the stored messages; the first word of a message without an id.
     pub fn held(&self) -> Vec<String> {
         self.shared.state().held.clone()
     }

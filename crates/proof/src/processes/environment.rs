@@ -114,7 +114,7 @@ impl LambdaEnvironment {
         let bootstrap = self.bootstrap.as_mut()?;
         bootstrap.send(event.to_string(), TIMEOUT);
         loop {
-            if let Ok(report) = timeout(POLL_INTERVAL, bootstrap.heard()).await {
+            if let Ok(report) = timeout(POLL_INTERVAL, bootstrap.next_report()).await {
                 return Some(report);
             }
             if !bootstrap.is_alive() {

@@ -1,4 +1,4 @@
-//! What a person is asked, and what is refused before anything is made.
+//! The parameters of the template, and the values that it refuses before it creates anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -94,7 +94,7 @@ fn everything_optional_defaults_to_none_and_the_rest_to_what_is_documented() {
 }
 
 #[test]
-fn every_parameter_is_asked_for_in_a_group() {
+fn every_parameter_is_in_a_group() {
     let stack = TemplateStack::with(&[]);
     let groups = &stack.template()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
     let grouped: Vec<_> = groups

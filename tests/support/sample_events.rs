@@ -1,4 +1,4 @@
-//! Events for destinations, made of rows as an inbox gives them.
+//! Events as destinations receive them, made from rows.
 
 use bytes::Bytes;
 use pillarbox::senders::SenderKind;

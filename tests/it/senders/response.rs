@@ -36,7 +36,7 @@ impl ApiResponse {
     }
 }
 
-pub(crate) async fn hear(request: RequestBuilder) -> Result<ApiResponse, reqwest::Error> {
+pub(crate) async fn send(request: RequestBuilder) -> Result<ApiResponse, reqwest::Error> {
     let answer = request.send().await?;
     Ok(ApiResponse {
         status: answer.status().as_u16(),
