@@ -26,6 +26,9 @@ impl WebhookSecret {
         if !encoded.is_empty() && encoded.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(SecretError::HexWhsec);
         }
+        if is_base32(encoded) {
+            return Err(SecretError::Base32Whsec);
+        }
         let bytes = BASE64_STANDARD
             .decode(encoded)
             .map_err(|_| SecretError::NotWhsec)?;
@@ -52,6 +55,14 @@ impl fmt::Debug for WebhookSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WebhookSecret(redacted)")
     }
+}
+
+/// Whether `text` is base32 of at least 20 bytes. As base64, a text of this length has only these
+/// letters and digits once in four thousand million.
+fn is_base32(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
+    let digits = text.trim_end_matches('=');
+    digits.len() >= 32 && digits.bytes().all(is_digit)
 }
 
 #[cfg(test)]
@@ -98,6 +109,15 @@ mod tests {
                 format!("whsec_{}", "0aF9".repeat(16)),
                 Err(SecretError::HexWhsec),
             ),
+            (
+                "whsec_GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned(),
+                Err(SecretError::Base32Whsec),
+            ),
+            (
+                "whsec_GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQGEZA====".to_owned(),
+                Err(SecretError::Base32Whsec),
+            ),
+            ("whsec_GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJq".to_owned(), Ok(())),
             (of(32) + "\n", Err(SecretError::Padded)),
             (String::new(), Err(SecretError::Empty)),
             ("whsec_".to_owned(), Err(SecretError::Short(6))),
