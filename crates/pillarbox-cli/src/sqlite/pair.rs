@@ -54,6 +54,14 @@ struct WatchedFiles {
 impl FilePair {
     /// Opens the file at `path`, unless its log belongs to another.
     pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
+        // Opening a pipe would wait for its other end.
+        let found = fs::metadata(path).map_err(|error| missing(path, &error))?;
+        if !found.is_file() {
+            return Err(InboxError::Unavailable(format!(
+                "{} is not a file: write the path of an inbox, such as pillarbox.db",
+                path.display()
+            )));
+        }
         let file = File::open(path).map_err(|error| missing(path, &error))?;
         let unreadable = |error: io::Error| {
             InboxError::Unavailable(format!("{} cannot be read: {error}", path.display()))
@@ -120,7 +128,7 @@ impl FilePair {
         if FileId::of(&found) != self.id {
             return Err(InboxError::Unavailable(format!(
                 "{path} was replaced while this process runs: stop it; to restore a backup, use \
-                 `pillarbox inbox restore`"
+                 `pillarbox inbox restore FILE`"
             )));
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +173,7 @@ impl FilePair {
                 let path = self.path.display();
                 let why = format!(
                     "{path} was overwritten while this process runs: stop it, and restore a backup \
-                     (`pillarbox inbox restore`)"
+                     (`pillarbox inbox restore FILE`)"
                 );
                 return Err(InboxError::Unavailable(why).into());
             }
@@ -236,8 +244,8 @@ fn require_own_log(path: &Path, file: &File) -> io::Result<Result<u32, InboxErro
         } else {
             Err(InboxError::Unavailable(format!(
                 "the log {path}-wal belongs to another file than {path} and would destroy it. If \
-                 {path} was put here by hand, restore it with `pillarbox inbox restore`; if its \
-                 own file was moved away, put that back"
+                 {path} was put here by hand, restore it with `pillarbox inbox restore FILE`; if \
+                 its own file was moved away, put that back"
             )))
         });
     }
@@ -261,9 +269,38 @@ impl FileId {
     }
 }
 
+/// Explains why the file at `path` could not be opened. Only a file that is gone may be replaced by
+/// a new one.
 fn missing(path: &Path, error: &io::Error) -> InboxError {
     let path = path.display();
-    InboxError::Unavailable(format!(
-        "{path} is no longer there ({error}): put it back, or restart to begin a new one"
-    ))
+    InboxError::Unavailable(match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!(
+                "{path} is no longer there ({error}): put it back, or restart to begin a new one"
+            )
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "{path} cannot be read ({error}): run this as a user who may read it, or change its \
+             permissions"
+        ),
+        _ => format!("{path} cannot be read ({error})"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_is_gone_is_said_to_be_gone() {
+        for (kind, is_gone) in [
+            (io::ErrorKind::NotFound, true),
+            (io::ErrorKind::PermissionDenied, false),
+            (io::ErrorKind::Other, false),
+        ] {
+            let why = missing(Path::new("inbox.db"), &kind.into()).to_string();
+            assert_eq!(why.contains("no longer there"), is_gone, "{why}");
+            assert_eq!(why.contains("begin a new one"), is_gone, "{why}");
+        }
+    }
 }
