@@ -45,7 +45,8 @@ const BATCH_BYTES: usize = 4 << 20;
     after_help = "Notifications keep their keys, bytes, digests, dates and states. What was open \
      is held, with the reason `imported`, until `replay`: the inbox that it comes from may deliver \
      it, too.\n\nExit codes: 0 all are stored, 1 some are not.\n\nExamples:\n  pillarbox import \
-     pay.ndjson\n  pillarbox export --inbox dynamodb:OLD | pillarbox import - --inbox dynamodb:NEW"
+     pay.ndjson\n  pillarbox export --inbox dynamodb:OLD | \\\n      \
+     pillarbox import - --inbox dynamodb:NEW"
 )]
 pub(super) struct ImportArgs {
     /// What `export` has printed; - is standard input
