@@ -112,6 +112,7 @@ pub(super) fn nothing_matches(filter: &RowFilter) -> Option<String> {
             .map(|subject| format!("about {subject}")),
     );
     match filter.state {
+        Some(State::Repeat) => words.push("is a repeat".to_owned()),
         Some(state) => words.push(format!("is {state}")),
         None if filter.since.is_some() => {}
         None if words.len() == 1 => return None,
@@ -147,6 +148,13 @@ mod tests {
                     ..filter()
                 },
                 Some("No notification is dead.".to_owned()),
+            ),
+            (
+                RowFilter {
+                    state: Some(State::Repeat),
+                    ..filter()
+                },
+                Some("No notification is a repeat.".to_owned()),
             ),
             (
                 RowFilter {

@@ -92,15 +92,14 @@ impl ListArgs {
         settings: &CommandSettings,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        if shown == 0 {
+        if self.limit == Some(0) {
+            output.say("--limit 0 shows none.")?;
+        } else if shown == 0 {
             let first = settings.config.sources.first();
             let first = first.map_or("pay", |source| source.name.as_str());
-            let program = output.program();
+            let send = settings.printed(&format!("send {first}"), output);
             output.say(&nothing_matches(filter).unwrap_or_else(|| {
-                format!(
-                    "Nothing here. `{program} send {first}` brings a notification to a running \
-                     serve."
-                )
+                format!("Nothing here. `{send}` brings a notification to a running serve.")
             }))?;
         } else if shown == FOR_PEOPLE && self.limit.is_none() {
             output.say(&format!(

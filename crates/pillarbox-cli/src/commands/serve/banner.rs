@@ -40,7 +40,7 @@ pub(super) fn welcome(
     output.say(&format!("  console        http://{console}/"))?;
     output.say(&format!("  inbox          {inbox}"))?;
     if settings.is_demo() {
-        invite(bound, output)?;
+        invite(settings, bound, output)?;
     }
     output.say("Ready. Ctrl-C finishes what is in flight and stops.")?;
     Ok(())
@@ -120,8 +120,11 @@ pub(super) fn destination_lines(config: &Config) -> Vec<String> {
 }
 
 /// Commands to try next, ready to paste into a shell.
-fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
-    let program = output.program();
+fn invite(
+    settings: &CommandSettings,
+    bound: SocketAddr,
+    output: &mut CommandOutput,
+) -> io::Result<()> {
     output.say("Try, in another terminal in this folder:")?;
     for (source, rest) in [
         ("hmrc", ""),
@@ -135,12 +138,11 @@ fn invite(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
         } else {
             format!(" --to http://{bound}/{source}")
         };
-        output.say(&format!(
-            "  {}",
-            paint(&format!("{program} send {source}{rest}{to}"), BOLD)
-        ))?;
+        let send = settings.printed(&format!("send {source}{rest}{to}"), output);
+        output.say(&format!("  {}", paint(&send, BOLD)))?;
     }
-    output.say(&format!("  {}", paint(&format!("{program} list"), BOLD)))
+    let list = settings.printed("list", output);
+    output.say(&format!("  {}", paint(&list, BOLD)))
 }
 
 #[cfg(test)]
@@ -158,7 +160,8 @@ mod tests {
             ("[::1]:9000", "--to\nhttp://[::1]:9000/pay"),
         ] {
             let (mut output, printed) = CommandOutput::captured();
-            invite(bound.parse().unwrap(), &mut output).unwrap();
+            let settings = CommandSettings::test(Config::demo(folder.path()));
+            invite(&settings, bound.parse().unwrap(), &mut output).unwrap();
             let text = printed.text();
             let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
             let ran = paste(&commands.join("\n"), folder.path());
