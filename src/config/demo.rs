@@ -1,5 +1,5 @@
-//! The configuration of `pillarbox demo`: both senders, generated secrets, and a log as
-//! destination.
+//! The configuration of `pillarbox serve` when none is given: both senders, generated secrets, and
+//! a log as destination.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 

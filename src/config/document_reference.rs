@@ -42,8 +42,10 @@ impl DocumentReference {
     pub fn parse(variable: &str, value: &str) -> Result<Self, ConfigErrors> {
         let wrong = |what| ConfigErrors::from(ConfigLocation::named(variable).problem(what));
         match value.trim().split_once(':') {
-            Some(("file", "")) => Err(wrong("names no file: write file:PATH")),
-            Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
+            Some(("file", path)) => match path.trim() {
+                "" => Err(wrong("names no file: write file:PATH")),
+                path => Ok(Self::File(PathBuf::from(path))),
+            },
             Some(("secretsmanager", arn)) if is_secret_arn(arn) => {
                 Ok(Self::SecretsManager(arn.to_owned()))
             }
@@ -130,6 +132,11 @@ mod tests {
             ("a.b = \"file:x\"", "PILLARBOX_CONFIG", "a.b = \"file:x\""),
             (
                 "file:/etc/pillarbox.toml\n",
+                "/etc/pillarbox.toml",
+                "# in a file",
+            ),
+            (
+                "file: /etc/pillarbox.toml",
                 "/etc/pillarbox.toml",
                 "# in a file",
             ),

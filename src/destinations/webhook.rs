@@ -26,6 +26,9 @@ impl WebhookSecret {
         if !encoded.is_empty() && encoded.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(SecretError::HexWhsec);
         }
+        if is_base32(encoded) {
+            return Err(SecretError::Base32Whsec);
+        }
         let bytes = BASE64_STANDARD
             .decode(encoded)
             .map_err(|_| SecretError::NotWhsec)?;
@@ -54,6 +57,14 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
+/// Whether `text` is base32 of at least 20 bytes. As base64, a text of this length has only these
+/// letters and digits once in four thousand million.
+fn is_base32(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
+    let digits = text.trim_end_matches('=');
+    digits.len() >= 32 && digits.bytes().all(is_digit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +86,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_whsec_and_24_to_64_bytes_in_base64() {
-        use SecretError::{Empty, HexWhsec, NotWhsec, Padded, Short};
+        use SecretError::{Base32Whsec, Empty, HexWhsec, NotWhsec, Padded, Short};
+        const BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
         let secret = |length: u8| {
             let bytes: Vec<u8> = (0..length).collect();
             format!("whsec_{}", BASE64_STANDARD.encode(bytes))
@@ -90,6 +102,12 @@ mod tests {
             (secret(32).replace('=', ""), Err(NotWhsec)),
             (secret(32).replace('A', "!"), Err(NotWhsec)),
             (format!("whsec_{}", "0aF9".repeat(16)), Err(HexWhsec)),
+            (format!("whsec_{BASE32}"), Err(Base32Whsec)),
+            (
+                format!("whsec_{BASE32}GEZDGNBVGY3TQOJQGEZA===="),
+                Err(Base32Whsec),
+            ),
+            (format!("whsec_{}q", &BASE32[..31]), Ok(())),
             (secret(32) + "\n", Err(Padded)),
             (String::new(), Err(Empty)),
             ("whsec_".to_owned(), Err(Short(6))),

@@ -88,7 +88,7 @@ impl Secret {
         } else if value.len() < MIN_BYTES {
             Err(SecretError::Short(value.len()))
         } else if PLACEHOLDERS.iter().any(|known| lower.contains(known))
-            || is_one_byte_repeated(value)
+            || is_one_byte_repeated(without_value_prefix(value))
         {
             Err(SecretError::Placeholder)
         } else {
@@ -186,10 +186,23 @@ pub enum SecretError {
          bytes in base64"
     )]
     HexWhsec,
+    /// The value is base32, which would decode as base64 to other bytes.
+    #[error(
+        "looks like base32 after whsec_, and a Standard Webhooks secret is base64: write the same \
+         bytes in base64"
+    )]
+    Base32Whsec,
 }
 
 fn has_value_prefix(text: &str) -> bool {
-    VALUE_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+    without_value_prefix(text).len() < text.len()
+}
+
+fn without_value_prefix(text: &str) -> &str {
+    let mut prefixes = VALUE_PREFIXES.iter();
+    prefixes
+        .find_map(|prefix| text.strip_prefix(prefix))
+        .unwrap_or(text)
 }
 
 fn is_one_byte_repeated(value: &str) -> bool {
@@ -213,6 +226,14 @@ mod tests {
             (" ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", SecretError::Padded),
             ("please-CHANGEME-soon", SecretError::Placeholder),
             ("xxxxxxxxxxxxxxxxxxxx", SecretError::Placeholder),
+            (
+                "webhook_test_xxxxxxxxxxxxxxxxxxxxxxxxxx",
+                SecretError::Placeholder,
+            ),
+            (
+                "webhook_live_00000000000000000000000000",
+                SecretError::Placeholder,
+            ),
         ] {
             assert_eq!(
                 Secret::new(value.into()).check_strength(),

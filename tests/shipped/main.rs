@@ -13,6 +13,7 @@ mod aws;
 mod check_command;
 mod cli;
 mod credentials;
+mod documents;
 mod evidence;
 mod import;
 mod lambda;

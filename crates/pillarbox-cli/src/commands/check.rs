@@ -20,10 +20,10 @@ use sender_simulator::{
 /// Tests any receiver, this one or another, against the behaviour of the real senders.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
-    pillarbox check http://127.0.0.1:8080/pay --kind govuk-pay --secret \
-     file:.pillarbox/pay.secret\n  \
-    pillarbox check https://try.example.gov.uk/hmrc --kind hmrc --secret \
-     env:HMRC_PUSH_SECRET \\\n      \
+    pillarbox check http://127.0.0.1:8080/pay --kind govuk-pay \\\n      \
+    --secret file:.pillarbox/pay.secret\n  \
+    pillarbox check https://try.example.gov.uk/hmrc --kind hmrc \\\n      \
+    --secret env:HMRC_PUSH_SECRET \\\n      \
     --yes-store-test-data --markdown > conformance.md\n\n\
     About 20 notifications of HMRC, or 30 of Pay, are stored if all goes well; the report lists \
      their ids.\n\

@@ -34,8 +34,8 @@ use pillarbox::{
                   only, unless --allow-host and --token are given.\n\nExamples:\n  \
                   pillarbox console --inbox dynamodb:pillarbox\n  \
                   pillarbox console --inbox sqlite:pillarbox.db --listen 127.0.0.1:9000\n  \
-                  pillarbox console --listen 0.0.0.0:8081 --allow-host console.example.gov.uk \
-                  --token file:/run/secrets/console"
+                  pillarbox console --listen 0.0.0.0:8081 \\\n      \
+                  --allow-host console.example.gov.uk --token file:/run/secrets/console"
 )]
 pub(super) struct ConsoleArgs {
     /// The address of the console [default: 127.0.0.1:8081]; overrides PILLARBOX_CONSOLE and the

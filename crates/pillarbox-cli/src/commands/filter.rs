@@ -113,6 +113,7 @@ pub(super) fn nothing_matches(filter: &RowFilter) -> Option<String> {
             .map(|subject| format!("about {subject}")),
     );
     match filter.state {
+        Some(State::Repeat) => words.push("is a repeat".to_owned()),
         Some(state) => words.push(format!("is {state}")),
         None if filter.since.is_some() => {}
         None if words.len() == 1 => return None,
@@ -148,6 +149,13 @@ mod tests {
                     ..filter()
                 },
                 Some("No notification is dead.".to_owned()),
+            ),
+            (
+                RowFilter {
+                    state: Some(State::Repeat),
+                    ..filter()
+                },
+                Some("No notification is a repeat.".to_owned()),
             ),
             (
                 RowFilter {

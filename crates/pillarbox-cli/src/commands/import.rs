@@ -45,7 +45,8 @@ const BATCH_BYTES: usize = 4 << 20;
     after_help = "Notifications keep their keys, bytes, digests, dates and states. One that was \
      open is held, with the reason `imported`, until `replay`: the original inbox may deliver it, \
      too.\n\nExit codes: 0 all are stored, 1 some are not.\n\nExamples:\n  pillarbox import \
-     pay.ndjson\n  pillarbox export --inbox dynamodb:OLD | pillarbox import - --inbox dynamodb:NEW"
+     pay.ndjson\n  pillarbox export --inbox dynamodb:OLD | \\\n      \
+     pillarbox import - --inbox dynamodb:NEW"
 )]
 pub(super) struct ImportArgs {
     /// The output of `export`; - is standard input

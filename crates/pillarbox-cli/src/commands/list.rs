@@ -91,14 +91,15 @@ impl ListArgs {
         settings: &CommandSettings,
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        if shown == 0 {
+        if self.limit == Some(0) {
+            output.info("--limit 0 shows none.")?;
+        } else if shown == 0 {
             let first = settings.config.sources.first();
             let first = first.map_or("pay", |source| source.name.as_str());
-            let program = output.program();
+            let send = settings.printed(&format!("send {first}"), output);
             output.info(&nothing_matches(filter).unwrap_or_else(|| {
                 format!(
-                    "The inbox is empty. `{program} send {first}` sends a test notification to a \
-                     running serve."
+                    "The inbox is empty. `{send}` sends a test notification to a running serve."
                 )
             }))?;
         } else if shown == DEFAULT_LIMIT && self.limit.is_none() {

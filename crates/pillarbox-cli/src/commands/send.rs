@@ -27,8 +27,8 @@ use sender_simulator::{
 #[command(after_help = "Examples:\n  \
     pillarbox send pay --event captured\n  \
     pillarbox send hmrc --xml --repeat 1\n  \
-    pillarbox send hmrc --message declaration.json --to https://receiver.example.gov.uk/hmrc \
-     --secret env:HMRC_PUSH_SECRET\n\n\
+    pillarbox send hmrc --message declaration.json \\\n      \
+    --to https://receiver.example.gov.uk/hmrc --secret env:HMRC_PUSH_SECRET\n\n\
     Events of hmrc: json, xml, transit; unicode (é, € and U+2028, unescaped); astral (an emoji).\n\
     Events of govuk-pay: succeeded, captured, refunded, failed, expired.\n\
     Other kinds of payment: apple-pay, google-pay, telephone, delayed-capture, agreement,\n\

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::{CommandError, ErrorCode, GlobalArgs};
+use super::{
+    CommandError, ErrorCode, GlobalArgs,
+    output::{CommandOutput, shell_word},
+};
 use crate::{
     acts,
     any_inbox::{self, AnyInbox, InboxAccess},
@@ -32,9 +35,44 @@ pub(super) struct CommandSettings {
     /// Its name in messages.
     pub(super) place: String,
     document: Option<String>,
+    /// The flags that named the configuration and the inbox.
+    flags: PrintedFlags,
+}
+
+/// The flags with which a printed command finds the same configuration and the same inbox.
+#[derive(Default)]
+struct PrintedFlags {
+    config: String,
+    inbox: String,
+}
+
+impl PrintedFlags {
+    fn of(global: &GlobalArgs) -> Self {
+        let config = global.config.as_deref().and_then(Path::to_str);
+        let flag = |name: &str, value: Option<&str>| {
+            value.map_or_else(String::new, |value| {
+                format!(" --{name} {}", shell_word(value))
+            })
+        };
+        Self {
+            config: flag("config", config),
+            inbox: flag("inbox", global.inbox.as_deref()),
+        }
+    }
 }
 
 impl CommandSettings {
+    /// `command` as a person types it next, with the flags that it needs to find the same
+    /// configuration and inbox: `send` needs no inbox.
+    pub(super) fn printed(&self, command: &str, output: &CommandOutput) -> String {
+        let program = output.program();
+        let inbox = match command.starts_with("send ") {
+            true => "",
+            false => &self.flags.inbox,
+        };
+        format!("{program} {command}{}{inbox}", self.flags.config)
+    }
+
     /// Reads the configuration; variables and the options of every command override it.
     pub(super) fn load(global: &GlobalArgs) -> Result<Self, CommandError> {
         Self::load_with(global, ConfigOverrides::default())
@@ -78,6 +116,7 @@ impl CommandSettings {
             config,
             place,
             document,
+            flags: PrintedFlags::of(global),
         })
     }
 
@@ -88,6 +127,7 @@ impl CommandSettings {
             config,
             place,
             document: None,
+            flags: PrintedFlags::default(),
         }
     }
 
@@ -156,14 +196,51 @@ fn document_reference() -> Result<Option<DocumentReference>, CommandError> {
         return Ok(None);
     };
     let reference = DocumentReference::parse(VARIABLE, &value)?;
-    if matches!(reference, DocumentReference::Inline { .. }) && is_path(&value) {
-        return Err(ErrorCode::Config.error(format!(
-            "{VARIABLE} takes the configuration document itself, or where it is: write file:{}, or \
-             name the file with --config",
-            visible(value.trim())
-        )));
+    if !matches!(reference, DocumentReference::Inline { .. }) {
+        return Ok(Some(reference));
     }
-    Ok(Some(reference))
+    match mistaken(&value) {
+        Some(why) => Err(ErrorCode::Config.error(format!("{VARIABLE} {why}"))),
+        None => Ok(Some(reference)),
+    }
+}
+
+/// What is wrong with a value that is not a document, and what to write instead. Quotation marks
+/// around it were meant for a shell, and were kept by what read a file of variables.
+fn mistaken(value: &str) -> Option<String> {
+    let text = unquoted(value.trim());
+    if text.is_empty() {
+        return Some("is blank: unset it, or write the configuration document there".to_owned());
+    }
+    if text.starts_with('[') && text.len() < value.trim().len() {
+        return Some("has quotation marks around the document: write it without them".to_owned());
+    }
+    if !is_path(text) {
+        return None;
+    }
+    // A reference whose scheme is in another case or stood between quotation marks.
+    let reference = ["secretsmanager:", "file:"].into_iter().find_map(|scheme| {
+        let (given, rest) = text.split_at_checked(scheme.len())?;
+        let rest = rest.trim();
+        given
+            .eq_ignore_ascii_case(scheme)
+            .then(|| format!("{scheme}{rest}"))
+    });
+    let (instead, or) = match reference {
+        Some(reference) => (reference, ""),
+        None if text.starts_with("arn:") => (format!("secretsmanager:{text}"), ""),
+        None => (format!("file:{text}"), ", or name the file with --config"),
+    };
+    Some(format!(
+        "takes the configuration document itself, or where it is: write {}{or}",
+        visible(&instead)
+    ))
+}
+
+/// The text between a pair of quotation marks; all of it without them.
+fn unquoted(text: &str) -> &str {
+    let within = |mark| text.strip_prefix(mark)?.strip_suffix(mark);
+    within('"').or_else(|| within('\'')).map_or(text, str::trim)
 }
 
 /// Fetches the document if `PILLARBOX_CONFIG` names one in Secrets Manager. `--config` overrides it.
@@ -278,6 +355,51 @@ fn secret_error(reference: &SecretRef, error: SecretError) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::output::tests::run_in_shell;
+
+    #[test]
+    fn a_printed_command_finds_the_configuration_and_the_inbox_of_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (output, _) = CommandOutput::captured();
+        let mut settings = CommandSettings::test(Config::demo(folder.path()));
+        settings.flags = PrintedFlags::of(&GlobalArgs {
+            config: Some("a folder/pillarbox.toml".into()),
+            inbox: Some("sqlite:it's.db".to_owned()),
+            document: None,
+        });
+        let printed = ["list", "send hmrc"].map(|command| settings.printed(command, &output));
+        let ran = run_in_shell(&printed.join("\n"), folder.path());
+        let config = "--config\na folder/pillarbox.toml";
+        assert_eq!(ran[0], format!("list\n{config}\n--inbox\nsqlite:it's.db"));
+        assert_eq!(ran[1], format!("send\nhmrc\n{config}"));
+    }
+
+    #[test]
+    fn a_value_that_is_no_document_is_answered_with_what_to_write() {
+        let arn = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:pillarbox-AbCdEf";
+        let (arn, of_arn) = (arn.to_owned(), format!("write secretsmanager:{arn}"));
+        for (value, words) in [
+            ("/etc/p.toml", "write file:/etc/p.toml, or name the file"),
+            (
+                "\"/etc/p.toml\"",
+                "write file:/etc/p.toml, or name the file",
+            ),
+            ("'/etc/p.toml' ", "write file:/etc/p.toml, or name the file"),
+            ("\"file:/etc/p.toml\"", "write file:/etc/p.toml"),
+            ("FILE:/etc/p.toml", "write file:/etc/p.toml"),
+            (&arn, &of_arn),
+            (&format!("'secretsmanager:{arn}'"), &of_arn),
+            (" ", "is blank"),
+            ("\"\"", "is blank"),
+            ("'[sources.pay]\nkind = \"govuk-pay\"'", "quotation marks"),
+        ] {
+            let why = mistaken(value).unwrap_or_default();
+            assert!(why.contains(words), "{value}: {why}");
+        }
+        for document in ["[sources.pay]", "\"listen\" = \"127.0.0.1:0\"", "# nothing"] {
+            assert_eq!(mistaken(document), None, "{document}");
+        }
+    }
 
     #[test]
     fn a_path_in_place_of_a_document_is_recognised() {

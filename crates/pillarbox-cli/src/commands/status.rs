@@ -59,7 +59,7 @@ impl StatusArgs {
         if self.json {
             output.data(&json(&JsonOverview::new(&overview, refused))?)?;
         } else {
-            print(&overview, refused, output)?;
+            print(&overview, refused, &settings, output)?;
         }
         CommandError::negative_unless(overview.needs_a_person().is_empty())
     }
@@ -76,14 +76,15 @@ async fn refused(console: SocketAddr) -> Option<u64> {
 fn print(
     overview: &Overview,
     refused: Option<u64>,
+    settings: &CommandSettings,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     let needed = overview.needs_a_person();
     let clauses: Vec<String> = needed.iter().map(|one| one.clause.clone()).collect();
     output.data(&paint(&sentence(&clauses), BOLD))?;
-    let program = output.program();
     for one in &needed {
-        output.data(&format!("  {}: {program} {}", one.clause, one.command))?;
+        let command = settings.printed(&one.command, output);
+        output.data(&format!("  {}: {command}", one.clause))?;
     }
     output.data("")?;
     for (name, found) in lines(overview, refused) {

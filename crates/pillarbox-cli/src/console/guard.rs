@@ -60,7 +60,24 @@ pub(super) struct AllowedHosts {
     named: Vec<String>,
 }
 
-const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+/// Whether `name` is this machine's own in every browser: its loopback addresses, `localhost`, and
+/// the names below it, which no name server is asked for.
+fn is_loopback(name: &str) -> bool {
+    let domain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let above = domain.strip_suffix("localhost");
+    ["127.0.0.1", "[::1]"].contains(&name)
+        || above.is_some_and(|above| above.is_empty() || is_labels(above))
+}
+
+/// Whether `text` is labels of a domain name, each with a dot behind it.
+fn is_labels(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.bytes().all(plain)
+    };
+    text.strip_suffix('.')
+        .is_some_and(|labels| labels.split('.').all(is_label))
+}
 
 impl AllowedHosts {
     pub(super) fn of(bound: SocketAddr, named: &[String]) -> Self {
@@ -79,11 +96,11 @@ impl AllowedHosts {
             _ => (host, None),
         };
         let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok());
-        let named = self.named.iter().map(String::as_str);
-        let is_known = LOOPBACK_NAMES
-            .into_iter()
-            .chain(named)
-            .any(|known| known.eq_ignore_ascii_case(name));
+        let is_known = is_loopback(name)
+            || self
+                .named
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name));
         // Browsers leave the usual port out.
         let is_bound = host == self.bound || self.bound.strip_suffix(":80") == Some(host);
         (is_bound && !host.is_empty()) || (is_known && is_port)
@@ -240,6 +257,24 @@ mod tests {
             ("127.0.0.1:8081", "127.0.0.1@evil.example", false),
             ("127.0.0.1:8081", "evil.example@localhost:8081", false),
             ("127.0.0.1:8081", "::1", false),
+            ("127.0.0.1:8081", "localhost.:9000", true),
+            ("127.0.0.1:8081", "Pillarbox.Localhost:9000", true),
+            ("127.0.0.1:8081", "a.b.localhost.", true),
+            ("127.0.0.1:8081", "127.0.0.2:9000", false),
+            ("127.0.0.1:8081", "[::ffff:127.0.0.1]:9000", false),
+            ("127.0.0.1:8081", "localhost..", false),
+            ("127.0.0.1:8081", ".localhost", false),
+            ("127.0.0.1:8081", "a..localhost", false),
+            ("127.0.0.1:8081", "evil.example/.localhost", false),
+            ("127.0.0.1:8081", "evil@a.localhost", false),
+            ("127.0.0.1:8081", "notlocalhost", false),
+            ("127.0.0.1:8081", "[127.0.0.1]", false),
+            ("127.0.0.1:8081", "[[::1]]", false),
+            ("127.0.0.1:8081", "127.0.0.1.evil.example", false),
+            ("127.0.0.1:8081", "127.0.0.1.", false),
+            ("127.0.0.1:8081", "127.1", false),
+            ("127.0.0.1:8081", "128.0.0.1", false),
+            ("127.0.0.1:8081", "[::ffff:10.0.0.1]", false),
         ] {
             assert_eq!(
                 AllowedHosts::of(bound.parse().unwrap(), &[]).contains(host),

@@ -47,6 +47,8 @@ impl From<SqliteError> for InboxError {
 /// Opens the file at `path`, which must exist. Its commits survive a power cut.
 pub(super) fn open(path: &Path) -> Result<Connection, InboxError> {
     let opened = open_for_writing(path).and_then(|connection| {
+        // Before anything is changed in it.
+        schema::require_own(&connection)?;
         set_page_size(&connection)?;
         let mode: String =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
@@ -128,7 +130,9 @@ pub(super) struct ReadOnlyConnection {
 /// needs neither. [`has_log`] shows when that is no longer true.
 pub(super) fn open_read_only(path: &Path) -> Result<ReadOnlyConnection, InboxError> {
     let opened = open_read_only_of_any_schema(path)?;
-    schema::require_latest(&opened.connection).map_err(|error| unavailable_at(path, &error))?;
+    schema::require_own(&opened.connection)
+        .and_then(|()| schema::require_latest(&opened.connection))
+        .map_err(|error| unavailable_at(path, &error))?;
     Ok(opened)
 }
 
@@ -188,7 +192,7 @@ fn immutable_uri(path: &Path) -> Result<String, InboxError> {
     Ok(uri.into())
 }
 
-fn unavailable_at(path: &Path, error: &rusqlite::Error) -> InboxError {
+pub(super) fn unavailable_at(path: &Path, error: &rusqlite::Error) -> InboxError {
     match unavailable(error) {
         InboxError::Unavailable(why) => {
             InboxError::Unavailable(format!("{}: {why}", path.display()))
@@ -231,7 +235,7 @@ pub(super) fn unavailable(error: &rusqlite::Error) -> InboxError {
             "another process has locked it: stop that process"
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            "the file is damaged: run `pillarbox doctor`, then `pillarbox inbox restore`"
+            "the file is damaged: run `pillarbox doctor`, then `pillarbox inbox restore FILE`"
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             "the file cannot be opened: check that its folder exists and is writable"

@@ -87,7 +87,8 @@ impl SqliteInbox {
         }
         let pair = Arc::new(FilePair::open(path)?);
         let mut connection = connection::open(path)?;
-        schema::migrate(&mut connection).map_err(|error| connection::unavailable(&error))?;
+        schema::migrate(&mut connection)
+            .map_err(|error| connection::unavailable_at(path, &error))?;
         Self::start(&pair)
     }
 

@@ -54,6 +54,14 @@ struct WatchedFiles {
 impl FilePair {
     /// Opens the file at `path`. Fails if its log belongs to another file.
     pub(super) fn open(path: &Path) -> Result<Self, InboxError> {
+        // Opening a pipe would wait for its other end.
+        let found = fs::metadata(path).map_err(|error| missing(path, &error))?;
+        if !found.is_file() {
+            return Err(InboxError::Unavailable(format!(
+                "{} is not a file: write the path of an inbox, such as pillarbox.db",
+                path.display()
+            )));
+        }
         let file = File::open(path).map_err(|error| missing(path, &error))?;
         let unreadable = |error: io::Error| {
             InboxError::Unavailable(format!("{} cannot be read: {error}", path.display()))
@@ -124,7 +132,7 @@ impl FilePair {
         if FileId::of(&found) != self.id {
             return Err(InboxError::Unavailable(format!(
                 "{path} was replaced while this process runs: stop it; to restore a backup, use \
-                 `pillarbox inbox restore`"
+                 `pillarbox inbox restore FILE`"
             )));
         }
         let mut watched = self.lock();
@@ -169,7 +177,7 @@ impl FilePair {
                 let path = self.path.display();
                 let why = format!(
                     "{path} was overwritten while this process runs: stop it, and restore a backup \
-                     (`pillarbox inbox restore`)"
+                     (`pillarbox inbox restore FILE`)"
                 );
                 return Err(InboxError::Unavailable(why).into());
             }
@@ -240,8 +248,8 @@ fn require_matching_log(path: &Path, file: &File) -> io::Result<Result<u32, Inbo
         } else {
             Err(InboxError::Unavailable(format!(
                 "the log {path}-wal belongs to another file than {path} and would destroy it. If \
-                 {path} was put here by hand, restore it with `pillarbox inbox restore`. If the \
-                 file that the log belongs to was moved away, put it back"
+                 {path} was put here by hand, restore it with `pillarbox inbox restore FILE`. If \
+                 the file that the log belongs to was moved away, put it back"
             )))
         });
     }
@@ -265,9 +273,36 @@ impl FileId {
     }
 }
 
+/// Explains why the file at `path` could not be opened. Only a file that is gone may be replaced by
+/// a new one.
 fn missing(path: &Path, error: &io::Error) -> InboxError {
     let path = path.display();
-    InboxError::Unavailable(format!(
-        "{path} is missing ({error}): put it back, or restart to create a new inbox"
-    ))
+    InboxError::Unavailable(match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("{path} is missing ({error}): put it back, or restart to create a new inbox")
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "{path} cannot be read ({error}): run this as a user who may read it, or change its \
+             permissions"
+        ),
+        _ => format!("{path} cannot be read ({error})"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_file_may_be_replaced_by_a_new_one() {
+        for (kind, is_missing) in [
+            (io::ErrorKind::NotFound, true),
+            (io::ErrorKind::PermissionDenied, false),
+            (io::ErrorKind::Other, false),
+        ] {
+            let why = missing(Path::new("inbox.db"), &kind.into()).to_string();
+            assert_eq!(why.contains("is missing"), is_missing, "{why}");
+            assert_eq!(why.contains("create a new inbox"), is_missing, "{why}");
+        }
+    }
 }

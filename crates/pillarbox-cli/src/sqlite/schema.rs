@@ -144,9 +144,31 @@ pub(super) fn require_latest(db: &Connection) -> Result<(), rusqlite::Error> {
     }
 }
 
+/// Fails if the file is a database of another program, in which no table may be made.
+///
+/// An inbox gets its tables and its version in one transaction.
+pub(super) fn require_own(db: &Connection) -> Result<(), rusqlite::Error> {
+    let sql = "SELECT count(*), EXISTS (SELECT 1 FROM pragma_table_info('notification') \
+               WHERE name = 'pk') OR EXISTS (SELECT 1 FROM pragma_table_info('body') \
+               WHERE name = 'notification') FROM sqlite_schema";
+    let (objects, has_own): (u32, bool) =
+        db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let is_own = match version(db)? {
+        0 => objects == 0,
+        _ => has_own,
+    };
+    match is_own {
+        true => Ok(()),
+        false => Err(schema_error(
+            "the file is a database of another program: write the path of an inbox".to_owned(),
+        )),
+    }
+}
+
 /// The schema of the file.
 pub(super) fn version(db: &Connection) -> Result<u32, rusqlite::Error> {
-    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+    let version: i32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(version.cast_unsigned())
 }
 
 fn newer_schema(found: u32) -> rusqlite::Error {

@@ -202,16 +202,21 @@ fn redirect(reply: &TimedResponse) -> ProbeResult {
 }
 
 /// Whether the receiver refused the notification as not genuine, or may have: receivers answer 400
-/// to a wrong signature as often as 401.
-fn is_refused(reply: &TimedResponse) -> bool {
-    matches!(reply.status(), Some(400 | 401 | 403))
+/// or 422 to a wrong signature as often as 401. Other statuses are about the address, the method,
+/// the length or the rate, not about the signature.
+fn may_be_forged(status: Option<u16>) -> bool {
+    match status {
+        Some(404 | 405 | 408 | 410 | 411 | 413..=415 | 417 | 421 | 425 | 426 | 429 | 431) => false,
+        Some(status) => (400..500).contains(&status),
+        None => false,
+    }
 }
 
 async fn secret(run: &mut CheckRun<'_>, reply: &TimedResponse, body: &MessageBody) -> ProbeResult {
     if reply.is_success() {
         return Ok(ProbeAssessment::new(Grade::Passed, "accepted"));
     }
-    if !is_refused(reply) {
+    if !may_be_forged(reply.status()) {
         return NotTriedError::because(format!(
             "this status does not depend on the secret: {}",
             reply.described()
@@ -228,7 +233,7 @@ async fn secret(run: &mut CheckRun<'_>, reply: &TimedResponse, body: &MessageBod
             return Ok(ProbeAssessment::new(Grade::Failed, seen));
         }
     }
-    if reply.status() == Some(400) {
+    if !matches!(reply.status(), Some(401 | 403)) {
         let forged = run.sender.request(body, "not the secret at all", run.url);
         let tried = run.post(&forged).await?;
         if tried.status() != reply.status() {

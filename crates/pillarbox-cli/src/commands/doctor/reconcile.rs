@@ -24,7 +24,10 @@ pub(super) async fn credentials(config: &Config) -> Vec<DoctorFinding> {
         findings.push(match sender_access::access(source).await {
             Ok(_) => fine(
                 name,
-                "has its credentials; `pillarbox reconcile --dry-run` tries them",
+                format!(
+                    "has its credentials; `pillarbox reconcile {} --dry-run` tries them",
+                    source.name
+                ),
             ),
             Err(why) => finding(CheckHealth::Wrong, name, why.into_text()),
         });

@@ -40,7 +40,7 @@ pub(super) fn print_banner(
     output.info(&format!("  console        http://{console}/"))?;
     output.info(&format!("  inbox          {inbox}"))?;
     if settings.is_demo() {
-        print_examples(bound, output)?;
+        print_examples(settings, bound, output)?;
     }
     output.info("Ready. Ctrl-C finishes what is in flight and stops.")?;
     Ok(())
@@ -119,8 +119,11 @@ pub(super) fn destination_lines(config: &Config) -> Vec<String> {
 }
 
 /// Prints commands to try next, ready to paste into a shell.
-fn print_examples(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<()> {
-    let program = output.program();
+fn print_examples(
+    settings: &CommandSettings,
+    bound: SocketAddr,
+    output: &mut CommandOutput,
+) -> io::Result<()> {
     output.info("Try, in another terminal in this folder:")?;
     for (source, rest) in [
         ("hmrc", ""),
@@ -134,12 +137,11 @@ fn print_examples(bound: SocketAddr, output: &mut CommandOutput) -> io::Result<(
         } else {
             format!(" --to http://{bound}/{source}")
         };
-        output.info(&format!(
-            "  {}",
-            paint(&format!("{program} send {source}{rest}{to}"), BOLD)
-        ))?;
+        let send = settings.printed(&format!("send {source}{rest}{to}"), output);
+        output.info(&format!("  {}", paint(&send, BOLD)))?;
     }
-    output.info(&format!("  {}", paint(&format!("{program} list"), BOLD)))
+    let list = settings.printed("list", output);
+    output.info(&format!("  {}", paint(&list, BOLD)))
 }
 
 #[cfg(test)]
@@ -157,7 +159,8 @@ mod tests {
             ("[::1]:9000", "--to\nhttp://[::1]:9000/pay"),
         ] {
             let (mut output, printed) = CommandOutput::captured();
-            print_examples(bound.parse().unwrap(), &mut output).unwrap();
+            let settings = CommandSettings::test(Config::demo(folder.path()));
+            print_examples(&settings, bound.parse().unwrap(), &mut output).unwrap();
             let text = printed.text();
             let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("  ")).collect();
             let ran = run_in_shell(&commands.join("\n"), folder.path());

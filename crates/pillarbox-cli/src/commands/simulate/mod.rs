@@ -32,10 +32,11 @@ use simulated_box::SimulatedBox;
 /// Simulates one or both senders against a receiver, and reports the outcome of every notification.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
-    pillarbox simulate pay --count 1000 --scenario busy --inbox sqlite:pillarbox.db\n  \
+    pillarbox simulate pay --count 1000 --scenario busy \\\n      \
+    --inbox sqlite:pillarbox.db\n  \
     pillarbox simulate pay hmrc --scenario outage --time-scale 3600\n  \
-    pillarbox simulate hmrc --to https://receiver.example.gov.uk/try --secret env:TRY_SECRET \
-     --yes-store-test-data\n\n\
+    pillarbox simulate hmrc --to https://receiver.example.gov.uk/try \\\n      \
+    --secret env:TRY_SECRET --yes-store-test-data\n\n\
     Scenarios: calm, busy, hostile, outage, go-live. Flags override the scenario.\n\n\
     Exits with 1 if a notification was given up, lost by a redirect, or left undecided, if a \
      forged one was accepted, and\n\

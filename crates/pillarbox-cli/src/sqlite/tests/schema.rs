@@ -1,6 +1,6 @@
 //! Files and rows of an older schema, and of a newer one.
 
-use std::time::Duration;
+use std::{fs, process::Command, time::Duration};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -88,6 +88,65 @@ async fn a_file_of_a_later_schema_is_refused_and_left_alone() {
         error.contains("schema 99") && error.contains("newer Pillarbox"),
         "{error}"
     );
+}
+
+/// What the file at `path` holds.
+fn objects(path: &Path) -> Vec<(String, String)> {
+    let db = Connection::open(path).unwrap();
+    let mut query = db.prepare("SELECT type, name FROM sqlite_schema").unwrap();
+    let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    for (sql, version) in [
+        ("CREATE TABLE ledger (id INTEGER)", 0),
+        ("CREATE TABLE ledger (id INTEGER)", 3),
+        ("CREATE TABLE ledger (id INTEGER)", 99),
+        ("CREATE TABLE ledger (id INTEGER)", -3),
+        ("CREATE TABLE notification (pk TEXT)", 0),
+        ("CREATE TABLE notification (text TEXT)", 8),
+        (
+            "CREATE TABLE t (id INTEGER); CREATE VIEW v AS SELECT id FROM t; DROP TABLE t",
+            0,
+        ),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("other.db");
+        let db = Connection::open(&file).unwrap();
+        db.execute_batch(sql).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+        drop(db);
+        let (before, bytes) = (objects(&file), fs::read(&file).unwrap());
+        for opened in [
+            SqliteInbox::create(&file),
+            SqliteInbox::open(&file),
+            SqliteInbox::open_read_only(&file),
+        ] {
+            let error = opened.err().unwrap().to_string();
+            assert!(
+                error.contains("other.db: the file is a database of another program"),
+                "{sql}, {version}: {error}"
+            );
+        }
+        assert_eq!(fs::read(&file).unwrap(), bytes, "{sql}, {version}");
+        assert_eq!(objects(&file), before);
+    }
+}
+
+#[test]
+fn what_is_not_a_file_is_named_and_not_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe.db");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for path in [&pipe, folder.path(), Path::new("/dev/null")] {
+        for opened in [SqliteInbox::create(path), SqliteInbox::open_read_only(path)] {
+            let error = opened.err().unwrap().to_string();
+            assert!(error.contains("is not a file"), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ fn in_ascii(text: &str) -> String {
 #[tokio::test]
 async fn a_rewritten_body_is_found_whether_it_is_refused_with_400_or_401() {
     for sender in Sender::ALL {
-        for refusal in [400, 401, 403] {
+        for refusal in [400, 401, 403, 422] {
             for (nth, words) in ["a space after", "each slash", "keys sorted"]
                 .into_iter()
                 .enumerate()
@@ -79,7 +79,7 @@ async fn a_rewritten_body_is_found_whether_it_is_refused_with_400_or_401() {
 #[tokio::test]
 async fn a_receiver_that_escapes_other_characters_accepts_the_first_notification() {
     for sender in Sender::ALL {
-        for refusal in [400, 401] {
+        for refusal in [400, 401, 422] {
             let report = checked(sender, SECRET, in_ascii, refusal).await;
             for (id, expected) in [
                 ("secret", Grade::Passed),
@@ -102,7 +102,7 @@ async fn a_receiver_that_escapes_other_characters_accepts_the_first_notification
 async fn a_secret_with_a_newline_is_named_with_every_refusal() {
     const PADDED: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu\n";
     for sender in Sender::ALL {
-        for refusal in [400, 401, 403] {
+        for refusal in [400, 401, 403, 422] {
             let report = checked(sender, PADDED, str::to_owned, refusal).await;
             let secret = report.finding("secret").unwrap();
             assert!(
