@@ -344,7 +344,8 @@ fn content_faults(row: &Row, body: &[u8]) -> Vec<(bool, &'static str)> {
         return vec![(true, "its key has no source")];
     };
     let derive = |form: &[u8]| derive(&source, row.kind, row.origin, form, row.received_at);
-    // A sender may sign another form of the bytes than it sends, and then the fields are of that form.
+    // A sender may sign another form of the bytes than it sends, and then the fields are of that
+    // form.
     let as_sent = derive(body);
     let canonical = (row.kind.signature.canonical)(body);
     let as_signed = canonical.filter(|_| row.origin == Origin::Push);

@@ -1,9 +1,9 @@
-//! Whether anything needs a person, and the state of each part, for `status`, `doctor` and the first
-//! page of the console.
+//! Whether anything needs a person, and the state of each part, for `status`, `doctor` and the
+//! first page of the console.
 //!
-//! An overview reads at most `MAX_COUNTED_ROWS` rows of each state from the pending index, and a few
-//! entries of each source, so its cost does not grow with the inbox. The state of the process that
-//! sweeps, such as a circuit breaker, is in the status that this process stored last.
+//! An overview reads at most `MAX_COUNTED_ROWS` rows of each state from the pending index, and a
+//! few entries of each source, so its cost does not grow with the inbox. The state of the process
+//! that sweeps, such as a circuit breaker, is in the status that this process stored last.
 
 use std::{fmt, path::PathBuf, time::Duration};
 

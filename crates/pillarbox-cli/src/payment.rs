@@ -1,6 +1,6 @@
-//! The history of one payment, from its rows and its ledger: its events in the order of the sender's
-//! dates, how late each was received, its state, and the events that must have happened but were not
-//! received. It does no I/O; `find` and the console print it.
+//! The history of one payment, from its rows and its ledger: its events in the order of the
+//! sender's dates, how late each was received, its state, and the events that must have happened
+//! but were not received. It does no I/O; `find` and the console print it.
 
 use std::time::Duration;
 
@@ -140,8 +140,8 @@ fn facts(row: &Row) -> PaymentFacts {
     facts.unwrap_or_default()
 }
 
-/// The event types that must have preceded a received event. With an observation nothing is missing,
-/// since it has the state of the payment.
+/// The event types that must have preceded a received event. With an observation nothing is
+/// missing, since it has the state of the payment.
 fn not_received(events: &[PaymentHistoryEvent]) -> Vec<&'static str> {
     let has = |event_type: &str| events.iter().any(|event| event.event_type == event_type);
     if has(OBSERVED_EVENT_TYPE) {

@@ -2,8 +2,8 @@
 //! reference.
 //!
 //! A local file has an index for each. A table has only the ledgers and the pending index, and is
-//! never scanned. So on a table, a payment is found by its full id, a box by its open, dead and held
-//! rows, and a reference only through Pay's search ([`payments_by_reference`](
+//! never scanned. So on a table, a payment is found by its full id, a box by its open, dead and
+//! held rows, and a reference only through Pay's search ([`payments_by_reference`](
 //! pillarbox::reconcile::govuk_pay::payments_by_reference)).
 
 use std::{

@@ -1,7 +1,7 @@
 //! The person who acts, as the audit trail names them.
 //!
-//! For a local inbox, that is the user of the operating system. On AWS it is the identity that signs
-//! the requests, as Security Token Service returns it, with the user of this machine. If that
+//! For a local inbox, that is the user of the operating system. On AWS it is the identity that
+//! signs the requests, as Security Token Service returns it, with the user of this machine. If that
 //! service cannot be reached, the id of the access key replaces the identity: the id is not secret,
 //! and CloudTrail shows its owner.
 

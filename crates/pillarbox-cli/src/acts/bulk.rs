@@ -24,7 +24,8 @@ pub struct ActProgress {
     pub total: usize,
     /// The number changed so far.
     pub done: usize,
-    /// The number left unchanged, because they no longer exist or their state does not allow the act.
+    /// The number left unchanged, because they no longer exist or their state does not allow the
+    /// act.
     pub left_alone: usize,
 }
 
@@ -57,8 +58,8 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
     /// Acts on every notification of `selection`, oldest first, at most `rate` a second. Calls
     /// `on_row` after each.
     ///
-    /// When `stop` is cancelled, or the inbox fails, it starts no further changes, completes those in
-    /// progress, and returns.
+    /// When `stop` is cancelled, or the inbox fails, it starts no further changes, completes those
+    /// in progress, and returns.
     ///
     /// # Errors
     /// If the audit trail cannot be written.

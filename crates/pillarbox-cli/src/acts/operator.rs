@@ -99,7 +99,8 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
                 Ok(result)
             }
             Err(error) => {
-                // The inbox has failed, so this write may fail, too. Then the entry stays `started`.
+                // The inbox has failed, so this write may fail, too. Then the entry stays
+                // `started`.
                 let _ = self.end(entry, 0, AuditOutcome::Failed).await;
                 Err(error.into())
             }
@@ -141,7 +142,8 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         Ok(entry)
     }
 
-    /// Completes the audit entry of an act, with its outcome and the number of changed notifications.
+    /// Completes the audit entry of an act, with its outcome and the number of changed
+    /// notifications.
     pub async fn end(
         &self,
         entry: AuditEntry,

@@ -41,8 +41,8 @@ impl ActScope {
 
     /// The filters whose rows are listed: one for each state.
     ///
-    /// The ledger of a payment does not have repeats, whose bytes must be erased, too. So the rows to
-    /// erase are not looked up in the ledger: the filter has no source.
+    /// The ledger of a payment does not have repeats, whose bytes must be erased, too. So the rows
+    /// to erase are not looked up in the ledger: the filter has no source.
     pub fn listed_filters(&self) -> Vec<RowFilter> {
         let is_in_ledger = self.act == RowAct::Erase && self.filter.subject.is_some();
         let source = self.filter.source.clone().filter(|_| !is_in_ledger);

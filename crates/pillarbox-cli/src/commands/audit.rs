@@ -20,11 +20,12 @@ const DEFAULT_LIMIT: usize = 50;
 #[derive(Args)]
 #[command(
     after_help = "An entry is written before the first change and again at the end: `started` \
-     means that it is in progress, or that its process died.\n\nExamples:\n  pillarbox audit --since 7d\n  pillarbox \
-     audit --json"
+     means that it is in progress, or that its process died.\n\n\
+     Examples:\n  pillarbox audit --since 7d\n  pillarbox audit --json"
 )]
 pub(super) struct AuditArgs {
-    /// Only acts since a date, such as 2026-03-02T10:15:00Z, or within a span, such as 30m, 2h or 7d
+    /// Only acts since a date, such as 2026-03-02T10:15:00Z, or within a span, such as 30m, 2h or
+    /// 7d
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// The largest number of entries [default: 50, or all with --json]

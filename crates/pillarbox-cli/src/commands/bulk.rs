@@ -157,8 +157,8 @@ impl BulkArgs {
         Ok(output.data(key)?)
     }
 
-    /// Prints, with `--json`, that a notification was not changed. The message for people is printed
-    /// already.
+    /// Prints, with `--json`, that a notification was not changed. The message for people is
+    /// printed already.
     fn print_left(
         &self,
         act: RowAct,
@@ -317,8 +317,8 @@ fn finish(
     }
 }
 
-/// Whether notifications remain that should have been ended. A replay only names those that it cannot
-/// replay.
+/// Whether notifications remain that should have been ended. A replay only names those that it
+/// cannot replay.
 fn is_incomplete(selection: &RowSelection) -> bool {
     let left = selection.refused.len() + selection.newer.len() + selection.damaged.len();
     selection.act != RowAct::Replay && left > 0

@@ -11,8 +11,9 @@ use crate::acts::{ActScope, RowAct};
 #[derive(Args)]
 #[command(
     after_help = "A filter without --state selects dead and held notifications, or with --erase \
-                  all states. Ctrl-C stops between two notifications.\n\nExamples:\n  pillarbox discard \
-                  --erase hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85\n  pillarbox discard --erase \
+                  all states. Ctrl-C stops between two notifications.\n\n\
+                  Examples:\n  pillarbox discard --erase \
+                  hmrc:1ed5f407-8096-40d1-87ef-9a2a103eeb85\n  pillarbox discard --erase \
                   --dry-run pay:5s1k7c3g9v2m8a4e0q6i5o1u7t\n  pillarbox discard --erase \
                   --yes --source pay \\\n      \
                   --subject hu20sqlact5260q2nanm0q8u93"

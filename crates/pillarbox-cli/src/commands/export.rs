@@ -26,8 +26,8 @@ use pillarbox::{
     after_help = "Each line has the fields of `list --json`, and: kind, content_digest, \
      budget_from, signature, secret_fingerprint, history_base64 (its attempts and replays), \
      body_base64 (the exact bytes; null once erased), and verdict: signed, \
-     pulled, erased, other_secret (signed with a secret that is not configured) or broken, with the \
-     reason in verdict_reason.\nThe lines hold personal data: keep them as you keep the \
+     pulled, erased, other_secret (signed with a secret that is not configured) or broken, with \
+     the reason in verdict_reason.\nThe lines hold personal data: keep them as you keep the \
      inbox.\n\nExit codes: 0 all were exported, 1 some are left out or broken.\n\n\
      Example:\n  pillarbox export --source pay --since 7d > pay.ndjson"
 )]

@@ -30,8 +30,8 @@ pub(super) struct FilterArgs {
     /// Only notifications about this payment or box
     #[arg(long, value_name = "ID")]
     subject: Option<String>,
-    /// Only notifications received since a date, such as 2026-03-02T10:15:00Z, or within a span, such
-    /// as 30m, 2h or 7d
+    /// Only notifications received since a date, such as 2026-03-02T10:15:00Z, or within a span,
+    /// such as 30m, 2h or 7d
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! `pillarbox healthcheck`: checks that the running `serve` can store a notification, for a container.
+//! `pillarbox healthcheck`: checks that the running `serve` can store a notification, for a
+//! container.
 
 use std::time::Duration;
 

@@ -52,7 +52,8 @@ pub(super) struct ImportArgs {
     /// The output of `export`; - is standard input
     #[arg(value_name = "FILE")]
     file: String,
-    /// Keep open notifications open, with their attempts. The other inbox must no longer deliver them
+    /// Keep open notifications open, with their attempts. The other inbox must no longer deliver
+    /// them
     #[arg(long)]
     deliver: bool,
     /// Print one JSON object for each line, and one with the counts

@@ -62,8 +62,8 @@ impl InboxCommand {
             (Self::Restore(restore), InboxConfig::Sqlite { path }) => restore.run(path, output),
             (Self::Backup(_) | Self::Restore(_), InboxConfig::DynamoDb { table, .. }) => {
                 Err(ErrorCode::InboxKind.error(format!(
-                    "inbox backup and restore are for a local file, and {} names the table {table}: \
-                     AWS backs that up (point-in-time recovery; docs/deploy.md)",
+                    "inbox backup and restore are for a local file, and {} names the table \
+                     {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
                     settings.place
                 )))
             }

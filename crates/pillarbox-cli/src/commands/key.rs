@@ -1,4 +1,5 @@
-//! Finds the notification that an argument names: by its key, its sender's id, or a prefix of either.
+//! Finds the notification that an argument names: by its key, its sender's id, or a prefix of
+//! either.
 
 use super::{CommandError, error::ErrorCode, settings::CommandSettings};
 use crate::any_inbox::AnyInbox;

@@ -72,7 +72,8 @@ impl ListArgs {
                 after: Some(next),
             };
         }
-        // Rows outlive the configuration of their source, so an unknown source is an error only here.
+        // Rows outlive the configuration of their source, so an unknown source is an error only
+        // here.
         if let (0, Some(name)) = (shown, &filter.source) {
             settings.source(name)?;
         }

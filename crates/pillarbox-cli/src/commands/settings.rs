@@ -86,8 +86,8 @@ impl CommandSettings {
         Self::read(global, flags, Config::read)
     }
 
-    /// The same, for a command that fetches secrets next. It also checks the secrets that are not in
-    /// Secrets Manager, so that all errors are in one list.
+    /// The same, for a command that fetches secrets next. It also checks the secrets that are not
+    /// in Secrets Manager, so that all errors are in one list.
     pub(super) fn load_checked(
         global: &GlobalArgs,
         flags: ConfigOverrides,
@@ -243,7 +243,8 @@ fn unquoted(text: &str) -> &str {
     within('"').or_else(|| within('\'')).map_or(text, str::trim)
 }
 
-/// Fetches the document if `PILLARBOX_CONFIG` names one in Secrets Manager. `--config` overrides it.
+/// Fetches the document if `PILLARBOX_CONFIG` names one in Secrets Manager. `--config` overrides
+/// it.
 pub(super) async fn with_document(global: GlobalArgs) -> Result<GlobalArgs, CommandError> {
     if global.config.is_some() {
         return Ok(global);

@@ -32,8 +32,9 @@ const MAX_METRICS_BYTES: u64 = 1024 * 1024;
 /// Reports whether anything needs a person, and the state of each part.
 #[derive(Args)]
 #[command(
-    after_help = "It takes as long with a million notifications as with ten; counts end at 10,000.\n\
-                  Exits with 1 if anything needs a person; `pillarbox doctor` checks more.\n\n\
+    after_help = "It takes as long with a million notifications as with ten; counts end at \
+                  10,000.\nExits with 1 if anything needs a person; `pillarbox doctor` checks \
+                  more.\n\n\
                   Examples:\n  pillarbox status\n  pillarbox status --json"
 )]
 pub(super) struct StatusArgs {
@@ -65,8 +66,8 @@ impl StatusArgs {
     }
 }
 
-/// The number of requests that the running serve has refused since it started; `None` if it does not
-/// respond.
+/// The number of requests that the running serve has refused since it started; `None` if it does
+/// not respond.
 async fn refused(console: SocketAddr) -> Option<u64> {
     let answer = local_request::get(console, "/metrics", MAX_METRICS_BYTES);
     let answer = timeout(ANSWER_TIMEOUT, answer).await.ok()?.ok()?;

@@ -19,8 +19,8 @@ use pillarbox::{
 };
 
 /// Logs to standard error, one line a request: readable on a terminal, JSON elsewhere. The messages
-/// of `output` use the same printer, so a full disk or a blocked reader delays neither the start nor
-/// the end.
+/// of `output` use the same printer, so a full disk or a blocked reader delays neither the start
+/// nor the end.
 pub(super) fn log_to_stderr(
     metrics: &Arc<ServeMetrics>,
     output: &mut CommandOutput,

@@ -244,8 +244,8 @@ impl fmt::Display for FailureCause {
                  the live webhook the callback URL of the live source."
             }
             Self::BodyNewlineAdded => {
-                "The body has a newline at its end that was not signed: save it without one (curl -o, \
-                 printf, --data-binary)."
+                "The body has a newline at its end that was not signed: save it without one \
+                 (curl -o, printf, --data-binary)."
             }
             Self::BodyNewlineRemoved => {
                 "The body was signed with a newline at its end that is gone: keep the bytes \

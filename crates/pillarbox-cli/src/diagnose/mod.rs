@@ -83,9 +83,9 @@ impl Diagnosis {
 /// Checks whether `header` is a genuine signature of `body`, and finds the likely causes if it is
 /// not.
 ///
-/// `own` are the source's secrets in their order, `others` those of every other source. It finds one
-/// error each in the header, the secret and the body, also if they occur together. `now` is for a
-/// scheme that signs its time.
+/// `own` are the source's secrets in their order, `others` those of every other source. It finds
+/// one error each in the header, the secret and the body, also if they occur together. `now` is for
+/// a scheme that signs its time.
 pub fn diagnose(
     kind: SenderKind,
     own: &[&NamedSecret],

@@ -2,10 +2,10 @@
 //!
 //! Pay's fields are known, but HMRC's producers choose their own, so only the name decides: names,
 //! addresses, identifiers of a person, card digits, and every value below `metadata`, which a
-//! service fills freely. References and descriptions are free text of a service, so they count, too.
-//! The `message` of HMRC's envelope is one personal field. It is a text within the text, and its own
-//! fields are found when it is read separately. Every unknown field of HMRC's envelope is personal,
-//! and so is a value outside any field.
+//! service fills freely. References and descriptions are free text of a service, so they count,
+//! too. The `message` of HMRC's envelope is one personal field. It is a text within the text, and
+//! its own fields are found when it is read separately. Every unknown field of HMRC's envelope is
+//! personal, and so is a value outside any field.
 
 use std::ops::Range;
 
@@ -173,8 +173,8 @@ impl JsonParent {
     }
 }
 
-/// Whether the value in the innermost of `parents` is personal. An element of an array counts as the
-/// array does.
+/// Whether the value in the innermost of `parents` is personal. An element of an array counts as
+/// the array does.
 fn is_personal(parents: &[JsonParent]) -> bool {
     let innermost_name = parents.iter().rev().find_map(|parent| match parent {
         JsonParent::Object { name, .. } => Some(normalised(name)),

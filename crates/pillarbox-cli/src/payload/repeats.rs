@@ -8,8 +8,8 @@ const RUN: usize = 8;
 const MIN_CHARS: usize = 3;
 
 /// Whether `answer` contains a personal value of the payload `text`, or ends with the beginning of
-/// one, since answers are cut. An answer that has a short value by chance is hidden, too, which does
-/// no harm.
+/// one, since answers are cut. An answer that has a short value by chance is hidden, too, which
+/// does no harm.
 pub(crate) fn repeats_personal(answer: &str, text: &str, has_message: bool) -> bool {
     let answer = comparable(answer);
     personal_values(text, has_message)

@@ -63,7 +63,10 @@ pub(super) fn start(
         .name("diagnosis".to_owned())
         .spawn(work);
     if let Err(error) = started {
-        tracing::warn!(reason = %error, "cannot start the diagnosis thread: refused requests have no likely causes");
+        tracing::warn!(
+            reason = %error,
+            "cannot start the diagnosis thread: refused requests have no likely causes"
+        );
         return None;
     }
     Some(DiagnosisQueue(queue))

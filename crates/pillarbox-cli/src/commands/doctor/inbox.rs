@@ -199,8 +199,8 @@ fn last_received(source: &SourceOverview) -> Option<DoctorFinding> {
     let name = format!("source {}", source.name);
     if at > now.plus(CLOCK_DIFFERENCE) {
         let why = format!(
-            "last notification at {at}, which is in the future: a clock was wrong. Until then, this \
-             does not show when the last one was received"
+            "last notification at {at}, which is in the future: a clock was wrong. Until then, \
+             this does not show when the last one was received"
         );
         return Some(finding(CheckHealth::Look, name, why));
     }

@@ -48,7 +48,8 @@ pub(super) fn last_runs(overview: &Overview) -> Vec<DoctorFinding> {
             None => vec![finding(
                 CheckHealth::Look,
                 name,
-                "never reconciled: serve, the reconcile function or `pillarbox reconcile` does that",
+                "never reconciled: serve, the reconcile function or `pillarbox reconcile` does \
+                 that",
             )],
         }
     });

@@ -1,8 +1,8 @@
 //! The lines of an export, oldest notification first.
 //!
-//! `export` prints the newest first, but a local inbox lists its rows in the order in which they were
-//! stored. So a first pass finds the position of each line and the age of its notification, and the
-//! second reads the lines, oldest first. A file is not kept in memory.
+//! `export` prints the newest first, but a local inbox lists its rows in the order in which they
+//! were stored. So a first pass finds the position of each line and the age of its notification,
+//! and the second reads the lines, oldest first. A file is not kept in memory.
 
 use std::{
     fs::File,

@@ -30,8 +30,8 @@ use progress_line::ProgressLine;
 pub(super) struct ReconcileArgs {
     /// The source to reconcile; it needs a [sources.NAME.pull]
     source: String,
-    /// Only notifications created since a date, such as 2026-03-02T10:15:00Z, or within a span, such
-    /// as 30m, 2h or 7d [default: 30 days]
+    /// Only notifications created since a date, such as 2026-03-02T10:15:00Z, or within a span,
+    /// such as 30m, 2h or 7d [default: 30 days]
     #[arg(long, value_name = "WHEN")]
     since: Option<String>,
     /// Only report: record and acknowledge nothing

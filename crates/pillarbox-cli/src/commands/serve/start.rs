@@ -95,8 +95,8 @@ impl<D: Destination> ServeStart<'_, D> {
             .collect()
     }
 
-    /// Opens the table, and checks that a server can use it. If it cannot be reached, `/-/readyz` and
-    /// senders get 503 until it can.
+    /// Opens the table, and checks that a server can use it. If it cannot be reached, `/-/readyz`
+    /// and senders get 503 until it can.
     async fn open_table(&self, table: &str, shards: u32) -> Result<DynamoInbox, CommandError> {
         let Some(aws) = &self.aws else {
             unreachable!("AWS is loaded for an inbox on AWS");
@@ -167,7 +167,10 @@ impl<D: Destination> ServeStart<'_, D> {
         };
         server.run(listener, stop).await?;
         end_runs(duty_ended, reconciling).await;
-        output.info("Stopped. Stored notifications that are not delivered yet are delivered after the next start.")?;
+        output.info(
+            "Stopped. Stored notifications that are not delivered yet are delivered after the \
+             next start.",
+        )?;
         Ok(())
     }
 }

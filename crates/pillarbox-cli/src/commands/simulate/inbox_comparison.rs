@@ -42,7 +42,8 @@ pub(super) async fn compare(
     while let Some(page) = pages.next(output).await? {
         stored.extend(page.rows.into_iter().map(stored_message));
     }
-    // If the seed is reused, or captures of another day are replayed, the rows are older than the run.
+    // If the seed is reused, or captures of another day are replayed, the rows are older than the
+    // run.
     let known: HashSet<String> = stored.iter().map(|stored| stored.id.clone()).collect();
     let missing: HashSet<&String> = sent
         .iter()

@@ -39,7 +39,8 @@ impl SimulatedBox {
     pub(super) async fn open(part: &SimulatedSource, port: u16) -> Result<Self, CommandError> {
         if part.plan.count > MAX_NOTIFICATIONS {
             return Err(CommandError::Usage(format!(
-                "--serve-pull keeps at most {MAX_NOTIFICATIONS} notifications: choose a smaller --count"
+                "--serve-pull keeps at most {MAX_NOTIFICATIONS} notifications: choose a smaller \
+                 --count"
             )));
         }
         let server = PpnsApi::start(port, Arc::new(SystemClock))
