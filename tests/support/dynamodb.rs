@@ -82,22 +82,23 @@ fn line(from: &mut impl BufRead) -> String {
 }
 
 /// Where the build script of the tests put it. The library's unit tests, which have no such script,
-/// build it.
+/// build it in the same place: their program is TARGET/PROFILE/deps/PROGRAM.
 fn program() -> String {
     if let Some(built) = option_env!("DYNAMODB_EMULATOR") {
         return built.to_owned();
     }
-    let root = env!("CARGO_MANIFEST_DIR");
-    let (manifest, target) = (
-        format!("{root}/tests/dynamodb/Cargo.toml"),
-        format!("{root}/target/dynamodb-emulator"),
-    );
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dynamodb/Cargo.toml");
+    let this_program = std::env::current_exe().expect("this program has a path");
+    let target = this_program.ancestors().nth(3);
+    let target = target
+        .expect("the target directory")
+        .join("dynamodb-emulator");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--manifest-path", &manifest])
-        .args(["--target-dir", &target])
-        .env_remove("CARGO_TARGET_DIR")
+        .args(["build", "--quiet", "--locked", "--manifest-path", manifest])
+        .arg("--target-dir")
+        .arg(&target)
         .status()
         .expect("cargo runs");
     assert!(built.success(), "the emulator is not built");
-    format!("{target}/debug/dynamodb-emulator")
+    format!("{}/debug/dynamodb-emulator", target.display())
 }
