@@ -88,7 +88,6 @@ impl ConsoleArgs {
             config: Arc::new(settings.config),
             inbox_name,
             access,
-            is_demo: false,
             hosts: self.allow_host,
             token,
             metrics: None,

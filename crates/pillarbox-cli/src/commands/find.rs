@@ -83,7 +83,7 @@ impl FindArgs {
             output.info(note)?;
         }
         if found.is_empty() {
-            output.info(&format!("Nothing here is `{}`.", visible(text)))?;
+            output.info(&format!("Nothing matches `{}`.", visible(text)))?;
             return Err(CommandError::Negative);
         }
         let rows: Vec<Row> = found.rows.into_values().collect();

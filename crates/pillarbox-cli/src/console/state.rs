@@ -37,8 +37,6 @@ pub struct ConsoleSettings {
     pub inbox_name: String,
     /// What a person may do.
     pub access: ConsoleAccess,
-    /// Whether this is the demo, which may send samples to itself.
-    pub is_demo: bool,
     /// The host names, beside loopback names, under which a browser may reach the console.
     pub hosts: Vec<String>,
     /// The token to sign in with; without it, everyone who can reach the address may read.

@@ -142,7 +142,6 @@ async fn doctor_recognises_the_serve_that_runs_on_its_inbox() {
         config: Arc::new(Config::demo(folder.path())),
         inbox_name: "a test".to_owned(),
         access: ConsoleAccess::ReadOnly,
-        is_demo: false,
         hosts: Vec::new(),
         token: None,
         metrics: Some(ServeMetrics::new()),

@@ -25,7 +25,6 @@ impl<D> ServeStart<'_, D> {
             config: Arc::new(settings.config.clone()),
             inbox_name: inbox_name.to_owned(),
             access: self.access,
-            is_demo: settings.is_demo(),
             hosts: Vec::new(),
             token: None,
             metrics: Some(Arc::clone(&self.metrics)),

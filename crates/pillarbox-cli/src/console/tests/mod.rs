@@ -44,7 +44,6 @@ pub(super) fn settings(access: ConsoleAccess) -> ConsoleSettings {
         config: Arc::new(Config::demo(Path::new("demo"))),
         inbox_name: "inbox.db".to_owned(),
         access,
-        is_demo: false,
         hosts: Vec::new(),
         token: None,
         metrics: Some(ServeMetrics::new()),
