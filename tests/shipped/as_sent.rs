@@ -175,7 +175,9 @@ fn what_was_pulled_is_not_signed_for_its_sender_but_held_or_delivered_elsewhere(
     assert_eq!(folder.run(&["verify", "--stored"]).code, 0);
     let doctor = folder.run(&["doctor"]);
     assert!(
-        doctor.stdout.contains("pulled notifications are held (unsigned)"),
+        doctor
+            .stdout
+            .contains("pulled notifications are held (unsigned)"),
         "{doctor:?}"
     );
     drop(serve);

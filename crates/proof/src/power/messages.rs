@@ -244,11 +244,12 @@ pub(super) fn post_all(
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
                     .is_ok()
                 {
-                    let messages = &mut lock(posted).0;
-                    let (index, message) = next_message(messages, &mut random, |random| {
-                        let content = contents.fetch_add(1, Ordering::Relaxed);
-                        PostedMessage::new(random, lengths, content)
-                    });
+                    // The lock is released before the post.
+                    let (index, message) =
+                        next_message(&mut lock(posted).0, &mut random, |random| {
+                            let content = contents.fetch_add(1, Ordering::Relaxed);
+                            PostedMessage::new(random, lengths, content)
+                        });
                     let outcome = connection.post(index, &message);
                     let is_broken = outcome.status.is_none();
                     lock(posted).1.push(outcome);
