@@ -71,9 +71,11 @@ fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
 /// A reply in JSON.
 pub(crate) fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
-     {length}\r\n{headers}\r\n{body}")
-        .into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: \
+     {length}\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::{cell::OnceCell, sync::Arc};
 
 use pillarbox_cli::server::InMemoryServer;
 use proof::{
-    receiver_under_test::{CountingInbox, SOURCES, StoppedClock, receiver},
     fuzz::{FuzzInput, request, seed_requests, structured_seeds},
+    receiver_under_test::{CountingInbox, SOURCES, StoppedClock, receiver},
     second_verifier::{ExpectedAnswer, PlainRequest, is_signed, judge},
 };
 use tokio::{
