@@ -50,6 +50,9 @@ pub enum RestoreError {
     /// The backup is the inbox.
     #[error("{0} is the inbox itself: name a backup of it")]
     SameFile(PathBuf),
+    /// There is no backup.
+    #[error("{0} is missing: write the path of a backup")]
+    Missing(PathBuf),
     /// The backup is not an inbox, or is damaged.
     #[error("{0} was not restored: {1}")]
     Backup(PathBuf, InboxError),
@@ -102,6 +105,9 @@ pub(super) fn restore_in_steps(
     let is_same = FileId::at(backup).is_ok_and(|id| FileId::at(&inbox).is_ok_and(|own| own == id));
     if is_same {
         return Err(RestoreError::SameFile(backup.to_owned()));
+    }
+    if !backup.try_exists().unwrap_or(true) {
+        return Err(RestoreError::Missing(backup.to_owned()));
     }
     let new = beside(&inbox, ".restoring");
     let cannot_remove = |error| RestoreError::Backup(backup.to_owned(), error);

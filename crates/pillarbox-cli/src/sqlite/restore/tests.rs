@@ -249,7 +249,7 @@ async fn an_invalid_backup_is_refused_and_the_inbox_is_unchanged() {
     torn[at..at + 2048].fill(0xa5);
     fs::write(path("torn.db"), torn).unwrap();
     for (backup, words) in [
-        ("absent.db", "is missing"),
+        ("absent.db", "is missing: write the path of a backup"),
         ("text.db", "not a database"),
         ("empty.db", "no such table"),
         ("newer.db", "newer Pillarbox"),
