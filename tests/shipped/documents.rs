@@ -1,8 +1,9 @@
-//! The commands that the documents and the program print: each is one that its program takes.
+//! Checks that every command in the documents and help texts is valid.
 //!
-//! A shell runs every block of the pages in a folder of its own, with a `PATH` of stand-ins that
-//! note how they are called. What they noted for `pillarbox` is then given to the binary with a
-//! configuration that is not there: it reads its arguments first, and does nothing else.
+//! A shell runs every block of the pages in an empty folder, with a `PATH` of stand-ins that record
+//! their arguments. The recorded arguments of `pillarbox` are then given to the binary, with a
+//! configuration file that does not exist: the binary parses its arguments first, so it does
+//! nothing else.
 
 use std::{
     collections::BTreeSet,
@@ -17,11 +18,11 @@ use test_support::{
     repository,
 };
 
-/// Pages whose blocks are run with an inbox behind them: by `runbook` and by `restore`.
+/// Pages whose blocks other tests run with an inbox: `runbook` and `restore`.
 const RUN_ELSEWHERE: [&str; 2] = ["docs/runbook.md", "docs/backup.md"];
 
-/// What a block may call, and only notes here.
-const NOTED: [&str; 15] = [
+/// The programs whose calls are only recorded.
+const RECORDED: [&str; 15] = [
     "aws",
     "cargo",
     "curl",
@@ -39,10 +40,10 @@ const NOTED: [&str; 15] = [
     "sleep",
 ];
 
-/// What a block may call and needs.
+/// The programs that a block runs.
 const REAL: [&str; 5] = ["awk", "cat", "date", "env", "mkdir"];
 
-/// How the shell calls what stands behind another program.
+/// Programs that run the command in their arguments, each with its stand-in.
 const WRAPPERS: [(&str, &str); 2] = [
     ("sudo", r#"[ "$1" = -u ] && shift 2; exec "$@""#),
     (
@@ -52,7 +53,7 @@ const WRAPPERS: [(&str, &str); 2] = [
 ];
 
 /// An address without a listener.
-const NOBODY: &str = "http://127.0.0.1:1/pay";
+const UNUSED_URL: &str = "http://127.0.0.1:1/pay";
 
 /// The pages, by their paths in the repository.
 fn pages() -> Vec<String> {
@@ -82,7 +83,7 @@ fn add_pages(folder: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The blocks of a page that are to be pasted into a shell, without the indentation of a list.
+/// The shell blocks of a page, without the indentation of a list.
 fn blocks(page: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
@@ -102,7 +103,7 @@ fn blocks(page: &str) -> Vec<String> {
     blocks
 }
 
-/// What a shell calls in these blocks, one after another: the program, then its arguments.
+/// The calls that a shell makes in these blocks, in order: each a program and its arguments.
 fn calls(page: &str, blocks: &[String]) -> Vec<Vec<String>> {
     let folder = tempfile::tempdir().unwrap();
     let programs = folder.path().join("bin");
@@ -111,7 +112,7 @@ fn calls(page: &str, blocks: &[String]) -> Vec<Vec<String>> {
         fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     };
-    for name in NOTED {
+    for name in RECORDED {
         let script = format!(r#"printf '%s\037' {name} "$@" >> "$CALLS"; echo >> "$CALLS""#);
         stand_in(programs.join(name), &script);
     }
@@ -142,8 +143,8 @@ fn calls(page: &str, blocks: &[String]) -> Vec<Vec<String>> {
             "{page}, block {nth}: {error}"
         );
     }
-    let noted = fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
-    noted
+    let recorded = fs::read_to_string(folder.path().join("calls")).unwrap_or_default();
+    recorded
         .lines()
         .filter(|line| !line.is_empty())
         .map(|line| {
@@ -153,7 +154,7 @@ fn calls(page: &str, blocks: &[String]) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The arguments of `pillarbox` in a call of it, or of the package that is built and run.
+/// The arguments of `pillarbox` in a call of the program or of `cargo run`.
 fn arguments(call: &[String]) -> Option<Vec<&str>> {
     let words: Vec<&str> = call.iter().map(String::as_str).collect();
     match words.split_first()? {
@@ -171,8 +172,8 @@ fn arguments(call: &[String]) -> Option<Vec<&str>> {
     }
 }
 
-/// Fails unless the binary takes these arguments.
-fn takes(folder: &ProgramFolder, place: &str, arguments: &[&str]) {
+/// Fails unless the binary accepts these arguments.
+fn assert_accepted(folder: &ProgramFolder, place: &str, arguments: &[&str]) {
     let mut command = folder.command(arguments);
     command.env("PILLARBOX_CONFIG", "file:missing.toml");
     let ran = CommandResult::of(&mut command);
@@ -183,8 +184,8 @@ fn takes(folder: &ProgramFolder, place: &str, arguments: &[&str]) {
     );
 }
 
-/// Fails unless the workspace has what a call of cargo names.
-fn is_of_the_workspace(page: &str, call: &[String]) {
+/// Fails unless the workspace has the packages, targets and profiles that a call of cargo names.
+fn assert_in_workspace(page: &str, call: &[String]) {
     let manifests = [
         "",
         "crates/pillarbox-cli/",
@@ -214,7 +215,7 @@ fn is_of_the_workspace(page: &str, call: &[String]) {
 }
 
 #[test]
-fn every_block_of_the_pages_is_taken_by_a_shell_and_by_its_programs() {
+fn a_shell_and_its_programs_accept_every_block_of_the_pages() {
     let folder = ProgramFolder::empty();
     let mut checked = 0;
     for page in pages() {
@@ -226,18 +227,18 @@ fn every_block_of_the_pages_is_taken_by_a_shell_and_by_its_programs() {
         assert_eq!(blocks.len(), text.matches("```sh").count(), "{page}");
         for call in calls(&page, &blocks) {
             if let Some(arguments) = arguments(&call) {
-                takes(&folder, &page, &arguments);
+                assert_accepted(&folder, &page, &arguments);
                 checked += 1;
             }
             if call[0] == "cargo" {
-                is_of_the_workspace(&page, &call);
+                assert_in_workspace(&page, &call);
             }
         }
     }
     assert!(checked >= 25, "{checked}");
 }
 
-/// The commands in backquotes in `text`, each as its words.
+/// The commands in backquotes in `text`, each split into words.
 fn spans(text: &str) -> Vec<Vec<&str>> {
     let spans = text.split('`').skip(1).step_by(2);
     spans
@@ -248,7 +249,7 @@ fn spans(text: &str) -> Vec<Vec<&str>> {
 }
 
 #[test]
-fn every_command_that_a_sentence_names_is_one_of_the_program() {
+fn the_program_has_every_command_that_a_sentence_names() {
     let folder = ProgramFolder::empty();
     let mut files = pages();
     files.push("CHANGELOG.md".to_owned());
@@ -267,21 +268,21 @@ fn every_command_that_a_sentence_names_is_one_of_the_program() {
         let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
         for word in &mut words {
             *word = match *word {
-                "URL" => NOBODY,
+                "URL" => UNUSED_URL,
                 "COMMAND" => "list",
                 other => other,
             };
         }
-        // A sentence may name a command alone.
+        // A sentence may name a command without arguments.
         if !words.iter().any(|word| word.starts_with('-')) {
             words.push("--help");
         }
-        takes(&folder, file, &words);
+        assert_accepted(&folder, file, &words);
     }
 }
 
 #[test]
-fn every_example_of_a_help_text_is_taken_and_fits_a_terminal() {
+fn every_example_of_a_help_text_is_accepted_and_fits_a_terminal() {
     let folder = ProgramFolder::empty();
     let all = folder.run(&["--help"]).stdout;
     let commands = all.lines().skip_while(|line| *line != "Commands:").skip(1);
@@ -300,7 +301,7 @@ fn every_example_of_a_help_text_is_taken_and_fits_a_terminal() {
             assert!(line.chars().count() <= 80, "{name}: {line}");
         }
         for call in calls(name, &[examples]) {
-            takes(&folder, name, &arguments(&call).unwrap());
+            assert_accepted(&folder, name, &arguments(&call).unwrap());
             checked += 1;
         }
     }

@@ -199,15 +199,15 @@ fn document_reference() -> Result<Option<DocumentReference>, CommandError> {
     if !matches!(reference, DocumentReference::Inline { .. }) {
         return Ok(Some(reference));
     }
-    match mistaken(&value) {
+    match document_mistake(&value) {
         Some(why) => Err(ErrorCode::Config.error(format!("{VARIABLE} {why}"))),
         None => Ok(Some(reference)),
     }
 }
 
-/// What is wrong with a value that is not a document, and what to write instead. Quotation marks
-/// around it were meant for a shell, and were kept by what read a file of variables.
-fn mistaken(value: &str) -> Option<String> {
+/// Why a value is not a document, and what to write instead. A program that reads a file of
+/// variables may keep the quotation marks that a shell would remove.
+fn document_mistake(value: &str) -> Option<String> {
     let text = unquoted(value.trim());
     if text.is_empty() {
         return Some("is blank: unset it, or write the configuration document there".to_owned());
@@ -394,11 +394,11 @@ mod tests {
             ("\"\"", "is blank"),
             ("'[sources.pay]\nkind = \"govuk-pay\"'", "quotation marks"),
         ] {
-            let why = mistaken(value).unwrap_or_default();
+            let why = document_mistake(value).unwrap_or_default();
             assert!(why.contains(words), "{value}: {why}");
         }
         for document in ["[sources.pay]", "\"listen\" = \"127.0.0.1:0\"", "# nothing"] {
-            assert_eq!(mistaken(document), None, "{document}");
+            assert_eq!(document_mistake(document), None, "{document}");
         }
     }
 
