@@ -44,6 +44,16 @@ pub(super) fn genuine_notifications() -> Vec<ConformanceCase> {
             "recorded",
             key("with-query"),
         ));
+        let long_query = FrontRequest {
+            query: format!("team={}", "%C3%A9".repeat(1_400)), // a head may have 10 KB
+            ..post(&source, source.message("with-long-query", NOW))
+        };
+        cases.push(ConformanceCase::stored(
+            "a query of 8.4 KB",
+            long_query,
+            "recorded",
+            key("with-long-query"),
+        ));
         let header = signature_header(source.sender);
         for (at, header) in [
             header.to_owned(),
