@@ -4,6 +4,7 @@
 use std::{fs, process::Stdio};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use pillarbox::domain::Timestamp;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -290,7 +291,12 @@ async fn rows_move_from_a_file_to_a_table_and_on_to_another() {
         let rounded = |lines: &str| {
             let mut rows = objects(lines);
             for row in &mut rows {
-                row["expires_at"] = json!(row["expires_at"].as_str().map(|at| &at[..16]));
+                // A table keeps whole seconds, rounded up.
+                let expiry = row["expires_at"].as_str().map(|at| {
+                    let millis = Timestamp::parse(at).unwrap().as_millis();
+                    (millis + 999).div_euclid(1000)
+                });
+                row["expires_at"] = json!(expiry);
             }
             rows.sort_by_key(|row| row["key"].to_string());
             rows
