@@ -76,7 +76,7 @@ type ClassTimes = [Vec<u64>; 2];
 
 /// `proof timing`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["samples", "seed"])?;
+    arguments.require_known(&["samples", "seed"])?;
     let samples: u64 = arguments.number("samples", 1_000_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     println!("proof timing --samples {samples} --seed {seed}");

@@ -181,7 +181,7 @@ fn describe(case: &ForgedCase) -> String {
 
 /// `proof forge`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["cases", "seed", "threads", "case"])?;
+    arguments.require_known(&["cases", "seed", "threads", "case"])?;
     let seed: u64 = arguments.number("seed", 1)?;
     if arguments.text("case").is_some() {
         return Ok(one_case(seed, arguments.number("case", 0)?));

@@ -103,7 +103,7 @@ impl LaneShares {
 
 /// `proof kill`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["times", "seed", "only", "binaries"])?;
+    arguments.require_known(&["times", "seed", "only", "binaries"])?;
     let times: u64 = arguments.number("times", 200)?;
     let seed: u64 = arguments.number("seed", 1)?;
     let only = arguments.text("only").unwrap_or_default();

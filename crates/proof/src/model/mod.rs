@@ -30,7 +30,7 @@ use search::RowModel;
 
 /// `proof model`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["bounds", "only", "threads", "seconds"])?;
+    arguments.require_known(&["bounds", "only", "threads", "seconds"])?;
     let threads: usize = arguments.number("threads", 2)?;
     let seconds: u64 = arguments.number("seconds", 3600)?;
     let only = arguments.text("only").unwrap_or_default();

@@ -40,7 +40,7 @@ use served::{PillarboxProgram, describe};
 
 /// `proof power`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&[
+    arguments.require_known(&[
         "times",
         "seed",
         "only",

@@ -126,7 +126,7 @@ impl SimulationTotals {
 
 /// `proof simulate`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["histories", "seed", "threads", "first"])?;
+    arguments.require_known(&["histories", "seed", "threads", "first"])?;
     let histories: u64 = arguments.number("histories", 10_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
