@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::connection::beside;
+use super::connection::path_beside;
 
 /// Held while a `serve` runs on a file. The operating system releases it when the process
 /// ends.
@@ -110,7 +110,7 @@ fn acquire(file: &File, inbox: &Path, opened: &Path) -> Result<(), LockError> {
 
 /// The lock file, beside the file that symbolic links resolve to.
 fn lock_path(path: &Path) -> PathBuf {
-    beside(&real_path(path), ".lock")
+    path_beside(&real_path(path), ".lock")
 }
 
 /// The path without symbolic links, as far as it exists.
