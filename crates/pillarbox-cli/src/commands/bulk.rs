@@ -261,7 +261,7 @@ impl BulkArgs {
         let mut printed: Result<(), CommandError> = Ok(());
         let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
             if printed.is_ok() {
-                printed = bar.above(|| {
+                printed = bar.print_above(|| {
                     let reported = self.report(selection.act, key.as_str(), result, output);
                     reported.map(drop)
                 });

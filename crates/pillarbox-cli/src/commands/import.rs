@@ -177,12 +177,12 @@ impl ImportRun<'_> {
                 Ok(row) if has_expired(&row) => {
                     self.counts.expired += 1;
                     let reason = Some("it has expired".to_owned());
-                    bar.above(|| self.print_json(number, Some(&row.key), reason, output))?;
+                    bar.print_above(|| self.print_json(number, Some(&row.key), reason, output))?;
                 }
                 Ok(row) => batch.push((number, row)),
                 Err(error) => {
                     self.counts.refused += 1;
-                    bar.above(|| {
+                    bar.print_above(|| {
                         output.info(&format!("line {number} is left out: {error}"))?;
                         self.print_json(number, error.key(), Some(error.to_string()), output)
                     })?;
@@ -242,7 +242,7 @@ impl ImportRun<'_> {
                 ImportOutcome::Stored => {
                     self.counts.stored += 1;
                     if !self.as_json {
-                        bar.above(|| output.data(row.key.as_str()))?;
+                        bar.print_above(|| output.data(row.key.as_str()))?;
                     }
                     None
                 }
@@ -253,11 +253,11 @@ impl ImportRun<'_> {
                 ImportOutcome::KeyTaken => {
                     self.counts.refused += 1;
                     let error = ImportError::KeyTaken(row.key.clone()).to_string();
-                    bar.above(|| output.info(&error))?;
+                    bar.print_above(|| output.info(&error))?;
                     Some(error)
                 }
             };
-            bar.above(|| self.print_json(*number, Some(&row.key), reason, output))?;
+            bar.print_above(|| self.print_json(*number, Some(&row.key), reason, output))?;
         }
         Ok(())
     }
