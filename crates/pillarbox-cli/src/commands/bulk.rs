@@ -204,7 +204,7 @@ impl BulkArgs {
         let page = inbox.page_rows(usize::MAX);
         let operator = Operator::new(Arc::new(inbox), actor, settings.config.retention);
         let selection = operator.select(scope, page).await?;
-        scan.end();
+        scan.finish();
         print_newer(&selection.newer, output)?;
         print_damaged(&selection.damaged, output)?;
         for (key, _, reason) in unreadable(&selection.newer, &selection.damaged) {

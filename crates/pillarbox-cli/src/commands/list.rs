@@ -61,7 +61,7 @@ impl ListArgs {
         let (mut shown, mut page) = (0, PageRequest::first(inbox.page_rows(limit)));
         while shown < limit {
             let listed = inbox.list(&filter, page).await?;
-            progress.end();
+            progress.finish();
             print_rows(&listed.rows, shown == 0, self.json, output)?;
             print_newer(&listed.newer, output)?;
             print_damaged(&listed.damaged, output)?;
