@@ -56,7 +56,7 @@ impl OverviewScope {
     fn serve_process(&self) -> ServeProcess {
         match &self.file {
             Some(file) if ServeLock::is_held(file) => ServeProcess::Running,
-            Some(file) if ServeLock::was_taken(file) => ServeProcess::Stopped,
+            Some(file) if ServeLock::has_been_held(file) => ServeProcess::Stopped,
             _ => ServeProcess::Unknown,
         }
     }

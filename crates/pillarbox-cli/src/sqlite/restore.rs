@@ -101,7 +101,7 @@ pub(super) fn restore_in_steps(
     on_step: impl Fn(RestoreStep),
 ) -> Result<RestoredInbox, RestoreError> {
     let inbox = real_path(inbox);
-    let _lock = ServeLock::take(&inbox)?;
+    let _lock = ServeLock::acquire(&inbox)?;
     let is_same = FileId::at(backup).is_ok_and(|id| FileId::at(&inbox).is_ok_and(|own| own == id));
     if is_same {
         return Err(RestoreError::SameFile(backup.to_owned()));

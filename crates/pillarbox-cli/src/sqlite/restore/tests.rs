@@ -261,7 +261,7 @@ async fn an_invalid_backup_is_refused_and_the_inbox_is_unchanged() {
     ] {
         refused(backup, words);
     }
-    let lock = ServeLock::take(&path("inbox.db")).unwrap();
+    let lock = ServeLock::acquire(&path("inbox.db")).unwrap();
     refused("backup.db", "another `pillarbox serve` is running");
     drop(lock);
     let reading = rusqlite::Connection::open(path("inbox.db")).unwrap();
