@@ -13,10 +13,10 @@ mod folder_content;
 mod interposer;
 mod journal;
 mod messages;
+mod observed_history;
 mod recording;
 mod recovery;
 mod served;
-mod story;
 mod survival;
 #[cfg(test)]
 mod tests;
