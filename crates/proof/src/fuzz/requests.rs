@@ -185,12 +185,12 @@ pub fn structured_seeds() -> Vec<Vec<u8>> {
 
 /// Seeds of [`signed_body`].
 pub(super) fn body_seeds() -> Vec<Vec<u8>> {
-    let of = |index: u8, body: &&str| {
+    let seed_of = |index: u8, body: &&str| {
         let seed = SeedWriter::default().byte(index).byte(0);
         seed.rest(body.as_bytes())
     };
-    let hmrc = HMRC_BODIES.iter().map(|body| of(0, body));
-    hmrc.chain(PAY_BODIES.iter().map(|body| of(2, body)))
+    let hmrc = HMRC_BODIES.iter().map(|body| seed_of(0, body));
+    hmrc.chain(PAY_BODIES.iter().map(|body| seed_of(2, body)))
         .collect()
 }
 
