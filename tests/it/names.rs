@@ -190,6 +190,9 @@ fn a_type_name_is_used_once_in_a_package() {
         }
         places.retain(|_, files| files.len() > 1);
         assert!(places.is_empty(), "{package}: {places:#?}");
+    "outside",
+    "patience",
+    "said",
     }
 }
 

@@ -140,7 +140,7 @@ pub(super) async fn body_copies(
     let (mut copies, mut bodies) = (Vec::new(), Vec::new());
     if let Some(read) = read_row(inbox, key).await? {
         copies.extend(read.inline.map(|body| BodyCopy {
-            place: key.to_string(),
+            location: key.to_string(),
             bytes: body.bytes.len(),
         }));
         bodies.extend(read.parts);

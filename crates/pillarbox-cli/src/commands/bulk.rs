@@ -64,7 +64,7 @@ async fn print_copies(
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for copy in operator.inbox().body_copies(key).await? {
-        output.info(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
+        output.info(&format!("{key}: {} bytes in {}", copy.bytes, copy.location))?;
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ impl BulkArgs {
                 for copy in copies {
                     let error = ErrorCode::BytesLeft.error(format!(
                         "{key}: {} bytes are still in {}: run the command again",
-                        copy.bytes, copy.place
+                        copy.bytes, copy.location
                     ));
                     errors.push(report_error(error, output)?);
                 }

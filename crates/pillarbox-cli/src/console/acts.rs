@@ -179,7 +179,7 @@ async fn ask<I: ConsoleInbox>(
 }
 
 fn describe_copy(copy: &BodyCopy) -> String {
-    visible(&format!("{} bytes in {}", copy.bytes, copy.place)).into_owned()
+    visible(&format!("{} bytes in {}", copy.bytes, copy.location)).into_owned()
 }
 
 /// `POST /acts/{act}`.

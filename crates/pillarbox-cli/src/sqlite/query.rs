@@ -130,7 +130,7 @@ pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, S
     let copy = |columns: &rusqlite::Row<'_>| {
         let (table, id): (String, i64) = (columns.get(0)?, columns.get(1)?);
         Ok(BodyCopy {
-            place: format!("table {table}, row {id}"),
+            location: format!("table {table}, row {id}"),
             bytes: columns.get::<_, u32>(2)? as usize,
         })
     };

@@ -180,12 +180,12 @@ async fn doctor_recognises_the_serve_that_runs_on_its_inbox() {
 #[tokio::test]
 async fn one_value_behind_two_references_is_wrong_and_one_reference_of_two_sources_is_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let place = |name: &str| folder.path().join(name).display().to_string();
+    let path = |name: &str| folder.path().join(name).display().to_string();
     for name in ["one", "two"] {
-        std::fs::write(place(name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").unwrap();
+        std::fs::write(path(name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").unwrap();
     }
     let source = |name: &str, secret: &str| {
-        let secret = place(secret);
+        let secret = path(secret);
         format!("[sources.{name}]\nkind = \"hmrc\"\nsecrets = [\"file:{secret}\"]\n")
     };
     for (second, health, words) in [
