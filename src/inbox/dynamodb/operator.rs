@@ -165,7 +165,7 @@ async fn read_row(inbox: &DynamoInbox, key: &Key) -> Result<Option<DecodedItem>,
 /// An update of the row that fails if the row has changed since it was read.
 fn if_unchanged(inbox: &DynamoInbox, read: &DecodedItem) -> UpdateExpression {
     UpdateExpression::of(inbox, read.row.key.as_str())
-        .only_in(read.row.state)
+        .require_state(read.row.state)
         .only_if("attempts = :attempts AND budget_from = :budget_from")
         .value(":attempts", number(read.row.attempts))
         .value(":budget_from", instant(read.row.budget_from))
