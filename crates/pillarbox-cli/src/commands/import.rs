@@ -117,7 +117,9 @@ impl ImportArgs {
             Ok(()) if counts.total() < planned => AuditOutcome::Stopped,
             Ok(()) => AuditOutcome::Done,
         };
-        operator.end(entry, counts.stored as u64, outcome).await?;
+        operator
+            .complete(entry, counts.stored as u64, outcome)
+            .await?;
         if self.json {
             output.data(&serde_json::json!({"summary": counts}).to_string())?;
         }
@@ -281,8 +283,8 @@ fn has_expired(row: &Row) -> bool {
 
 fn was_delivered(row: &Row) -> bool {
     let is_erased = row.state == State::Discarded;
-    let was = row.reason.as_deref() == Some(State::Delivered.as_str());
-    row.state == State::Delivered || is_erased && was
+    let was_delivered_before = row.reason.as_deref() == Some(State::Delivered.as_str());
+    row.state == State::Delivered || is_erased && was_delivered_before
 }
 
 /// An open row as it is stored without `--deliver`: held, until a person replays it.
