@@ -78,7 +78,7 @@ impl<D: Destination> ServeStart<'_, D> {
                 let names = sources.clone();
                 let compete = move |stop: &CancellationToken| {
                     let (duty, competing) =
-                        sweep_lease::compete(competitor, clock, &names, stop.clone());
+                        sweep_lease::start_competing(competitor, clock, &names, stop.clone());
                     (duty, async move { drop(competing.await) })
                 };
                 let name = format!("table {table}");
