@@ -342,7 +342,7 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
     assert!(pay("m1", OLD).await.is_ok());
 
     put(NEW).await;
-    let (_, pay) = receiver(&aws, &arn).await; // one that was not warmed reads when it is asked
+    let (_, pay) = receiver(&aws, &arn).await; // unwarmed: the first request reads
     assert!(pay("m2", NEW).await.is_ok());
     let refused = pay("m3", OLD).await;
     assert!(matches!(refused, Err(Refusal::Signature(_))), "{refused:?}");

@@ -204,7 +204,7 @@ fn a_network_that_is_too_wide_or_a_metadata_service_is_refused() {
     }
 }
 
-/// A proxy that only tunnels; what it is asked for goes to `target` whatever the name. Returns its
+/// A proxy that only tunnels: every request goes to `target`, whatever name it has. Returns its
 /// address and the first line of each request.
 async fn proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
