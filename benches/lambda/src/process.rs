@@ -83,8 +83,7 @@ impl Process {
 
     /// Sends SIGTERM, and waits until it has exited.
     pub(crate) fn end(mut self) {
-        kill(self.pid(), Signal::SIGTERM)
-            .expect("a child that was not waited for exists");
+        kill(self.pid(), Signal::SIGTERM).expect("a child that was not waited for exists");
         self.child.wait().expect("a child can be waited for");
     }
 
