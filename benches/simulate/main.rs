@@ -3,7 +3,7 @@
 //! `cargo bench --bench simulate` simulates Pay and HMRC against a receiver in this process that
 //! answers 200 immediately and checks nothing. The baseline, in the same run, posts one ready-made
 //! request over the same number of connections: what is missing to it is what making, signing and
-//! book-keeping cost.
+//! bookkeeping cost.
 
 #![expect(
     clippy::float_arithmetic,

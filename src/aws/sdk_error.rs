@@ -25,7 +25,9 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     match error {
-        SdkError::ServiceError(_) => error.code().map_or_else(|| NO_ANSWER.to_owned(), tidy),
+        SdkError::ServiceError(_) => error
+            .code()
+            .map_or_else(|| NO_ANSWER.to_owned(), displayable_code),
         SdkError::TimeoutError(_) => TIMEOUT.to_owned(),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT.to_owned(),
         _ if is_caused_by::<CredentialsError>(error) => NO_CREDENTIALS.to_owned(),
@@ -36,7 +38,7 @@ where
 }
 
 /// Makes a code safe to show, because the response may not be from AWS.
-pub fn tidy(code: &str) -> String {
+pub fn displayable_code(code: &str) -> String {
     code.chars()
         .filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
         .take(64)

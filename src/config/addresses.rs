@@ -10,18 +10,21 @@ use super::{
 /// The form of an address, for error messages.
 pub(super) const MUST: &str = "must be an address and a port, such as 127.0.0.1:8080";
 
-/// An address and where it is set. The place is `None` for a default, and for an address that was
-/// already checked.
+/// An address and where it is set. The location is `None` for a default, and for an address that
+/// was already checked.
 #[derive(Clone, Debug)]
 pub(super) struct AddressSetting {
     pub(super) value: SocketAddr,
-    pub(super) place: Option<ConfigLocation>,
+    pub(super) location: Option<ConfigLocation>,
 }
 
 impl AddressSetting {
-    /// An address with no place.
+    /// An address with no location.
     pub(super) fn unset(value: SocketAddr) -> Self {
-        Self { value, place: None }
+        Self {
+            value,
+            location: None,
+        }
     }
 }
 
@@ -45,24 +48,24 @@ pub(super) fn read(root: &mut TableReader<'_, '_>) -> Option<(SocketAddr, Socket
 }
 
 /// Checks that the console is on a loopback address and that the two addresses differ. Only
-/// addresses with a place are reported.
+/// addresses with a location are reported.
 pub(super) fn check(listen: &AddressSetting, console: &AddressSetting) -> Vec<ConfigError> {
     let exposed = console
-        .place
+        .location
         .as_ref()
         .filter(|_| !console.value.ip().to_canonical().is_loopback());
-    let exposed = exposed.map(|place| {
-        place.problem(
+    let exposed = exposed.map(|location| {
+        location.problem(
             "is not a loopback address: the console shows personal data and has no login; \
              bind it to 127.0.0.1 and reach it through an SSH tunnel",
         )
     });
-    let set = console.place.as_ref().or(listen.place.as_ref());
+    let set = console.location.as_ref().or(listen.location.as_ref());
     let clash = set
         .filter(|_| clashes(listen.value, console.value))
-        .map(|place| {
+        .map(|location| {
             let port = listen.value.port();
-            place.problem(format_args!(
+            location.problem(format_args!(
                 "puts listen and console both on port {port}: give them different ports"
             ))
         });
@@ -88,6 +91,6 @@ fn read_address(
     let read = item.text(MUST)?.parse().map_err(|_| MUST);
     item.located(read).map(|read| AddressSetting {
         value: read.value,
-        place: Some(read.place),
+        location: Some(read.location),
     })
 }

@@ -33,14 +33,14 @@ pub(super) fn demo(folder: &Path) -> Config {
 }
 
 fn source(name: &str, kind: SenderKind, folder: &Path) -> SourceConfig {
-    let place = ConfigLocation::new(
+    let location = ConfigLocation::new(
         Arc::from("the demo"),
         None,
         format!("sources.{name}.secrets[0]"),
     );
     let secret = LocatedValue {
         value: SecretRef::File(folder.join(format!("{name}.secret"))),
-        place,
+        location,
     };
     SourceConfig {
         name: SourceName::new(name).expect("hmrc and pay have the form of names"),
@@ -102,7 +102,7 @@ mod tests {
         ];
         assert_eq!(labels, expected);
 
-        let missing = with(&[], |outside| config.secrets(outside))
+        let missing = with(&[], |secret_sources| config.secrets(secret_sources))
             .unwrap_err()
             .to_string();
         let first = "the demo: sources.hmrc.secrets[0] (file:.pillarbox/hmrc.secret) cannot be \

@@ -206,11 +206,11 @@ fn wrong_pulled(
 ) -> Option<ConfigError> {
     let pulled = destination.pulled()?;
     if !names.contains(&pulled.value) {
-        return Some(pulled.place.problem(unknown(&pulled.value, names)));
+        return Some(pulled.location.problem(unknown(&pulled.value, names)));
     }
     let is_as_sent = named.get(&pulled.value)?.takes_signed_only();
     is_as_sent.then(|| {
-        pulled.place.problem(
+        pulled.location.problem(
             "names a destination that takes only what its sender signed, too: name one with \
              another format",
         )

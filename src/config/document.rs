@@ -19,9 +19,9 @@ pub(super) struct ParsedDocument {
     required: Vec<RequiredSecret>,
 }
 
-/// Reads `document`; `place` is its name in error messages.
-pub(super) fn read(document: &str, place: &str) -> ParsedDocument {
-    let reader = DocumentReader::new(place, document);
+/// Reads `document`; `name` is its name in error messages.
+pub(super) fn read(document: &str, name: &str) -> ParsedDocument {
+    let reader = DocumentReader::new(name, document);
     let mut required = Vec::new();
     let config = reader
         .root(document)
@@ -39,12 +39,12 @@ impl ParsedDocument {
     /// If the document has errors, adds the errors of its secrets, so that one list holds both.
     ///
     /// The secrets of a valid document are checked when they are fetched for use.
-    pub(super) fn check_secrets(mut self, outside: &SecretSources<'_>) -> Self {
+    pub(super) fn check_secrets(mut self, secret_sources: &SecretSources<'_>) -> Self {
         if !self.problems.is_empty() || !self.tolerable.is_empty() {
             self.problems.extend(
                 self.required
                     .iter()
-                    .filter_map(|required| required.problem(outside)),
+                    .filter_map(|required| required.problem(secret_sources)),
             );
         }
         self

@@ -84,7 +84,7 @@ impl DocumentReader {
         (self.problems.into_inner(), self.tolerable.into_inner())
     }
 
-    fn place(&self, under: &ConfigLocation, name: &FieldName<'_>) -> ConfigLocation {
+    fn location(&self, under: &ConfigLocation, name: &FieldName<'_>) -> ConfigLocation {
         under.child(&display_name(name.get_ref()), self.line(name.span().start))
     }
 
@@ -96,16 +96,16 @@ impl DocumentReader {
 /// One table. Each key is removed when it is read.
 pub(super) struct TableReader<'w, 'i> {
     reader: &'w DocumentReader,
-    place: ConfigLocation,
+    location: ConfigLocation,
     left: DeTable<'i>,
     known: Vec<&'static str>,
 }
 
 impl<'w, 'i> TableReader<'w, 'i> {
-    fn new(reader: &'w DocumentReader, place: ConfigLocation, left: DeTable<'i>) -> Self {
+    fn new(reader: &'w DocumentReader, location: ConfigLocation, left: DeTable<'i>) -> Self {
         Self {
             reader,
-            place,
+            location,
             left,
             known: Vec::new(),
         }
@@ -120,7 +120,7 @@ impl<'w, 'i> TableReader<'w, 'i> {
     pub(super) fn take(&mut self, key: &'static str) -> Option<TomlItem<'w, 'i>> {
         self.known.push(key);
         let (name, value) = self.left.remove_entry(key)?;
-        Some(TomlItem::new(self.reader, &self.place, &name, value))
+        Some(TomlItem::new(self.reader, &self.location, &name, value))
     }
 
     /// Takes the value of `key`, or reports that it is missing; `how` says what to write.
@@ -135,7 +135,7 @@ impl<'w, 'i> TableReader<'w, 'i> {
     /// Reports `key` if it is there, because it is not allowed; `why` has the reason.
     pub(super) fn refuse(&mut self, key: &str, why: &str) {
         if let Some((name, value)) = self.left.remove_entry(key) {
-            TomlItem::new(self.reader, &self.place, &name, value).report(why);
+            TomlItem::new(self.reader, &self.location, &name, value).report(why);
         }
     }
 
@@ -149,7 +149,7 @@ impl<'w, 'i> TableReader<'w, 'i> {
         let mut entries: Vec<_> = self.left.into_iter().collect();
         entries.sort_by_key(|(name, _)| name.span().start);
         let item = |(name, value): (FieldName<'i>, _)| {
-            let item = TomlItem::new(self.reader, &self.place, &name, value);
+            let item = TomlItem::new(self.reader, &self.location, &name, value);
             (name.into_inner().into_owned(), item)
         };
         entries.into_iter().map(item).collect()
@@ -158,31 +158,31 @@ impl<'w, 'i> TableReader<'w, 'i> {
     /// Reports every key that was not taken.
     pub(super) fn finish(self) {
         for name in self.left.keys() {
-            let place = self.reader.place(&self.place, name);
+            let location = self.reader.location(&self.location, name);
             let advice = match suggest::nearest(name.get_ref(), self.known.iter().copied()) {
                 Some(meant) => format!("did you mean {meant}?"),
                 None => format!("known here are {}", self.known.join(", ")),
             };
             self.reader
-                .report_error(place.problem(format_args!("is not a known key: {advice}")));
+                .report_error(location.problem(format_args!("is not a known key: {advice}")));
         }
     }
 
-    /// Reports an error that has its own place.
+    /// Reports an error that has its own location.
     pub(super) fn report_error(&self, problem: ConfigError) {
         self.reader.report_error(problem);
     }
 
     /// Reports an error of this table as a whole.
     pub(super) fn report(&self, what: impl std::fmt::Display) {
-        self.reader.report_error(self.place.problem(what));
+        self.reader.report_error(self.location.problem(what));
     }
 }
 
-/// One value and its place.
+/// One value and its location.
 pub(super) struct TomlItem<'w, 'i> {
     reader: &'w DocumentReader,
-    place: ConfigLocation,
+    location: ConfigLocation,
     value: DeValue<'i>,
 }
 
@@ -195,17 +195,17 @@ impl<'w, 'i> TomlItem<'w, 'i> {
     ) -> Self {
         Self {
             reader,
-            place: reader.place(under, name),
+            location: reader.location(under, name),
             value: value.into_inner(),
         }
     }
 
     /// Reports an error of this value.
     pub(super) fn report(&self, what: impl std::fmt::Display) {
-        self.reader.report_error(self.place.problem(what));
+        self.reader.report_error(self.location.problem(what));
     }
 
-    /// The parsed value with this item's place; reports an error of `parsed`.
+    /// The parsed value with this item's location; reports an error of `parsed`.
     pub(super) fn located<T>(
         self,
         parsed: Result<T, impl std::fmt::Display>,
@@ -215,7 +215,7 @@ impl<'w, 'i> TomlItem<'w, 'i> {
             .ok()
             .map(|value| LocatedValue {
                 value,
-                place: self.place,
+                location: self.location,
             })
     }
 
@@ -261,17 +261,17 @@ impl<'w, 'i> TomlItem<'w, 'i> {
         let list = self
             .value
             .as_array()
-            .map(|list| entries(self.reader, &self.place, list.clone()));
+            .map(|list| entries(self.reader, &self.location, list.clone()));
         self.expect(list, must)
     }
 
     /// The value as a table.
     pub(super) fn table(self) -> Option<TableReader<'w, 'i>> {
         match self.value {
-            DeValue::Table(table) => Some(TableReader::new(self.reader, self.place, table)),
+            DeValue::Table(table) => Some(TableReader::new(self.reader, self.location, table)),
             _ => self.expect(
                 None,
-                &format!("must be a table: write [{}]", self.place.path()),
+                &format!("must be a table: write [{}]", self.location.path()),
             ),
         }
     }
@@ -293,14 +293,14 @@ pub(super) fn all_or_none<T>(read: impl Iterator<Item = Option<T>>) -> Option<Ve
 
 fn entries<'w, 'i>(
     reader: &'w DocumentReader,
-    place: &ConfigLocation,
+    location: &ConfigLocation,
     list: DeArray<'i>,
 ) -> Vec<TomlItem<'w, 'i>> {
     let entry = |(index, value): (usize, Spanned<DeValue<'i>>)| {
-        let place = place.entry(index, reader.line(value.span().start));
+        let location = location.entry(index, reader.line(value.span().start));
         TomlItem {
             reader,
-            place,
+            location,
             value: value.into_inner(),
         }
     };

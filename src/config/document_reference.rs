@@ -14,8 +14,8 @@ use crate::secrets::{SecretError, SecretSources, is_secret_arn};
 pub struct ConfigDocument {
     /// The TOML document.
     pub text: String,
-    /// Where it is.
-    pub place: String,
+    /// Its variable, path or ARN, for messages.
+    pub name: String,
 }
 
 /// The value of a variable that holds or names a configuration document.
@@ -72,28 +72,32 @@ impl DocumentReference {
     ///
     /// # Errors
     /// If it cannot be read. The error does not repeat it.
-    pub fn read(self, outside: &SecretSources<'_>) -> Result<ConfigDocument, ConfigErrors> {
-        let (place, read) = match self {
+    pub fn read(self, secret_sources: &SecretSources<'_>) -> Result<ConfigDocument, ConfigErrors> {
+        let (name, read) = match self {
             Self::Inline { variable, text } => (variable, Ok(text)),
             Self::File(path) => {
-                let read = (outside.file)(&path);
+                let read = (secret_sources.file)(&path);
                 let read = read.map_err(|error| SecretError::File(error.kind()).to_string());
                 (path.display().to_string(), read)
             }
             Self::SecretsManager(arn) => {
-                let read = outside.vault.text(&arn).map_err(|error| match error {
-                    SecretError::NoneYet => {
-                        "has no value yet: put the configuration document there, as text".to_owned()
-                    }
-                    other => other.to_string(),
-                });
+                let read = secret_sources
+                    .vault
+                    .text(&arn)
+                    .map_err(|error| match error {
+                        SecretError::NoneYet => {
+                            "has no value yet: put the configuration document there, as text"
+                                .to_owned()
+                        }
+                        other => other.to_string(),
+                    });
                 let read = read.map(|text| text.expose().to_owned());
                 (format!("secretsmanager:{arn}"), read)
             }
         };
         match read {
-            Ok(text) => Ok(ConfigDocument { text, place }),
-            Err(what) => Err(ConfigLocation::named(&place).problem(what).into()),
+            Ok(text) => Ok(ConfigDocument { text, name }),
+            Err(what) => Err(ConfigLocation::named(&name).problem(what).into()),
         }
     }
 }
@@ -109,7 +113,7 @@ mod tests {
 
     /// The document that `value` of the variable holds or names.
     fn read(value: &str, vault: &FetchedSecrets) -> Result<(String, String), String> {
-        let outside = SecretSources {
+        let secret_sources = SecretSources {
             env: &|_| None,
             file: &|path: &Path| match path.to_str() {
                 Some("/etc/pillarbox.toml") => Ok("# in a file".to_owned()),
@@ -118,8 +122,8 @@ mod tests {
             vault,
         };
         DocumentReference::parse("PILLARBOX_CONFIG", value)
-            .and_then(|reference| reference.read(&outside))
-            .map(|document| (document.place, document.text))
+            .and_then(|reference| reference.read(&secret_sources))
+            .map(|document| (document.name, document.text))
             .map_err(|errors| errors.to_string())
     }
 
@@ -127,7 +131,7 @@ mod tests {
     fn a_document_is_in_the_variable_a_file_or_a_secret() {
         let secret = format!("secretsmanager:{ARN}");
         let mut vault = FetchedSecrets::default();
-        for (value, place, text) in [
+        for (value, name, text) in [
             ("# here: itself", "PILLARBOX_CONFIG", "# here: itself"),
             ("a.b = \"file:x\"", "PILLARBOX_CONFIG", "a.b = \"file:x\""),
             (
@@ -141,7 +145,7 @@ mod tests {
                 "# in a file",
             ),
         ] {
-            let expected = (place.to_owned(), text.to_owned());
+            let expected = (name.to_owned(), text.to_owned());
             assert_eq!(read(value, &vault), Ok(expected), "{value}");
         }
         vault.put(ARN.to_owned(), Ok(Some(Secret::new("# secret".to_owned()))));

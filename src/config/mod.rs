@@ -77,9 +77,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a document; `place` is its name in error messages, such as `pillarbox.toml`.
-    pub fn read(document: &str, place: &str) -> Result<Self, ConfigErrors> {
-        document::read(document, place).finish()
+    /// Reads a document; `name` is its name in error messages, such as `pillarbox.toml`.
+    pub fn read(document: &str, name: &str) -> Result<Self, ConfigErrors> {
+        document::read(document, name).finish()
     }
 
     /// Reads a document for a function that receives or reconciles, which only an error about the
@@ -89,20 +89,20 @@ impl Config {
     /// must not be used.
     pub fn read_to_receive(
         document: &str,
-        place: &str,
+        name: &str,
     ) -> Result<(Self, Option<ConfigErrors>), ConfigErrors> {
-        document::read(document, place).finish_to_receive()
+        document::read(document, name).finish_to_receive()
     }
 
     /// Reads a document whose secrets are fetched next. If the document has errors, the errors of
     /// the secrets in variables and files are in the same list.
     pub fn read_to_use(
         document: &str,
-        place: &str,
-        outside: &SecretSources<'_>,
+        name: &str,
+        secret_sources: &SecretSources<'_>,
     ) -> Result<Self, ConfigErrors> {
-        document::read(document, place)
-            .check_secrets(outside)
+        document::read(document, name)
+            .check_secrets(secret_sources)
             .finish()
     }
 
@@ -112,9 +112,12 @@ impl Config {
     }
 
     /// Fetches and checks every secret that receiving and delivering need.
-    pub fn secrets(&self, outside: &SecretSources<'_>) -> Result<ResolvedSecrets, ConfigErrors> {
-        let (sources, mut unusable) = self.usable_sender_secrets(outside);
-        let (destinations, more) = self.usable_destination_secrets(outside);
+    pub fn secrets(
+        &self,
+        secret_sources: &SecretSources<'_>,
+    ) -> Result<ResolvedSecrets, ConfigErrors> {
+        let (sources, mut unusable) = self.usable_sender_secrets(secret_sources);
+        let (destinations, more) = self.usable_destination_secrets(secret_sources);
         unusable.extend(more);
         secrets::all((
             ResolvedSecrets {
@@ -126,33 +129,36 @@ impl Config {
     }
 
     /// Fetches and checks the senders' secrets, which receiving needs.
-    pub fn sender_secrets(&self, outside: &SecretSources<'_>) -> Result<Vec<Source>, ConfigErrors> {
-        secrets::all(self.usable_sender_secrets(outside))
+    pub fn sender_secrets(
+        &self,
+        secret_sources: &SecretSources<'_>,
+    ) -> Result<Vec<Source>, ConfigErrors> {
+        secrets::all(self.usable_sender_secrets(secret_sources))
     }
 
     /// The senders' secrets that can be used, and the errors of the others. A source may be left
     /// with fewer keys, or none.
     pub fn usable_sender_secrets(
         &self,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
     ) -> (Vec<Source>, Vec<UnusableSecretError>) {
-        build_keys(&self.source_secrets(), outside)
+        build_keys(&self.source_secrets(), secret_sources)
     }
 
     /// Fetches and checks the destinations' secrets, which delivering needs.
     pub fn destination_secrets(
         &self,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
     ) -> Result<DestinationSecrets, ConfigErrors> {
-        secrets::all(secrets::destinations(self, outside))
+        secrets::all(secrets::destinations(self, secret_sources))
     }
 
     /// The destinations' secrets that can be used, and the errors of the others.
     pub fn usable_destination_secrets(
         &self,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
     ) -> (DestinationSecrets, Vec<UnusableSecretError>) {
-        secrets::destinations(self, outside)
+        secrets::destinations(self, secret_sources)
     }
 
     /// The references to the secrets of the sources that have a webhook, for the keyring.

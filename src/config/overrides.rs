@@ -27,17 +27,22 @@ impl ConfigOverrides {
     pub fn apply(
         &self,
         config: &mut Config,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
     ) -> Result<(), ConfigErrors> {
         let mut problems = Vec::new();
-        let listen = find_override("--listen", &self.listen, "PILLARBOX_LISTEN", outside);
+        let listen = find_override("--listen", &self.listen, "PILLARBOX_LISTEN", secret_sources);
         let listen = address(listen, config.listen, &mut problems);
-        let console = find_override("--console", &self.console, "PILLARBOX_CONSOLE", outside);
+        let console = find_override(
+            "--console",
+            &self.console,
+            "PILLARBOX_CONSOLE",
+            secret_sources,
+        );
         let console = address(console, config.console, &mut problems);
-        let inbox = find_override("--inbox", &self.inbox, "PILLARBOX_INBOX", outside);
+        let inbox = find_override("--inbox", &self.inbox, "PILLARBOX_INBOX", secret_sources);
         let inbox = inbox.and_then(|given| {
             collect_error(
-                &given.place,
+                &given.location,
                 InboxConfig::parse(&given.value),
                 &mut problems,
             )
@@ -55,18 +60,18 @@ fn find_override(
     flag: &str,
     given: &Option<String>,
     variable: &str,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> Option<LocatedValue<String>> {
     let flag = given.clone().map(|value| LocatedValue {
         value,
-        place: ConfigLocation::named(flag),
+        location: ConfigLocation::named(flag),
     });
     let variable = || {
-        (outside.env)(variable)
+        (secret_sources.env)(variable)
             .filter(|value| !value.is_empty())
             .zip(Some(ConfigLocation::named(variable)))
     };
-    flag.or_else(|| variable().map(|(value, place)| LocatedValue { value, place }))
+    flag.or_else(|| variable().map(|(value, location)| LocatedValue { value, location }))
 }
 
 fn address(
@@ -74,22 +79,27 @@ fn address(
     document: SocketAddr,
     problems: &mut Vec<ConfigError>,
 ) -> AddressSetting {
-    let read = given.and_then(|LocatedValue { value, place }| {
-        let value = collect_error(&place, value.parse().map_err(|_| addresses::MUST), problems)?;
+    let read = given.and_then(|LocatedValue { value, location }| {
+        let value = collect_error(
+            &location,
+            value.parse().map_err(|_| addresses::MUST),
+            problems,
+        )?;
         Some(AddressSetting {
             value,
-            place: Some(place),
+            location: Some(location),
         })
     });
     read.unwrap_or_else(|| AddressSetting::unset(document))
 }
 
 fn collect_error<T>(
-    place: &ConfigLocation,
+    location: &ConfigLocation,
     made: Result<T, impl std::fmt::Display>,
     problems: &mut Vec<ConfigError>,
 ) -> Option<T> {
-    made.map_err(|what| problems.push(place.problem(what))).ok()
+    made.map_err(|what| problems.push(location.problem(what)))
+        .ok()
 }
 
 #[cfg(test)]
@@ -137,13 +147,13 @@ mod tests {
             let names = ["PILLARBOX_LISTEN", "PILLARBOX_CONSOLE", "PILLARBOX_INBOX"];
             let variables: Vec<_> = names.into_iter().zip(variables).collect();
             let [listen, console, inbox] = flags.map(flag);
-            let outcome = with(&variables, |outside| {
+            let outcome = with(&variables, |secret_sources| {
                 ConfigOverrides {
                     listen,
                     console,
                     inbox,
                 }
-                .apply(&mut config, outside)
+                .apply(&mut config, secret_sources)
             });
             if expected[0].is_empty() {
                 let expected =
@@ -208,13 +218,13 @@ mod tests {
             let [listen, console, inbox] =
                 flags.map(|value| (!value.is_empty()).then(|| value.to_owned()));
             let mut config = Config::demo(Path::new("."));
-            let outcome = with(&[variable], |outside| {
+            let outcome = with(&[variable], |secret_sources| {
                 ConfigOverrides {
                     listen,
                     console,
                     inbox,
                 }
-                .apply(&mut config, outside)
+                .apply(&mut config, secret_sources)
             });
             assert_eq!(outcome.unwrap_err().to_string(), expected);
         }

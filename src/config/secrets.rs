@@ -51,14 +51,14 @@ pub(super) enum RequiredSecret {
 impl RequiredSecret {
     /// The error of the value, if it has one. Secrets Manager is not queried for an invalid
     /// document.
-    pub(super) fn problem(&self, outside: &SecretSources<'_>) -> Option<ConfigError> {
+    pub(super) fn problem(&self, secret_sources: &SecretSources<'_>) -> Option<ConfigError> {
         let wrong = match self {
             Self::Signing {
                 reference,
                 kind,
                 live,
-            } => fetch_signing_secret(reference, *kind, *live, outside).err(),
-            Self::Whsec(reference) => whsec(reference, outside).err(),
+            } => fetch_signing_secret(reference, *kind, *live, secret_sources).err(),
+            Self::Whsec(reference) => whsec(reference, secret_sources).err(),
         };
         wrong
             .filter(|(why, _)| *why != SecretError::Unread(SecretsManagerError::NotQueried))
@@ -69,13 +69,13 @@ impl RequiredSecret {
 /// Fetches the destinations' secrets that can be used.
 pub(super) fn destinations(
     config: &Config,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> (DestinationSecrets, Vec<UnusableSecretError>) {
     let mut unusable = Vec::new();
     let mut keys = |config: &DestinationConfig| {
         let mut keys = Vec::new();
         for reference in config.secrets() {
-            match whsec(reference, outside) {
+            match whsec(reference, secret_sources) {
                 Ok(key) => keys.push(key),
                 // The second secret of a rotation that has not begun.
                 Err((SecretError::NoneYet, _)) if config.secrets().len() > 1 => {}
@@ -105,7 +105,7 @@ pub(super) fn all<T>((value, unusable): (T, Vec<UnusableSecretError>)) -> Result
 /// The credentials of the API of `source`, or every error; `None` if `pull` is not configured.
 pub(super) fn pull(
     source: &SourceConfig,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> Result<Option<Vec<Secret>>, Vec<UnusableSecretError>> {
     let Some(pull) = &source.pull else {
         return Ok(None);
@@ -113,7 +113,7 @@ pub(super) fn pull(
     let mut unusable = Vec::new();
     let mut secrets = Vec::new();
     for reference in &pull.credentials {
-        match credential(source, reference, outside) {
+        match credential(source, reference, secret_sources) {
             Ok(secret) => secrets.push(secret),
             Err((why, problem)) => unusable.push(UnusableSecretError {
                 source: Some(source.name.clone()),
@@ -132,7 +132,7 @@ pub(super) fn pull(
 fn credential(
     source: &SourceConfig,
     reference: &LocatedValue<SecretRef>,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> FetchedSecret<Secret> {
     let test_prefix = source
         .kind
@@ -140,7 +140,7 @@ fn credential(
         .pull
         .as_ref()
         .and_then(|pull| pull.test_prefix);
-    let checked = reference.value.fetch(outside).and_then(|secret| {
+    let checked = reference.value.fetch(secret_sources).and_then(|secret| {
         secret.check_strength()?;
         let is_test = test_prefix.is_some_and(|prefix| secret.expose().starts_with(prefix));
         if source.live && is_test {
@@ -161,11 +161,11 @@ fn credential(
 /// because the operator creates this one and deliveries need it.
 fn whsec(
     reference: &LocatedValue<SecretRef>,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> FetchedSecret<WebhookSecret> {
     let checked = reference
         .value
-        .fetch(outside)
+        .fetch(secret_sources)
         .and_then(|secret| WebhookSecret::new(&secret));
     checked.map_err(|why| {
         let problem = match why {

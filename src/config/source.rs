@@ -50,9 +50,9 @@ impl SourceConfig {
     /// folder defines. Returns all of them, or every error. `None` if `pull` is not configured.
     pub fn pull_secrets(
         &self,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
     ) -> Result<Option<Vec<Secret>>, Vec<UnusableSecretError>> {
-        secrets::pull(self, outside)
+        secrets::pull(self, secret_sources)
     }
 }
 

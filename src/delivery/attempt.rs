@@ -65,7 +65,7 @@ pub enum AttemptOutcome {
 
 impl AttemptOutcome {
     /// The outcome if the mark of this one could not be written because of `cause`.
-    fn lost_because(&self, cause: &str) -> Self {
+    fn with_mark_error(&self, cause: &str) -> Self {
         Self::Lost(format!("{cause}; the attempt ended as {}", self.as_str()))
     }
 
@@ -144,9 +144,9 @@ impl<I: DeliveryInbox, D: Destination> DeliveryWorker<I, D> {
         let outcome = AttemptOutcome::from(mark);
         let outcome = match marked {
             MarkOutcome::Done => outcome,
-            MarkOutcome::Lost => outcome.lost_because("its lease had expired"),
+            MarkOutcome::Lost => outcome.with_mark_error("its lease had expired"),
             MarkOutcome::Discarded => {
-                outcome.lost_because("the notification was discarded meanwhile")
+                outcome.with_mark_error("the notification was discarded meanwhile")
             }
         };
         Ok(ProcessedRow {

@@ -112,7 +112,7 @@ fn confirm(response: &PutEventsOutput, bus: &EventBus) -> Result<(), DeliveryErr
         match (entry.error_code(), entry.event_id()) {
             (Some(code), _) => {
                 let message = entry.error_message().unwrap_or_default();
-                let code = sdk_error::tidy(code);
+                let code = sdk_error::displayable_code(code);
                 return Err(delivery_error(classify_entry, &code, message, bus));
             }
             (None, Some(id)) if !id.is_empty() && response.failed_entry_count() == 0 => {

@@ -67,13 +67,14 @@ pub struct LocatedValue<T> {
     /// The value.
     pub value: T,
     /// Where it was configured.
-    pub place: ConfigLocation,
+    pub location: ConfigLocation,
 }
 
 impl<T: fmt::Display> LocatedValue<T> {
     /// An error that shows this value. A secret is never a `LocatedValue`, only its reference.
     pub fn problem(&self, what: impl fmt::Display) -> ConfigError {
-        self.place.problem(format_args!("({}) {what}", self.value))
+        self.location
+            .problem(format_args!("({}) {what}", self.value))
     }
 }
 

@@ -81,14 +81,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 /// The IPv4 address that is embedded in an IPv6 one: mapped, translated or tunnelled.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let of = |high: u16, low: u16| {
+    let from_halves = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         Ipv4Addr::new(a, b, c, d)
     };
     match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => Some(of(high, low)),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(of(high, low)),
-        [0x2002, high, low, ..] => Some(of(high, low)),
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] => Some(from_halves(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(from_halves(high, low)),
+        [0x2002, high, low, ..] => Some(from_halves(high, low)),
         _ => None,
     }
 }

@@ -42,7 +42,7 @@ pub struct BodyParts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyCopy {
     /// Where they are stored in this inbox, for a person.
-    pub place: String,
+    pub location: String,
     /// How many bytes it holds.
     pub bytes: usize,
 }

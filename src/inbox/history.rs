@@ -256,17 +256,17 @@ impl DeliveryHistory {
                 HistoryEntry::Discarded { attempts, .. } => (*attempts, *attempts),
                 HistoryEntry::Lapsed { .. } => continue, // never stored
             };
-            full.extend(last.and_then(|last| lapsed(last, until)));
+            full.extend(last.and_then(|last| lapsed_attempts(last, until)));
             full.push(entry.clone());
             last = Some(next);
         }
-        full.extend(last.and_then(|last| lapsed(last, ended)));
+        full.extend(last.and_then(|last| lapsed_attempts(last, ended)));
         full
     }
 }
 
 /// The attempts after number `last` up to `until`, if there are any.
-fn lapsed(last: u32, until: u32) -> Option<HistoryEntry> {
+fn lapsed_attempts(last: u32, until: u32) -> Option<HistoryEntry> {
     (last < until).then(|| HistoryEntry::Lapsed {
         first: last + 1,
         last: until,

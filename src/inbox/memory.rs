@@ -469,7 +469,7 @@ impl OperatorInbox for MemoryInbox {
         let tables = self.tables();
         let body = tables.rows.get(key).and_then(|row| row.body.as_ref());
         let copy = body.map(|body| BodyCopy {
-            place: key.to_string(),
+            location: key.to_string(),
             bytes: body.len(),
         });
         Ok(copy.into_iter().collect())

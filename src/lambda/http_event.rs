@@ -266,12 +266,12 @@ impl HttpRequest for HttpEvent<'_> {
 
     /// A REST API keeps one of several values in `headers`, and all of them in `multiValueHeaders`.
     fn header_values(&self, name: &str) -> Vec<&[u8]> {
-        let of = |(known, _): &(&str, &str)| known.eq_ignore_ascii_case(name);
+        let is_named = |(known, _): &(&str, &str)| known.eq_ignore_ascii_case(name);
         let fields = &self.fields;
-        let all = fields.multi_value_headers.iter().filter(of);
+        let all = fields.multi_value_headers.iter().filter(is_named);
         let all: Vec<&[u8]> = all.map(|(_, value)| value.as_bytes()).collect();
         if all.is_empty() || self.payload == PayloadVersion::V2 {
-            let headers = fields.headers.iter().filter(of);
+            let headers = fields.headers.iter().filter(is_named);
             return headers.map(|(_, value)| value.as_bytes()).collect();
         }
         all
@@ -310,7 +310,7 @@ fn without_stage<'a>(path: Option<&'a str>, context: &RequestContext<'_>) -> &'a
 /// path that the API is mapped to, which is not part of the resource.
 fn without_mapping<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
     let path = fields.path.as_deref().unwrap_or_default();
-    let Some(asked) = asked(fields) else {
+    let Some(resource) = resource_path(fields) else {
         return path;
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -321,16 +321,16 @@ fn without_mapping<'a>(fields: &'a HttpEventFields<'_>) -> &'a str {
                 .strip_prefix('/')
                 .is_some_and(|names| names.split('/').all(is_name))
     };
-    match path.strip_suffix(asked.as_str()) {
+    match path.strip_suffix(resource.as_str()) {
         Some(mapping) if is_mapping(mapping) => &path[mapping.len()..],
         _ => path,
     }
 }
 
-/// The resource with its parameters in place, as a path.
-fn asked(fields: &HttpEventFields<'_>) -> Option<String> {
+/// The path of the resource, with the values of its parameters.
+fn resource_path(fields: &HttpEventFields<'_>) -> Option<String> {
     let (resource, parameters) = (fields.resource.as_deref()?, fields.path_parameters.as_ref());
-    let mut asked = String::new();
+    let mut path = String::new();
     for part in resource.strip_prefix('/')?.split('/') {
         let name = part
             .strip_prefix('{')
@@ -339,9 +339,9 @@ fn asked(fields: &HttpEventFields<'_>) -> Option<String> {
             Some(name) => parameters?.get(name.trim_end_matches('+'))?,
             None => part,
         };
-        asked.extend(["/", value]);
+        path.extend(["/", value]);
     }
-    Some(asked)
+    Some(path)
 }
 
 #[cfg(test)]

@@ -111,21 +111,21 @@ pub(super) async fn build<D: Destination>(
     env: fn(&str) -> Option<String>,
     destination: impl FnOnce(&DestinationContext<'_>) -> Result<D, InitError>,
 ) -> Result<LambdaFunction<DynamoInbox, D>, InitError> {
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &env,
         file: &|path| std::fs::read_to_string(path),
         vault: FetchedSecrets::NOTHING,
     };
-    let document = document(&outside).await?;
-    let (config, tolerated) = configuration(role, &document, &outside)?;
+    let document = document(&secret_sources).await?;
+    let (config, tolerated) = configuration(role, &document, &secret_sources)?;
     let table = table(&config)?;
-    let aws = AwsConfig::from_variables(&outside)?;
+    let aws = AwsConfig::from_variables(&secret_sources)?;
     let (clock, manager) = (Arc::new(SystemClock), SecretsManager::new(&aws));
     let inbox = Arc::new(DynamoInbox::new(&aws.config(AwsService::DynamoDb), table));
     let reconciler = reconciler(role, &config, &inbox, &manager, env)?;
     let keyring = role
         .receives()
-        .then(|| keyring(&config, &outside, &manager));
+        .then(|| keyring(&config, &secret_sources, &manager));
     let vault = warm_up(role, &config, &inbox, keyring.as_deref(), &manager).await;
     let receiver = keyring.map(|keyring| {
         let (inbox, clock) = (Arc::clone(&inbox), clock.clone());
@@ -139,7 +139,7 @@ pub(super) async fn build<D: Destination>(
             tolerated: tolerated.as_ref(),
             secrets: &SecretSources {
                 vault: &vault,
-                ..outside
+                ..secret_sources
             },
             aws: &aws,
             clock: clock.clone(),
@@ -166,24 +166,24 @@ pub(super) fn function_metrics(env: fn(&str) -> Option<String>) -> FunctionMetri
 }
 
 /// Reads the document that is in the variable, or that the variable names.
-async fn document(outside: &SecretSources<'_>) -> Result<ConfigDocument, InitError> {
-    let value = (outside.env)(CONFIGURATION)
+async fn document(secret_sources: &SecretSources<'_>) -> Result<ConfigDocument, InitError> {
+    let value = (secret_sources.env)(CONFIGURATION)
         .filter(|value| !value.is_empty())
         .ok_or(InitError::NoConfiguration)?;
     let reference = DocumentReference::parse(CONFIGURATION, &value)?;
     let fetched = match reference.arn() {
         Some(arn) => {
-            let manager = SecretsManager::new(&AwsConfig::from_variables(outside)?);
+            let manager = SecretsManager::new(&AwsConfig::from_variables(secret_sources)?);
             let arns = BTreeSet::from([arn.to_owned()]);
             manager.read(&arns, SecretsCaller::Background).await
         }
         None => FetchedSecrets::default(),
     };
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         vault: &fetched,
-        ..*outside
+        ..*secret_sources
     };
-    Ok(reference.read(&outside)?)
+    Ok(reference.read(&secret_sources)?)
 }
 
 /// Reads the configuration. A function that receives or reconciles is stopped only by an error
@@ -191,18 +191,18 @@ async fn document(outside: &SecretSources<'_>) -> Result<ConfigDocument, InitErr
 fn configuration(
     role: Role,
     document: &ConfigDocument,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> Result<(Config, Option<ConfigErrors>), InitError> {
-    let ConfigDocument { text, place } = document;
+    let ConfigDocument { text, name } = document;
     let (mut config, tolerated) = if role.receives() || role.pulls() {
-        Config::read_to_receive(text, place)?
+        Config::read_to_receive(text, name)?
     } else {
-        (Config::read(text, place)?, None)
+        (Config::read(text, name)?, None)
     };
     for error in tolerated.iter().flat_map(ConfigErrors::iter) {
         tracing::error!(reason = %error, "the configuration has an error");
     }
-    ConfigOverrides::default().apply(&mut config, outside)?;
+    ConfigOverrides::default().apply(&mut config, secret_sources)?;
     Ok((config, tolerated))
 }
 
@@ -382,5 +382,5 @@ async fn warm_inbox(role: Role, inbox: &DynamoInbox) {
 async fn warm_keys(keyring: Option<&Keyring>) {
     let Some(keyring) = keyring else { return };
     keyring.warm().await; // has its own time limit
-    log_unusable_secrets(&keyring.take_unusable());
+    log_unusable_secrets(&keyring.take_fetch_errors());
 }

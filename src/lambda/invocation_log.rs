@@ -78,7 +78,7 @@ impl InvocationLog {
 
     /// Adds an attempt. Each attempt that did something gets a line with its key, except a single
     /// attempt that needs no attention: its key is in the invocation's line.
-    pub(super) fn note_attempt(&mut self, attempt: &AttemptResult) {
+    pub(super) fn add_attempt(&mut self, attempt: &AttemptResult) {
         let is_first = self.counts.is_none();
         self.counts.get_or_insert_default();
         self.key = is_first.then(|| attempt.key.to_string());
@@ -100,7 +100,7 @@ impl InvocationLog {
 
     /// Adds the gauges of a sweep. The silence of each source has its own line, because a line's
     /// metrics can name only one source.
-    pub(super) fn note_gauges(&mut self, gauges: SweepGauges) {
+    pub(super) fn add_gauges(&mut self, gauges: SweepGauges) {
         for (source, silence) in &gauges.silences {
             self.log_silence(source, *silence);
         }

@@ -260,7 +260,7 @@ impl<I: Inbox, D: Destination> LambdaFunction<I, D> {
             _ => Ok(SweepGauges::default()),
         };
         let counts = sweep(sweeper, invocation, line).await?;
-        line.note_gauges(gauges?);
+        line.add_gauges(gauges?);
         Ok(counts)
     }
 }
@@ -301,7 +301,7 @@ async fn batch<I: DeliveryInbox, D: Destination>(
     let batch = stream::read(raw)?;
     let deadline = RunDeadline::before(invocation.deadline);
     let (outcome, counts) = stream_batch::run(worker, &batch, deadline, |attempt| {
-        line.note_attempt(attempt)
+        line.add_attempt(attempt)
     })
     .await;
     line.records = Some(batch.len() as u64);
@@ -321,7 +321,7 @@ async fn sweep<I: DeliveryInbox, D: Destination>(
 ) -> Result<AttemptCounts, InvocationError> {
     let deadline = RunDeadline::before(invocation.deadline);
     let report = sweeper
-        .sweep(deadline, |attempt| line.note_attempt(attempt))
+        .sweep(deadline, |attempt| line.add_attempt(attempt))
         .await?;
     line.counts = Some(report.counts);
     line.down = (!report.open_circuits.is_empty()).then(|| report.open_circuits.join(" "));

@@ -22,12 +22,12 @@ pub enum Role {
 pub enum RoleError {
     /// The text is not the name of a role.
     #[error(
-        "{place} names an unknown role (`{name}`): set it to receive, process, sweep, \
+        "{setting} names an unknown role (`{name}`): set it to receive, process, sweep, \
          reconcile or all"
     )]
     Unknown {
         /// The variable or the handler.
-        place: &'static str,
+        setting: &'static str,
         /// The start of the name.
         name: String,
     },
@@ -48,7 +48,7 @@ impl Role {
         }
     }
 
-    fn read(place: &'static str, name: &str) -> Result<Self, RoleError> {
+    fn read(setting: &'static str, name: &str) -> Result<Self, RoleError> {
         match name {
             "receive" => Ok(Self::Receive),
             "process" => Ok(Self::Process),
@@ -56,7 +56,7 @@ impl Role {
             "reconcile" => Ok(Self::Reconcile),
             "all" => Ok(Self::All),
             _ => Err(RoleError::Unknown {
-                place,
+                setting,
                 name: name.chars().take(64).collect(),
             }),
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_role_is_refused_with_its_place() {
+    fn an_unknown_role_is_refused_with_its_setting() {
         for (variable, handler, message) in [
             (
                 None,

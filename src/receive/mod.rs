@@ -151,7 +151,7 @@ impl<I: ReceiveInbox> Receiver<I> {
         let signatures = request.header_values(source.kind.signature.header);
         let callback = CallbackRequest::new(source, &signatures, &body, received_at);
         let verified = authenticate(&self.keyring, &callback, deadline).await;
-        log_unusable_secrets(&self.keyring.take_unusable());
+        log_unusable_secrets(&self.keyring.take_fetch_errors());
         let verified = verified.inspect_err(|refusal| note_digest(refusal, &body, record))?;
         // 4. Reading cannot fail.
         let entry = read(&source.name, verified, received_at, self.acceptance);

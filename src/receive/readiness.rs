@@ -115,7 +115,7 @@ async fn has_secrets(keyring: &Arc<Keyring>) -> bool {
         return true;
     }
     let newer = timeout(CHECK_TIMEOUT, keyring.renewed(&keys)).await;
-    log_unusable_secrets(&keyring.take_unusable());
+    log_unusable_secrets(&keyring.take_fetch_errors());
     newer.is_ok_and(|newer| !newer.lacks_secret())
 }
 

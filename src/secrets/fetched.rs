@@ -63,7 +63,7 @@ impl FetchedSecrets {
     }
 
     /// The values of `arns` alone.
-    pub fn only(&self, arns: &BTreeSet<String>) -> Self {
+    pub fn subset(&self, arns: &BTreeSet<String>) -> Self {
         Self(
             self.0
                 .iter()

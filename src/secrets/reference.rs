@@ -38,15 +38,15 @@ impl SecretRef {
     }
 
     /// Fetches the value, without checking its form.
-    pub fn fetch(&self, outside: &SecretSources<'_>) -> Result<Secret, SecretError> {
+    pub fn fetch(&self, secret_sources: &SecretSources<'_>) -> Result<Secret, SecretError> {
         match self {
-            Self::Env(name) => (outside.env)(name)
+            Self::Env(name) => (secret_sources.env)(name)
                 .map(Secret::new)
                 .ok_or(SecretError::Unset),
-            Self::File(path) => (outside.file)(path)
+            Self::File(path) => (secret_sources.file)(path)
                 .map(Secret::new)
                 .map_err(|error| SecretError::File(error.kind())),
-            Self::Manager(manager) => outside.vault.field(&manager.arn, &manager.field),
+            Self::Manager(manager) => secret_sources.vault.field(&manager.arn, &manager.field),
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_short_and_tells_secrets_apart() {
+    fn a_label_is_short_and_distinguishes_secrets() {
         let long = format!(
             "arn:aws:secretsmanager:eu-west-2:111122223333:secret:{}-AbCdEf#current",
             "team/".repeat(90)

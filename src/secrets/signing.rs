@@ -27,7 +27,7 @@ pub struct UnusableSecretError {
     pub source: Option<SourceName>,
     /// The cause. Only [`SecretError::Unread`] may be transient; the others need an operator.
     pub why: SecretError,
-    /// The cause in words, with its place.
+    /// The cause in words, with its location.
     pub problem: ConfigError,
 }
 
@@ -41,10 +41,10 @@ pub(crate) type FetchedSecret<T> = Result<T, (SecretError, ConfigError)>;
 /// without it, genuine notifications of one of them would be refused.
 pub fn build_keys<'a>(
     sources: impl IntoIterator<Item = &'a SourceSecrets>,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> (Vec<Source>, Vec<UnusableSecretError>) {
     let (mut unusable, mut used) = (Vec::new(), Vec::new());
-    let build = |source| build_source(source, outside, &mut used, &mut unusable);
+    let build = |source| build_source(source, secret_sources, &mut used, &mut unusable);
     (sources.into_iter().map(build).collect(), unusable)
 }
 
@@ -69,13 +69,13 @@ impl UsedSecret<'_> {
 
 fn build_source<'a>(
     source: &'a SourceSecrets,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
     used: &mut Vec<UsedSecret<'a>>,
     unusable: &mut Vec<UnusableSecretError>,
 ) -> Source {
     let mut keys = Vec::new();
     for (index, reference) in source.references.iter().enumerate() {
-        match fetch_signing_secret(reference, Some(source.kind), source.live, outside) {
+        match fetch_signing_secret(reference, Some(source.kind), source.live, secret_sources) {
             Ok(None) => {}
             Ok(Some(secret)) => {
                 let label = format!("{}:{}", index + 1, reference.value.label());
@@ -136,9 +136,9 @@ pub(crate) fn fetch_signing_secret(
     reference: &LocatedValue<SecretRef>,
     kind: Option<SenderKind>,
     live: bool,
-    outside: &SecretSources<'_>,
+    secret_sources: &SecretSources<'_>,
 ) -> FetchedSecret<Option<Secret>> {
-    let checked = reference.value.fetch(outside).and_then(|secret| {
+    let checked = reference.value.fetch(secret_sources).and_then(|secret| {
         secret.check_strength()?;
         let shape = kind.as_ref().map(|kind| &kind.config.secret);
         if let Some(shape) = shape.filter(|shape| !shape.fits(secret.expose())) {

@@ -47,7 +47,7 @@ impl RetrySchedule {
 
     /// When the sender makes its last attempt, of a notification that was first posted at
     /// `first_at`.
-    pub fn gives_up_at(self, first_at: Timestamp) -> Timestamp {
+    pub fn last_attempt_at(self, first_at: Timestamp) -> Timestamp {
         first_at.plus(self.elapsed().last().unwrap_or_default())
     }
 }
@@ -81,10 +81,10 @@ mod tests {
             (hmrc, 72, "2026-02-27T18:59:00Z"),
         ] {
             assert_eq!(kind.retries.elapsed().count(), attempts);
-            assert_eq!(kind.retries.gives_up_at(at(first)), at(last));
+            assert_eq!(kind.retries.last_attempt_at(at(first)), at(last));
         }
         let never = RetrySchedule::After(&[]);
         assert_eq!(never.next_attempt(at(first), at(first)), None);
-        assert_eq!(never.gives_up_at(at(first)), at(first));
+        assert_eq!(never.last_attempt_at(at(first)), at(first));
     }
 }

@@ -167,13 +167,17 @@ mod tests {
     #[test]
     fn every_digit_of_a_signature_counts() {
         assert_eq!(verified(SIGNATURE), Ok(()));
-        for place in 0..SIGNATURE.len() {
+        for position in 0..SIGNATURE.len() {
             let mut digits = SIGNATURE.as_bytes().to_vec();
-            digits[place] = if digits[place] == b'0' { b'1' } else { b'0' };
+            digits[position] = if digits[position] == b'0' { b'1' } else { b'0' };
             let changed = String::from_utf8(digits).unwrap();
-            assert_eq!(verified(&changed), Err(SignatureError::Wrong), "{place}");
-            let shorter = &SIGNATURE[..place];
-            assert_eq!(verified(shorter), Err(SignatureError::Malformed), "{place}");
+            assert_eq!(verified(&changed), Err(SignatureError::Wrong), "{position}");
+            let shorter = &SIGNATURE[..position];
+            assert_eq!(
+                verified(shorter),
+                Err(SignatureError::Malformed),
+                "{position}"
+            );
         }
     }
 

@@ -249,14 +249,14 @@ async fn receiver(
     );
     let config = Config::read(&document, "p").unwrap();
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|_| None,
         file: &file,
         vault: FetchedSecrets::NOTHING,
     };
     let keyring = Keyring::new(
         config.source_secrets(),
-        &outside,
+        &secret_sources,
         Some(SecretsManager::new(aws)),
         Arc::new(SystemClock),
     );
@@ -300,13 +300,13 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
     let vault = SecretsManager::new(&aws)
         .read(&arns([&reference]), SecretsCaller::Background)
         .await;
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|_| None,
         file: &|_| Err(io::ErrorKind::NotFound.into()),
         vault: &vault,
     };
     assert_eq!(
-        reference.fetch(&outside).unwrap_err(),
+        reference.fetch(&secret_sources).unwrap_err(),
         SecretError::NoneYet,
         "it is there, and empty"
     );
@@ -315,12 +315,12 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
     let vault = SecretsManager::new(&aws)
         .read(&arns([&missing]), SecretsCaller::Background)
         .await;
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         vault: &vault,
-        ..outside
+        ..secret_sources
     };
     assert_eq!(
-        missing.fetch(&outside).unwrap_err(),
+        missing.fetch(&secret_sources).unwrap_err(),
         SecretError::Unread(SecretsManagerError::Missing)
     );
 
@@ -342,7 +342,7 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
     assert!(pay("m1", OLD).await.is_ok());
 
     put(NEW).await;
-    let (_, pay) = receiver(&aws, &arn).await; // one that was not warmed reads when it is asked
+    let (_, pay) = receiver(&aws, &arn).await; // unwarmed: the first request reads
     assert!(pay("m2", NEW).await.is_ok());
     let refused = pay("m3", OLD).await;
     assert!(matches!(refused, Err(Refusal::Signature(_))), "{refused:?}");

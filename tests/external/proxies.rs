@@ -89,7 +89,7 @@ struct RunningProxy(Child);
 impl Drop for RunningProxy {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process};
-        // Asked to stop, nginx takes its workers with it.
+        // On SIGTERM, nginx also ends its workers.
         let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
         let _ = self.0.wait();
     }

@@ -176,8 +176,8 @@ impl DeliveredKeys {
         let (times, cut_off) = (count(&self.keys), count(&self.cut_off));
         let unwritten = count(&self.unwritten);
         for (key, times) in &times {
-            let of = |some: &BTreeMap<&str, usize>| some.get(key).copied().unwrap_or(0);
-            let excused = of(&cut_off) + of(&unwritten);
+            let count_in = |some: &BTreeMap<&str, usize>| some.get(key).copied().unwrap_or(0);
+            let excused = count_in(&cut_off) + count_in(&unwritten);
             assert!(
                 times - 1 <= excused,
                 "{key}: {times} times, {excused} excused"

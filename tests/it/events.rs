@@ -79,16 +79,22 @@ impl EventsFunction {
     fn new(environment: &str, at: Timestamp) -> Self {
         let variables = variables(environment);
         let env = |name: &str| variables.get(name).cloned();
-        let outside = SecretSources {
+        let secret_sources = SecretSources {
             env: &env,
             file: &|_| Err(std::io::ErrorKind::NotFound.into()),
             vault: FetchedSecrets::NOTHING,
         };
         let config =
-            Config::read_to_use(&variables["PILLARBOX_CONFIG"], "local.env", &outside).unwrap();
+            Config::read_to_use(&variables["PILLARBOX_CONFIG"], "local.env", &secret_sources)
+                .unwrap();
         let clock = Arc::new(InstantClock(at));
-        let keyring = Keyring::new(config.source_secrets(), &outside, None, clock.clone());
-        assert!(keyring.take_unusable().is_empty());
+        let keyring = Keyring::new(
+            config.source_secrets(),
+            &secret_sources,
+            None,
+            clock.clone(),
+        );
+        assert!(keyring.take_fetch_errors().is_empty());
         let folder = TempDir::new().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let receiver = Receiver::new(

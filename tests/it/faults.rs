@@ -27,7 +27,7 @@ use test_support::{
 
 const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 const SECRET: &str = "a secret of the tests alone";
-/// The sender's patience is three seconds; ours ends before.
+/// The sender waits three seconds. The receiver must answer earlier.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(2_500);
 
 /// The inbox in `behind`'s table, reached through a proxy that injects the faults of `plan`.

@@ -47,17 +47,17 @@ fn routes(document: &str, variables: &[(&str, &str)]) -> DestinationRoutes<AnyDe
     let document = format!("{document}\n[sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n");
     let secrets = [("LEDGER_WHSEC", WHSEC), ("OTHER_WHSEC", OTHER_WHSEC)];
     let set: HashMap<_, _> = secrets.iter().chain(variables).copied().collect();
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|name| set.get(name).map(|value| (*value).to_owned()),
         file: &|path: &Path| fs::read_to_string(path),
         vault: FetchedSecrets::NOTHING,
     };
     let config = Config::read(&document, "test").unwrap();
-    let secrets = config.destination_secrets(&outside).unwrap();
+    let secrets = config.destination_secrets(&secret_sources).unwrap();
     let (routes, errors) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: None,
         clock: Arc::new(SystemClock),
-        secret_sources: &outside,
+        secret_sources: &secret_sources,
         log: &|| LogDestination::new(io::sink()),
     });
     assert!(errors.is_empty(), "{errors:?}");
@@ -204,7 +204,7 @@ fn a_network_that_is_too_wide_or_a_metadata_service_is_refused() {
     }
 }
 
-/// A proxy that only tunnels; what it is asked for goes to `target` whatever the name. Returns its
+/// A proxy that only tunnels: every request goes to `target`, whatever name it has. Returns its
 /// address and the first line of each request.
 async fn proxy(target: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

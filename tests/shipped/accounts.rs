@@ -166,7 +166,7 @@ async fn serve_receives_delivers_and_reconciles_forty_accounts_separately() {
     check_delivered(&endpoints);
     for account in pays {
         let observed = list(&["--source", &account.name, "--type", "observed"]);
-        assert_eq!(observed, 1, "{} is asked under its own key", account.name);
+        assert_eq!(observed, 1, "{} is queried with its own key", account.name);
     }
 }
 

@@ -197,7 +197,7 @@ fn what_was_pulled_is_not_signed_for_its_sender_but_held_or_delivered_elsewhere(
     let is_probe = |delivery: &ReceivedDelivery| delivery.target.starts_with("HEAD ");
     assert!(
         handler.received().iter().all(is_probe),
-        "only doctor asks the handler"
+        "only doctor queries the handler"
     );
     received[0].check_signature();
     assert!(serve.stderr.all().iter().all(|line| !line.contains(WHSEC)));

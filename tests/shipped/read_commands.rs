@@ -120,13 +120,13 @@ fn stats_count_by_source_event_and_state() {
     for (source, state, count) in counts {
         *by_source.entry((source, state)).or_insert(0) += count;
     }
-    let of = |source: &str| {
+    let row_count = |source: &str| {
         (
             (source.to_owned(), "delivered".to_owned()),
             if source == "pay" { 3 } else { 2 },
         )
     };
-    assert_eq!(by_source, [of("hmrc"), of("pay")].into());
+    assert_eq!(by_source, [row_count("hmrc"), row_count("pay")].into());
     let words = folder.run(&["stats"]);
     assert!(words.stdout.ends_with("total 5 delivered\n"), "{words:?}");
     let none = folder.run(&["stats", "--state", "dead"]);

@@ -38,7 +38,7 @@ async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
         let (start, rest) = bytes.split_at(bytes.len() - body.len() / 2);
         let mut client = process.client().await;
         client.write(start).await;
-        client.is_told_to_continue().await;
+        client.wait_for_continue().await;
 
         process.signal(signal);
         let closed = async {

@@ -1,5 +1,5 @@
-//! `pillarbox reconcile`, and the clock of `serve` that does the same, against senders that are
-//! really asked.
+//! `pillarbox reconcile`, and the clock of `serve` that does the same, against the
+//! senders' APIs.
 
 use std::{collections::BTreeSet, process::Stdio, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ const VARIABLES: [(&str, &str); 3] = [
     ("API_KEY", KEY),
 ];
 
-/// Both senders, asked on this machine.
+/// Both senders, whose APIs are on this machine.
 struct SenderApis {
     runtime: Runtime,
     ppns: PpnsApi,
@@ -54,7 +54,7 @@ impl SenderApis {
         Self { runtime, ppns, pay }
     }
 
-    /// A folder that is configured to ask these two.
+    /// A folder that is configured to pull from these two.
     fn folder(&self) -> ProgramFolder {
         let (hmrc, pay) = (self.ppns.base_url(), self.pay.base_url());
         ProgramFolder::with(&format!(

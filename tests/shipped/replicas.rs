@@ -238,7 +238,7 @@ async fn a_killed_replicas_rows_are_delivered_by_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_replica_at_a_time_reconciles() {
-    let table = table::fresh("asking").await;
+    let table = table::fresh("reconciling").await;
     let api = PayApi::start(0, Arc::new(sender_simulator::SystemClock))
         .await
         .unwrap();
@@ -250,14 +250,15 @@ async fn one_replica_at_a_time_reconciles() {
         inbox(&table)
     ));
     folder.write("key", key);
-    let has_asked = |serve: &RunningServe| serve.stderr.find(r#""message":"reconciled""#).is_some();
+    let has_reconciled =
+        |serve: &RunningServe| serve.stderr.find(r#""message":"reconciled""#).is_some();
     let mut first = replica(&folder);
-    until("the first asks", || has_asked(&first));
+    until("the first reconciles", || has_reconciled(&first));
     let second = replica(&folder);
-    tokio::time::sleep(Duration::from_secs(6)).await; // it has looked for the lease
-    assert!(!has_asked(&second));
+    tokio::time::sleep(Duration::from_secs(6)).await; // it has tried to acquire the lease
+    assert!(!has_reconciled(&second));
     assert!(first.stop(Signal::TERM).success());
-    until("the second asks", || has_asked(&second));
+    until("the second reconciles", || has_reconciled(&second));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
 //! The runbook's commands, as a shell runs them: those of `pillarbox` on a table, those of the AWS
-//! command line against what it knows (`external` asks botocore itself).
+//! command line against what it knows (`external` queries botocore itself).
 
 use std::{
     collections::{BTreeMap, BTreeSet},

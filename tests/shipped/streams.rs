@@ -56,7 +56,7 @@ impl QuietServe {
         Pid::from_child(&self.child)
     }
 
-    /// Asks it to stop; it ends well.
+    /// Sends SIGTERM, and requires a successful exit.
     fn stop(&mut self) {
         kill_process(self.pid(), Signal::TERM).unwrap();
         let mut ended = None;

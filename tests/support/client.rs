@@ -153,8 +153,8 @@ impl HttpConnection {
         final_response(&mut self.reader, &mut self.unread, b"").await
     }
 
-    /// Waits until the server asks for the body: from then on the request is in flight.
-    pub async fn is_told_to_continue(&mut self) {
+    /// Waits until the server requests the body: from then on the request is in flight.
+    pub async fn wait_for_continue(&mut self) {
         let interim = next(&mut self.reader, &mut self.unread, false)
             .await
             .unwrap();

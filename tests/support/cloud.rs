@@ -1,5 +1,5 @@
-//! AWS, as far as its JSON protocols go, on loopback: it hears calls, and answers as badly as it is
-//! told to.
+//! AWS, as far as its JSON protocols go, on loopback: it records calls, and answers with the
+//! configured faults.
 
 use std::{
     net::SocketAddr,

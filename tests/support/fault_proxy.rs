@@ -29,7 +29,7 @@ pub use fault::InjectedFault;
 
 /// A request, as far as a plan may want to know it.
 pub struct ProxiedCall<'a> {
-    /// What is asked for, such as `PutItem`.
+    /// The operation, such as `PutItem`.
     pub operation: &'a str,
     /// Which request this is, from 0.
     pub number: usize,
@@ -56,7 +56,7 @@ pub struct FaultProxy {
     pub endpoint: String,
     requests: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
-    /// `None` until they are asked for.
+    /// `None` until they are requested.
     writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
     accepting: JoinHandle<()>,
 }
@@ -107,7 +107,7 @@ impl FaultProxy {
                     let answer = service_fn(move |request| {
                         Arc::clone(&proxy).answer(request, Arc::clone(&handle))
                     });
-                    // An error is the fault that was asked for.
+                    // An error is the fault that was planned.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), answer)
                         .await;
@@ -146,7 +146,7 @@ struct ProxyState {
     plan: Box<FaultPlan>,
     observer: Box<CallObserver>,
     requests: Arc<AtomicUsize>,
-    /// `None` until they are asked for.
+    /// `None` until they are requested.
     writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
     client: reqwest::Client,
 }

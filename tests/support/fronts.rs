@@ -298,7 +298,7 @@ fn last(pairs: &[(String, String)]) -> Map<String, Value> {
 }
 
 fn many(pairs: &[(String, String)]) -> Map<String, Value> {
-    let of = |name: &str| {
+    let values_of = |name: &str| {
         pairs
             .iter()
             .filter(|(other, _)| other == name)
@@ -307,7 +307,7 @@ fn many(pairs: &[(String, String)]) -> Map<String, Value> {
     };
     pairs
         .iter()
-        .map(|(name, _)| (name.clone(), json!(of(name))))
+        .map(|(name, _)| (name.clone(), json!(values_of(name))))
         .collect()
 }
 

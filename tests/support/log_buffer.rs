@@ -9,7 +9,7 @@ use serde_json::Value;
 use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, Registry, prelude::*};
 
-/// While a process has only one subscriber, `tracing` asks the subscriber of the thread that
+/// While a process has only one subscriber, `tracing` queries the subscriber of the thread that
 /// reaches a log line first whether it is enabled, and remembers the answer. That thread can be
 /// another test's, without a subscriber, and then the line is never written. With these there are
 /// always two.

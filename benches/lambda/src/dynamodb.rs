@@ -90,7 +90,7 @@ impl DynamoDb {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// What it was asked since the last time.
+    /// The calls since the last time.
     pub(crate) fn take_calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.calls.lock().expect("no thread panics with it"))
     }

@@ -31,7 +31,7 @@ pub(crate) struct Event {
 
 impl Sender {
     pub(crate) fn new() -> Self {
-        // Another run's ids are others, as an inbox that keeps them would ask for.
+        // Each run has other ids, because an inbox keeps them.
         let count = since_1970()
             .as_micros()
             .try_into()

@@ -6,7 +6,7 @@ use httparse::Status;
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// What an AWS service calls the operation that is asked for.
+    /// The requested operation of an AWS service.
     pub(crate) target: String,
     pub(crate) body: Vec<u8>,
 }

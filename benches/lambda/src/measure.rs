@@ -18,7 +18,7 @@ use crate::{
 
 /// Not counted: the first invocations fill caches and allocate.
 const WARM_UP: usize = 100;
-/// What a program may still do after it asked for its first event.
+/// The time that a program may still work after it requested its first event.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// What every measurement needs.
@@ -29,7 +29,7 @@ pub(crate) struct Bench {
     folder: PathBuf,
 }
 
-/// From exec to the first answer, the first event waiting when the program asks for it.
+/// From exec to the first answer, the first event waiting when the program requests it.
 pub(crate) struct Cold {
     pub(crate) ready: Duration,
     pub(crate) answered: Duration,
@@ -262,12 +262,12 @@ impl<'a> Run<'a> {
     }
 
     fn fail(&self, error: &str) -> ! {
-        let last_words = self
+        let log_tail = self
             .process
             .as_ref()
-            .map(Process::last_words)
+            .map(Process::log_tail)
             .unwrap_or_default();
-        panic!("{}: {error}\n{last_words}", self.program.name)
+        panic!("{}: {error}\n{log_tail}", self.program.name)
     }
 }
 

@@ -81,14 +81,14 @@ impl Process {
         kilobytes.expect("the kernel reports a living child's memory") * 1024
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Sends SIGTERM, and waits until it has exited.
     pub(crate) fn end(mut self) {
-        kill(self.pid(), Signal::SIGTERM).expect("a child that was not waited for can be asked");
+        kill(self.pid(), Signal::SIGTERM).expect("a child that was not waited for exists");
         self.child.wait().expect("a child can be waited for");
     }
 
     /// The end of its output, for a failure.
-    pub(crate) fn last_words(&self) -> String {
+    pub(crate) fn log_tail(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned()
     }

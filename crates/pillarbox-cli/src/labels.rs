@@ -44,16 +44,16 @@ pub(crate) fn state(state: State) -> &'static str {
 
 /// Why a notification is held, for a person; `None` for any other reason.
 pub(crate) fn held(reason: &str) -> Option<&'static str> {
-    let is = |known: HeldReason| known.as_str() == reason;
-    if is(HeldReason::Unreadable) {
+    let is_reason = |known: HeldReason| known.as_str() == reason;
+    if is_reason(HeldReason::Unreadable) {
         Some("Its identifier or its date could not be read.")
-    } else if is(HeldReason::Conflict) {
+    } else if is_reason(HeldReason::Conflict) {
         Some("Another notification has the same identifier and different content.")
-    } else if is(HeldReason::Stale) {
+    } else if is_reason(HeldReason::Stale) {
         Some("Its date is too old, or too far ahead, to be accepted without a check.")
-    } else if is(HeldReason::Unsigned) {
+    } else if is_reason(HeldReason::Unsigned) {
         Some("It was requested from its sender, which signs only what it posts.")
-    } else if is(HeldReason::Imported) {
+    } else if is_reason(HeldReason::Imported) {
         Some("It was open in the inbox that it was imported from, which may deliver it, too.")
     } else {
         None

@@ -56,7 +56,7 @@ impl OverviewScope {
     fn serve_process(&self) -> ServeProcess {
         match &self.file {
             Some(file) if ServeLock::is_held(file) => ServeProcess::Running,
-            Some(file) if ServeLock::was_taken(file) => ServeProcess::Stopped,
+            Some(file) if ServeLock::has_been_held(file) => ServeProcess::Stopped,
             _ => ServeProcess::Unknown,
         }
     }
@@ -225,7 +225,7 @@ impl Overview {
                 needed.push(NeededAction::about_rows(clause, state, None));
             }
         }
-        needed.extend(self.unswept());
+        needed.extend(self.sweep_needed());
         let sources = self.sources.iter();
         needed.extend(sources.flat_map(|source| source.reconcile_actions(self.at)));
         needed.extend(self.inbox.expired.map(|expired| {
@@ -255,7 +255,7 @@ impl Overview {
     }
 
     /// A table that is no longer swept. For a file, the lock of `serve` shows this sooner.
-    fn unswept(&self) -> Option<NeededAction> {
+    fn sweep_needed(&self) -> Option<NeededAction> {
         let sweep = self.last_sweep.as_ref().filter(|_| self.is_table)?;
         let age = self.age(sweep.at());
         let clause = format!("the table was last swept {age} ago");

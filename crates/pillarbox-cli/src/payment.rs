@@ -20,7 +20,7 @@ const REFUNDED: &str = "card_payment_refunded";
 
 /// The history of one payment.
 #[derive(Clone, Debug)]
-pub struct PaymentStory {
+pub struct PaymentHistory {
     /// Its source.
     pub source: String,
     /// Its id at Pay.
@@ -63,7 +63,7 @@ pub struct EventNotification {
     pub late_by: Option<Duration>,
 }
 
-impl PaymentStory {
+impl PaymentHistory {
     /// Builds the history from `rows`, with their bytes, and the ledger.
     pub fn new(source: &str, payment: &str, rows: &[Row], ledger: &[LedgerEntry]) -> Self {
         let mut rows: Vec<(&Row, PaymentFacts)> =
@@ -143,15 +143,15 @@ fn facts(row: &Row) -> PaymentFacts {
 /// The event types that must have preceded a received event. With an observation nothing is
 /// missing, since it has the state of the payment.
 fn not_received(events: &[PaymentHistoryEvent]) -> Vec<&'static str> {
-    let has = |event_type: &str| events.iter().any(|event| event.event_type == event_type);
-    if has(OBSERVED_EVENT_TYPE) {
+    let is_received = |event_type: &str| events.iter().any(|event| event.event_type == event_type);
+    if is_received(OBSERVED_EVENT_TYPE) {
         return Vec::new();
     }
     let mut missing = Vec::new();
-    if !has(SUCCEEDED) && (has(CAPTURED) || has(REFUNDED)) {
+    if !is_received(SUCCEEDED) && (is_received(CAPTURED) || is_received(REFUNDED)) {
         missing.push(SUCCEEDED);
     }
-    if !has(CAPTURED) && has(REFUNDED) {
+    if !is_received(CAPTURED) && is_received(REFUNDED) {
         missing.push(CAPTURED);
     }
     missing
@@ -196,8 +196,8 @@ mod tests {
             event: format!("{SUCCEEDED}|{NOW}"),
             owner: Key::parse("pay:m3").unwrap(),
         };
-        let story = PaymentStory::new("pay", "p1", &rows, &[entry]);
-        let events = story.events.iter().map(|event| {
+        let history = PaymentHistory::new("pay", "p1", &rows, &[entry]);
+        let events = history.events.iter().map(|event| {
             let notification = event.notification.as_ref();
             let late = notification
                 .and_then(|one| one.late_by)
@@ -212,11 +212,11 @@ mod tests {
         ];
         assert_eq!(events.collect::<Vec<_>>(), expected);
         assert!(
-            story.events[0].notification.is_none(),
+            history.events[0].notification.is_none(),
             "its row has expired"
         );
-        assert_eq!(story.facts.reference.as_deref(), Some("R-1"));
-        assert_eq!(story.not_received, [""; 0]);
+        assert_eq!(history.facts.reference.as_deref(), Some("R-1"));
+        assert_eq!(history.not_received, [""; 0]);
     }
 
     #[tokio::test]
@@ -231,8 +231,8 @@ mod tests {
             for (nth, event_type) in received.iter().enumerate() {
                 rows.push(row(&format!("m{nth}"), event_type, 0, 0).await);
             }
-            let story = PaymentStory::new("pay", "p1", &rows, &[]);
-            assert_eq!(story.not_received, expected, "{received:?}");
+            let history = PaymentHistory::new("pay", "p1", &rows, &[]);
+            assert_eq!(history.not_received, expected, "{received:?}");
         }
     }
 }

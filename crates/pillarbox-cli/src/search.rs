@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     any_inbox::{AnyInbox, forward},
-    payment::PaymentStory,
+    payment::PaymentHistory,
     sqlite::SqliteInbox,
 };
 use pillarbox::{
@@ -96,11 +96,11 @@ pub trait SearchInbox: ReadInbox + ReconcileInbox {
 ///
 /// # Errors
 /// If the inbox cannot be read.
-pub async fn payment_story(
+pub async fn read_payment_history(
     inbox: &impl SearchInbox,
     source: &SourceName,
     payment: &str,
-) -> Result<PaymentStory, InboxError> {
+) -> Result<PaymentHistory, InboxError> {
     let mut keys = inbox.payment_keys(source, payment).await?;
     keys.truncate(MAX_PAYMENT_ROWS);
     let ledger = inbox.ledger_entries(source, payment).await?;
@@ -108,7 +108,12 @@ pub async fn payment_story(
     for key in keys {
         rows.extend(inbox.get(&key).await?);
     }
-    Ok(PaymentStory::new(source.as_str(), payment, &rows, &ledger))
+    Ok(PaymentHistory::new(
+        source.as_str(),
+        payment,
+        &rows,
+        &ledger,
+    ))
 }
 
 impl SearchInbox for SqliteInbox {

@@ -53,7 +53,7 @@ impl CommandArguments {
     }
 
     /// Fails if there is an option other than these.
-    pub(crate) fn only(&self, known: &[&str]) -> Result<(), String> {
+    pub(crate) fn require_known(&self, known: &[&str]) -> Result<(), String> {
         let mut names = self.options.iter().map(|(name, _)| name.as_str());
         match names.find(|name| !known.contains(name)) {
             None => Ok(()),
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(arguments.line(), "seed=1 pay=3");
         assert_eq!(arguments.number("threads", 1), Ok(2));
         assert_eq!(arguments.number("seed", 7), Ok(7));
-        assert!(arguments.only(&["seed"]).is_err());
-        assert!(arguments.only(&["threads"]).is_ok());
+        assert!(arguments.require_known(&["seed"]).is_err());
+        assert!(arguments.require_known(&["threads"]).is_ok());
     }
 }

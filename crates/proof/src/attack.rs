@@ -29,7 +29,7 @@ use fronts::{FrontRequest, LambdaFront};
 
 /// How a request arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WayIn {
+pub enum EntryPoint {
     /// Directly at the receiver.
     Direct,
     /// As the event of a front.
@@ -58,7 +58,7 @@ pub struct AttackedReceiver {
     runtime: Runtime,
 }
 
-impl WayIn {
+impl EntryPoint {
     /// The name in one word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -110,15 +110,15 @@ impl Default for AttackedReceiver {
 
 impl AttackedReceiver {
     /// Sends a request and returns its outcome.
-    pub fn attack(&self, request: &PlainRequest, way_in: WayIn) -> AttackOutcome {
+    pub fn attack(&self, request: &PlainRequest, entry_point: EntryPoint) -> AttackOutcome {
         let before = (self.inbox.calls(), self.inbox.probes());
-        let expected = match way_in.must_refuse(request) {
+        let expected = match entry_point.must_refuse(request) {
             true => ExpectedAnswer::Refused(400),
             false => judge(&SOURCES, request),
         };
-        let answer = match way_in {
-            WayIn::Direct => self.runtime.block_on(self.receive(request)),
-            WayIn::LambdaFront(front) => self
+        let answer = match entry_point {
+            EntryPoint::Direct => self.runtime.block_on(self.receive(request)),
+            EntryPoint::LambdaFront(front) => self
                 .answer_event(&event(front, request))
                 .expect("a front's event is recognised"),
         };
@@ -188,7 +188,7 @@ impl AttackOutcome {
     }
 
     /// Compares the outcome with that of the second implementation.
-    pub fn check(&self, request: &PlainRequest, way_in: WayIn) -> Result<(), String> {
+    pub fn check(&self, request: &PlainRequest, entry_point: EntryPoint) -> Result<(), String> {
         let status = self.answer.status;
         let problem = match &self.expected {
             ExpectedAnswer::Proven(_) if status != 200 || self.calls != 1 => "not stored once",
@@ -215,7 +215,7 @@ impl AttackOutcome {
             ExpectedAnswer::Monitor if status != 200 => "a monitor did not get 200",
             // The checks of a front's adapter come first, and may have another status.
             ExpectedAnswer::Refused(_)
-                if way_in != WayIn::Direct && (400..600).contains(&status) =>
+                if entry_point != EntryPoint::Direct && (400..600).contains(&status) =>
             {
                 return Ok(());
             }

@@ -31,27 +31,27 @@ const SECRETS: [&str; 2] = [
 ];
 
 /// Two positions at which a header is wrong, compared with each other.
-struct WrongPlaces {
+struct WrongPositions {
     name: &'static str,
-    places: [WrongPlace; 2],
+    positions: [WrongPosition; 2],
 }
 
 /// The position at which a header is wrong.
 #[derive(Clone, Copy)]
-enum WrongPlace {
+enum WrongPosition {
     First,
     Last,
     Everywhere,
 }
 
-const COMPARISONS: [WrongPlaces; 2] = [
-    WrongPlaces {
+const COMPARISONS: [WrongPositions; 2] = [
+    WrongPositions {
         name: "wrong in the first or in the last digit",
-        places: [WrongPlace::First, WrongPlace::Last],
+        positions: [WrongPosition::First, WrongPosition::Last],
     },
-    WrongPlaces {
+    WrongPositions {
         name: "wrong in the first digit or everywhere",
-        places: [WrongPlace::First, WrongPlace::Everywhere],
+        positions: [WrongPosition::First, WrongPosition::Everywhere],
     },
 ];
 
@@ -76,7 +76,7 @@ type ClassTimes = [Vec<u64>; 2];
 
 /// `proof timing`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["samples", "seed"])?;
+    arguments.require_known(&["samples", "seed"])?;
     let samples: u64 = arguments.number("samples", 1_000_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     println!("proof timing --samples {samples} --seed {seed}");
@@ -123,12 +123,17 @@ fn planted_leak(samples: u64, random: &mut SplitMix64) -> (f64, &'static str) {
 }
 
 /// Makes the header wrong at this position.
-fn wrong(right: &[u8], place: WrongPlace, random: &mut SplitMix64, header: &mut [u8]) {
+fn write_wrong_header(
+    right: &[u8],
+    position: WrongPosition,
+    random: &mut SplitMix64,
+    header: &mut [u8],
+) {
     header.copy_from_slice(right);
-    let at = match place {
-        WrongPlace::First => 0..1,
-        WrongPlace::Last => right.len() - 1..right.len(),
-        WrongPlace::Everywhere => 0..right.len(),
+    let at = match position {
+        WrongPosition::First => 0..1,
+        WrongPosition::Last => right.len() - 1..right.len(),
+        WrongPosition::Everywhere => 0..right.len(),
     };
     for at in at {
         while header[at] == right[at] {
@@ -142,7 +147,7 @@ fn wrong(right: &[u8], place: WrongPlace, random: &mut SplitMix64, header: &mut 
     reason = "the time of each call is what is measured"
 )]
 fn measure(
-    comparison: &WrongPlaces,
+    comparison: &WrongPositions,
     signer: &MessageSigner,
     samples: u64,
     random: &mut SplitMix64,
@@ -167,7 +172,7 @@ fn measure(
 }
 
 fn prepare(
-    comparison: &WrongPlaces,
+    comparison: &WrongPositions,
     signer: &MessageSigner,
     random: &mut SplitMix64,
 ) -> Vec<TimedSample> {
@@ -176,7 +181,7 @@ fn prepare(
         let body = Bytes::from(format!("{{\"n\":\"{:016x}\"}}", random.next()));
         let right = sign(signer.sender, signer.secret, &body).into_bytes();
         let mut header = right.clone();
-        wrong(&right, comparison.places[class], random, &mut header);
+        write_wrong_header(&right, comparison.positions[class], random, &mut header);
         TimedSample {
             class,
             body,
@@ -197,14 +202,14 @@ fn largest_t(times: &ClassTimes) -> f64 {
             let times = times.iter().copied();
             times.filter(|time| *time <= limit).collect()
         };
-        welch(&below(&times[0]), &below(&times[1]))
+        welch_t(&below(&times[0]), &below(&times[1]))
     });
     let larger = |one: f64, other: f64| if other.abs() > one.abs() { other } else { one };
     values.into_iter().fold(0.0, larger)
 }
 
 /// Welch's t of two samples.
-fn welch(one: &[u64], other: &[u64]) -> f64 {
+fn welch_t(one: &[u64], other: &[u64]) -> f64 {
     let mean = |times: &[u64]| {
         let sum: f64 = times.iter().map(|time| *time as f64).sum();
         sum / times.len() as f64
@@ -223,7 +228,7 @@ mod tests {
 
     #[test]
     fn welch_computes_the_t_of_a_known_example() {
-        let t = welch(&[3, 4, 5, 6, 7], &[1, 2, 3, 4, 5]);
+        let t = welch_t(&[3, 4, 5, 6, 7], &[1, 2, 3, 4, 5]);
         assert!((t - 2.0).abs() < 1e-9, "{t}");
     }
 
@@ -231,11 +236,11 @@ mod tests {
     fn a_header_is_wrong_exactly_at_the_given_position() {
         let (right, mut random) = (vec![b'a'; 40], SplitMix64::of(1, 1));
         let mut header = vec![0; 40];
-        wrong(&right, WrongPlace::First, &mut random, &mut header);
+        write_wrong_header(&right, WrongPosition::First, &mut random, &mut header);
         assert!(header[0] != b'a' && header[1..] == right[1..]);
-        wrong(&right, WrongPlace::Last, &mut random, &mut header);
+        write_wrong_header(&right, WrongPosition::Last, &mut random, &mut header);
         assert!(header[39] != b'a' && header[..39] == right[..39]);
-        wrong(&right, WrongPlace::Everywhere, &mut random, &mut header);
+        write_wrong_header(&right, WrongPosition::Everywhere, &mut random, &mut header);
         assert!(!header.contains(&b'a'));
     }
 }

@@ -6,10 +6,10 @@ use crate::{
 
 fn read_with_secrets(
     document: &str,
-    place: &str,
-    outside: &SecretSources<'_>,
+    name: &str,
+    secret_sources: &SecretSources<'_>,
 ) -> Result<ResolvedSecrets, ConfigErrors> {
-    Config::read_to_use(document, place, outside)?.secrets(outside)
+    Config::read_to_use(document, name, secret_sources)?.secrets(secret_sources)
 }
 
 #[test]
@@ -19,8 +19,8 @@ fn the_secrets_of_the_example_are_labelled_by_position_and_reference() {
         ("PAY_SIGNING_SECRET", TEST_SECRET),
         ("LEDGER_WHSEC", WHSEC),
     ];
-    let secrets = with(&variables, |outside| {
-        read_with_secrets(EXAMPLE, "pillarbox.toml", outside)
+    let secrets = with(&variables, |secret_sources| {
+        read_with_secrets(EXAMPLE, "pillarbox.toml", secret_sources)
     })
     .unwrap();
 
@@ -77,8 +77,8 @@ pillarbox.toml:11: destination.secret (env:UNSET) is not set: set that environme
 pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhooks secret: whsec_ \
  and 24 to 64 bytes in base64";
     let read = |document: &str| {
-        with(&variables, |outside| {
-            read_with_secrets(document, "pillarbox.toml", outside).map(|_| ())
+        with(&variables, |secret_sources| {
+            read_with_secrets(document, "pillarbox.toml", secret_sources).map(|_| ())
         })
     };
     assert_eq!(read(document).unwrap_err().to_string(), expected);
@@ -99,8 +99,8 @@ pillarbox.toml:15: destinations.other.secret (env:TEST) is not a Standard Webhoo
 fn a_secret_that_does_not_have_its_sender_s_form_is_refused() {
     let checked = |kind: &str, live: &str, secret: &str| {
         let document = format!("[sources.s]\nkind = \"{kind}\"\n{live}\nsecrets = [\"env:S\"]\n");
-        let read = with(&[("S", secret)], |outside| {
-            read_with_secrets(&document, "p", outside).map(|_| ())
+        let read = with(&[("S", secret)], |secret_sources| {
+            read_with_secrets(&document, "p", secret_sources).map(|_| ())
         });
         read.map_err(|problems| problems.to_string())
     };
@@ -140,8 +140,8 @@ fn a_secret_that_does_not_have_its_sender_s_form_is_refused() {
 #[test]
 fn the_secrets_of_a_source_that_cannot_be_read_are_checked() {
     let document = "[sources.Pay]\nkind = \"pay\"\nsecrets = [\"env:UNSET\"]\n";
-    let read = with(&[], |outside| {
-        read_with_secrets(document, "p", outside).map(|_| ())
+    let read = with(&[], |secret_sources| {
+        read_with_secrets(document, "p", secret_sources).map(|_| ())
     });
     let lines: Vec<_> = read.unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
@@ -179,10 +179,10 @@ fn two_references_to_one_value_are_refused_in_two_sources() {
         ("hmrc", r#"["env:H"]"#, r#"["env:I"]"#, Some(same)),
     ] {
         let document = source("one", kind, first) + &source("two", kind, second);
-        let (strict, usable) = with(&variables, |outside| {
+        let (strict, usable) = with(&variables, |secret_sources| {
             let config = Config::read(&document, "p").unwrap();
-            let strict = config.sender_secrets(outside);
-            (strict, config.usable_sender_secrets(outside))
+            let strict = config.sender_secrets(secret_sources);
+            (strict, config.usable_sender_secrets(secret_sources))
         });
         let message = strict.err().map(|problems| problems.to_string());
         assert_eq!(
@@ -240,10 +240,13 @@ fn holding(read: Result<Option<String>, SecretsManagerError>) -> FetchedSecrets 
 /// The labels of the usable keys, and the errors of the others with their places.
 fn usable(vault: &FetchedSecrets) -> (Vec<String>, Vec<String>) {
     let config = Config::read(MANAGED, "p").unwrap();
-    with(&[], |outside| {
-        let outside = SecretSources { vault, ..*outside };
-        let (sources, unusable) = config.usable_sender_secrets(&outside);
-        let strict = config.sender_secrets(&outside);
+    with(&[], |secret_sources| {
+        let secret_sources = SecretSources {
+            vault,
+            ..*secret_sources
+        };
+        let (sources, unusable) = config.usable_sender_secrets(&secret_sources);
+        let strict = config.sender_secrets(&secret_sources);
         assert_eq!(
             strict.is_ok(),
             unusable.is_empty(),
@@ -347,11 +350,11 @@ fn a_secret_without_a_value_is_skipped_and_an_unusable_one_is_reported() {
 fn a_missing_destination_secret_is_an_error_of_no_source() {
     let config = Config::read(MANAGED, "p").unwrap();
     let outcome = |read| {
-        with(&[], |outside| {
+        with(&[], |secret_sources| {
             let vault = holding(read);
             let (secrets, unusable) = config.usable_destination_secrets(&SecretSources {
                 vault: &vault,
-                ..*outside
+                ..*secret_sources
             });
             (
                 !secrets.default.is_empty(),
@@ -388,8 +391,8 @@ fn the_credentials_of_an_api_are_fetched_for_reconciling_alone() {
     let [hmrc, pay] = &config.sources[..] else {
         panic!("two sources")
     };
-    with(&all, |outside| {
-        let hmrc = hmrc.pull_secrets(outside).unwrap();
+    with(&all, |secret_sources| {
+        let hmrc = hmrc.pull_secrets(secret_sources).unwrap();
         let shown = format!("{hmrc:?}");
         let [client_id, client_secret] = &hmrc.unwrap()[..] else {
             panic!("HMRC needs two credentials")
@@ -397,23 +400,23 @@ fn the_credentials_of_an_api_are_fetched_for_reconciling_alone() {
         assert_eq!(client_id.expose(), "a client id of HMRC's");
         assert_eq!(client_secret.expose(), HMRC_SECRET);
         assert!(!shown.contains(HMRC_SECRET));
-        assert_eq!(pay.pull_secrets(outside).unwrap().unwrap().len(), 1);
+        assert_eq!(pay.pull_secrets(secret_sources).unwrap().unwrap().len(), 1);
         let live = SourceConfig {
             live: true,
             ..pay.clone()
         };
         assert_eq!(
-            live.pull_secrets(outside).unwrap_err()[0].why,
+            live.pull_secrets(secret_sources).unwrap_err()[0].why,
             SecretError::TestKeyOnLive
         );
         let none = SourceConfig {
             pull: None,
             ..pay.clone()
         };
-        assert!(none.pull_secrets(outside).unwrap().is_none());
+        assert!(none.pull_secrets(secret_sources).unwrap().is_none());
     });
-    with(&all[2..], |outside| {
-        let unusable = hmrc.pull_secrets(outside).unwrap_err();
+    with(&all[2..], |secret_sources| {
+        let unusable = hmrc.pull_secrets(secret_sources).unwrap_err();
         let messages: Vec<_> = unusable.iter().map(|one| one.problem.to_string()).collect();
         assert_eq!(messages.len(), 2, "{messages:?}");
         assert!(
@@ -450,6 +453,9 @@ fn each_role_has_its_own_references_and_an_invalid_document_queries_none() {
         [ARN]
     );
     let broken = format!("colour = \"red\"{MANAGED}");
-    let messages = with(&[], |outside| read_with_secrets(&broken, "p", outside)).unwrap_err();
+    let messages = with(&[], |secret_sources| {
+        read_with_secrets(&broken, "p", secret_sources)
+    })
+    .unwrap_err();
     assert_eq!(messages.iter().count(), 1, "{messages}");
 }

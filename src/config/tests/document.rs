@@ -37,7 +37,7 @@ fn the_example_of_the_documentation_reads() {
         pay.secrets[0].value,
         SecretRef::Env("PAY_SIGNING_SECRET".into())
     );
-    assert_eq!(pay.secrets[0].place.path(), "sources.pay.secrets[0]");
+    assert_eq!(pay.secrets[0].location.path(), "sources.pay.secrets[0]");
 
     let pull = hmrc.pull.as_ref().unwrap();
     assert_eq!(
@@ -96,7 +96,7 @@ fn omitted_keys_have_defaults_and_sources_keep_their_order() {
             .collect::<Vec<_>>(),
         ["pay", "hmrc"]
     );
-    let secrets = with(&[], |outside| config.secrets(outside)).unwrap();
+    let secrets = with(&[], |secret_sources| config.secrets(secret_sources)).unwrap();
     assert!(
         secrets.sources.iter().all(|source| source.keys.is_empty()),
         "no secret yet is no problem"

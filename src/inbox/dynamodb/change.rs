@@ -114,15 +114,15 @@ impl UpdateExpression {
     }
 
     /// Requires that the row is in `state` and has a version that this program knows.
-    pub(super) fn only_in(self, state: State) -> Self {
+    pub(super) fn require_state(self, state: State) -> Self {
         self.only_if("#state = :state")
             .name("#state", "state")
             .value(":state", text(state.as_str()))
-            .only_known()
+            .require_known_version()
     }
 
     /// Requires that the row has a version that this program knows.
-    pub(super) fn only_known(self) -> Self {
+    pub(super) fn require_known_version(self) -> Self {
         self.only_if("v <= :v").value(":v", number(ROW_VERSION))
     }
 

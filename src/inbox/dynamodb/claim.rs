@@ -66,7 +66,7 @@ pub(super) async fn claim(
 /// The update that claims a row after `attempts` attempts.
 fn claim_attempt(inbox: &DynamoInbox, key: &Key, claim: &Claim, attempts: u32) -> UpdateExpression {
     UpdateExpression::of(inbox, key.as_str())
-        .only_in(State::Recorded)
+        .require_state(State::Recorded)
         .only_if("attempts = :attempts")
         .value(":attempts", number(attempts))
         .set("attempts", number(attempts + 1))
@@ -207,7 +207,7 @@ impl<'a> FinalState<'a> {
 
     fn update(&self, inbox: &DynamoInbox, fence: &Fence) -> UpdateExpression {
         let change = UpdateExpression::of(inbox, fence.key.as_str())
-            .only_in(State::Recorded)
+            .require_state(State::Recorded)
             .only_if("attempts = :attempt AND #lease.#id = :id")
             .name("#lease", "lease")
             .name("#id", "id")

@@ -140,7 +140,7 @@ pub(super) async fn body_copies(
     let (mut copies, mut bodies) = (Vec::new(), Vec::new());
     if let Some(read) = read_row(inbox, key).await? {
         copies.extend(read.inline.map(|body| BodyCopy {
-            place: key.to_string(),
+            location: key.to_string(),
             bytes: body.bytes.len(),
         }));
         bodies.extend(read.parts);
@@ -165,7 +165,7 @@ async fn read_row(inbox: &DynamoInbox, key: &Key) -> Result<Option<DecodedItem>,
 /// An update of the row that fails if the row has changed since it was read.
 fn if_unchanged(inbox: &DynamoInbox, read: &DecodedItem) -> UpdateExpression {
     UpdateExpression::of(inbox, read.row.key.as_str())
-        .only_in(read.row.state)
+        .require_state(read.row.state)
         .only_if("attempts = :attempts AND budget_from = :budget_from")
         .value(":attempts", number(read.row.attempts))
         .value(":budget_from", instant(read.row.budget_from))

@@ -89,7 +89,7 @@ pub(super) async fn copies(
 ) -> Result<Vec<BodyCopy>, InboxError> {
     let copies = read_each(inbox, key, parts, |part| {
         Some(BodyCopy {
-            place: item::text_of(&part, PK)?.to_owned(),
+            location: item::text_of(&part, PK)?.to_owned(),
             bytes: item::bytes_of(&part, "bytes")?.len(),
         })
     });

@@ -213,7 +213,7 @@ fn schema_errors(table: &TableDescription) -> Vec<TableError> {
                  deploy the template's table",
             ));
         }
-        Some(index) if !projects(index.projection()) => errors.push(TableError(
+        Some(index) if !has_required_projection(index.projection()) => errors.push(TableError(
             "has an index `shelf` that lacks state, event_type, subject or received_at: deploy \
              the template's table",
         )),
@@ -239,7 +239,7 @@ fn has_keys(schema: &[KeySchemaElement], names: &[&str]) -> bool {
         .eq(names.iter().copied())
 }
 
-fn projects(projection: Option<&Projection>) -> bool {
+fn has_required_projection(projection: Option<&Projection>) -> bool {
     projection.is_some_and(|projection| {
         let projected = projection.non_key_attributes();
         projection.projection_type() == Some(&ProjectionType::All)

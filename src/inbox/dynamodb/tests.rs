@@ -49,12 +49,12 @@ fn sdk(emulator: &DynamoEmulator) -> SdkConfig {
         };
         Some(value.to_owned())
     };
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &env,
         file: &|_| Err(std::io::ErrorKind::NotFound.into()),
         vault: FetchedSecrets::NOTHING,
     };
-    AwsConfig::from_variables(&outside)
+    AwsConfig::from_variables(&secret_sources)
         .unwrap()
         .config(AwsService::DynamoDb)
 }

@@ -189,7 +189,7 @@ impl<'a> PayClient<'a> {
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &NotificationId,
     ) -> Result<Option<(Payment, Pulled)>, RunEnd> {
-        let Some(body) = self.about(run, id, &[]).await? else {
+        let Some(body) = self.get_payment_resource(run, id, &[]).await? else {
             return Ok(None);
         };
         Ok(Payment::read(&body)
@@ -203,7 +203,7 @@ impl<'a> PayClient<'a> {
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &NotificationId,
     ) -> Result<Vec<StateChange>, RunEnd> {
-        let Some(body) = self.about(run, id, &["events"]).await? else {
+        let Some(body) = self.get_payment_resource(run, id, &["events"]).await? else {
             return Ok(Vec::new());
         };
         read_history(&body).map_err(RunEnd::GovukPay)
@@ -215,13 +215,13 @@ impl<'a> PayClient<'a> {
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &NotificationId,
     ) -> Result<usize, RunEnd> {
-        let Some(body) = self.about(run, id, &["refunds"]).await? else {
+        let Some(body) = self.get_payment_resource(run, id, &["refunds"]).await? else {
             return Ok(0);
         };
         read_refunds(&body).map_err(RunEnd::GovukPay)
     }
 
-    async fn about(
+    async fn get_payment_resource(
         &mut self,
         run: &mut LockedRun<'_, impl ReconcileInbox>,
         id: &NotificationId,

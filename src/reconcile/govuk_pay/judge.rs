@@ -146,16 +146,16 @@ impl WebhookExpectation<'_> {
 
     /// Whether Pay pushes this event of `payment`. Telephone payments have no event of success.
     fn is_pushed(self, what: ExpectedEvent, payment: &Payment) -> bool {
-        let has = |one: ExpectedEvent| self.events.contains(&one.as_str());
+        let has_event = |one: ExpectedEvent| self.events.contains(&one.as_str());
         match what {
-            ExpectedEvent::Succeeded => has(what) && !payment.is_by_telephone,
+            ExpectedEvent::Succeeded => has_event(what) && !payment.is_by_telephone,
             // Which of the two it would be cannot be known, so both must be pushed.
             ExpectedEvent::FailedOrSucceeded => {
-                has(ExpectedEvent::Failed)
-                    && has(ExpectedEvent::Succeeded)
+                has_event(ExpectedEvent::Failed)
+                    && has_event(ExpectedEvent::Succeeded)
                     && !payment.is_by_telephone
             }
-            _ => has(what),
+            _ => has_event(what),
         }
     }
 

@@ -94,7 +94,7 @@ impl<'a> PaymentSweep<'a> {
             report.unreadable += page.unreadable;
             let unchecked = self.unchecked(&page.results, |payment| &payment.id);
             self.payments(run, unchecked, report).await?;
-            if !self.turn_page(run, page.next).await? {
+            if !self.load_next_page(run, page.next).await? {
                 return Ok(());
             }
         }
@@ -123,14 +123,14 @@ impl<'a> PaymentSweep<'a> {
                 }
                 self.position.mark_checked(payment);
             }
-            if !self.turn_page(run, page.next).await? {
+            if !self.load_next_page(run, page.next).await? {
                 return Ok(());
             }
         }
     }
 
     /// Moves to the next page and saves the position; `false` if there is none.
-    async fn turn_page(
+    async fn load_next_page(
         &mut self,
         run: &LockedRun<'_, impl ReconcileInbox>,
         next: Option<String>,

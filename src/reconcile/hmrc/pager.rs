@@ -93,10 +93,10 @@ impl BoxPager {
 
     /// Halves the page size; false if it is one already.
     pub(super) fn shrink(&mut self) -> bool {
-        let can = self.count > 1;
+        let can_shrink = self.count > 1;
         self.page = (self.count / 2).clamp(1, PAGE);
         self.count = self.page;
-        can
+        can_shrink
     }
 }
 

@@ -91,19 +91,20 @@ impl Keyring {
         })
     }
 
-    /// The keys of `sources`, as far as `outside` holds them. Variables and files are read here,
-    /// once. Missing secrets of Secrets Manager are read over `manager`, by [`warm`](Self::warm) or
-    /// when they are needed; without a reference to Secrets Manager, it is never called.
+    /// The keys of `sources`, as far as `secret_sources` holds them. Variables and files are read
+    /// here, once. Missing secrets of Secrets Manager are read over `manager`, by
+    /// [`warm`](Self::warm) or when they are needed; without a reference to Secrets Manager, it is
+    /// never called.
     pub fn new(
         sources: Vec<SourceSecrets>,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
         manager: Option<SecretsManager>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let arns = arns(references(&sources));
-        let fetched = outside.vault.only(&arns);
+        let fetched = secret_sources.vault.subset(&arns);
         let read_at = fetched.holds(&arns).then(|| clock.now());
-        let static_secrets = StaticSecrets::read(references(&sources), outside);
+        let static_secrets = StaticSecrets::read(references(&sources), secret_sources);
         let (keys, unusable) = build_snapshot(&sources, &static_secrets, fetched, read_at);
         let is_used = |_: &SecretsManager| !arns.is_empty();
         let managed = manager.filter(is_used).map(|manager| ManagedSecrets {
@@ -128,7 +129,7 @@ impl Keyring {
     }
 
     /// Takes the errors of the last fetch, to log them once.
-    pub fn take_unusable(&self) -> Vec<UnusableSecretError> {
+    pub fn take_fetch_errors(&self) -> Vec<UnusableSecretError> {
         std::mem::take(&mut *self.unusable.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -218,8 +219,9 @@ fn build_snapshot(
     fetched: FetchedSecrets,
     read_at: Option<Timestamp>,
 ) -> (KeySnapshot, Vec<UnusableSecretError>) {
-    let (keys, mut unusable) =
-        static_secrets.with(&fetched, |outside| build_keys(sources, outside));
+    let (keys, mut unusable) = static_secrets.with(&fetched, |secret_sources| {
+        build_keys(sources, secret_sources)
+    });
     let lacks_secret = keys.iter().any(|source| {
         let is_of_source = |one: &UnusableSecretError| one.source.as_ref() == Some(&source.name);
         source.keys.is_empty() && unusable.iter().any(is_of_source)
@@ -295,16 +297,16 @@ mod tests {
                 live: false,
                 references: vec![LocatedValue {
                     value: reference,
-                    place: ConfigLocation::named("secrets[0]"),
+                    location: ConfigLocation::named("secrets[0]"),
                 }],
             };
-            let outside = SecretSources {
+            let secret_sources = SecretSources {
                 env: &|_| None,
                 file: &|_| Err(std::io::ErrorKind::NotFound.into()),
                 vault: &vault,
             };
             let clock = Arc::new(SystemClock);
-            let keyring = Keyring::new(vec![source], &outside, None, clock);
+            let keyring = Keyring::new(vec![source], &secret_sources, None, clock);
             assert_eq!(keyring.keys().lacks_secret(), lacks_secret);
         }
     }

@@ -19,7 +19,7 @@ impl StaticSecrets {
     /// Reads the values of `references`.
     pub(super) fn read<'a>(
         references: impl Iterator<Item = &'a SecretRef>,
-        outside: &SecretSources<'_>,
+        secret_sources: &SecretSources<'_>,
     ) -> Self {
         let mut values = Self {
             variables: HashMap::new(),
@@ -29,13 +29,13 @@ impl StaticSecrets {
             match reference {
                 SecretRef::Env(name) => {
                     values.variables.extend(
-                        (outside.env)(name).map(|value| (name.clone(), Secret::new(value))),
+                        (secret_sources.env)(name).map(|value| (name.clone(), Secret::new(value))),
                     );
                 }
                 SecretRef::File(path) => {
                     values
                         .files
-                        .insert(path.clone(), (outside.file)(path).map(Secret::new));
+                        .insert(path.clone(), (secret_sources.file)(path).map(Secret::new));
                 }
                 SecretRef::Manager(_) => {}
             }

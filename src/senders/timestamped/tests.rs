@@ -252,12 +252,12 @@ fn it_is_configured_by_name_and_has_no_challenge_live_mode_or_api() {
     };
     let config = Config::read(&document(""), "p").unwrap();
     let value = |secret: &'static str| {
-        let outside = SecretSources {
+        let secret_sources = SecretSources {
             env: &|_| Some(secret.to_owned()),
             file: &|_| Err(std::io::ErrorKind::NotFound.into()),
             vault: FetchedSecrets::NOTHING,
         };
-        config.sender_secrets(&outside).map(|sources| {
+        config.sender_secrets(&secret_sources).map(|sources| {
             let source = &sources[0];
             (source.kind, source.keys.len())
         })

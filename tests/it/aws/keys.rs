@@ -37,7 +37,7 @@ const OLD: &str = "webhook_test_old1d5lsa5pdfs2bvim2f9cdu";
 const NEW: &str = "webhook_test_new1d5lsa5pdfs2bvim2f9cdu";
 const FORGED: &str = "webhook_test_forged5lsa5pdfs2bvim2f9cdu";
 const KEPT: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// A sender's patience, and what an answer may take of it.
+/// The longest time that an answer may take: the sender waits three seconds.
 const IN_TIME: Duration = Duration::from_millis(2_500);
 
 /// The log lines about secrets that cannot be used.
@@ -109,7 +109,7 @@ impl RotatingReceiver {
         );
         let config = Config::read(&document, "p").unwrap();
         let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-        let outside = SecretSources {
+        let secret_sources = SecretSources {
             env: &|_| Some(KEPT.to_owned()),
             file: &file,
             vault: FetchedSecrets::NOTHING,
@@ -117,7 +117,7 @@ impl RotatingReceiver {
         let manager = SecretsManager::new(&cloud.aws());
         let keyring = Keyring::new(
             config.source_secrets(),
-            &outside,
+            &secret_sources,
             Some(manager),
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
@@ -141,7 +141,7 @@ impl RotatingReceiver {
         self.clock.turn(seconds * 1_000);
     }
 
-    /// How often Secrets Manager was asked.
+    /// How often Secrets Manager was queried.
     fn readings(&self) -> usize {
         self.cloud.times()
     }
@@ -275,7 +275,7 @@ async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine
     );
     let config = Config::read(&document, "p").unwrap();
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|_| Some(NEW.to_owned()),
         file: &file,
         vault: FetchedSecrets::NOTHING,
@@ -283,18 +283,18 @@ async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine
     let clock = ManualClock::new();
     let keyring = Keyring::new(
         config.source_secrets(),
-        &outside,
+        &secret_sources,
         Some(SecretsManager::new(&cloud.aws())),
         Arc::clone(&clock) as Arc<dyn Clock>,
     );
     keyring.warm().await;
-    assert!(keyring.take_unusable().is_empty());
+    assert!(keyring.take_fetch_errors().is_empty());
 
     *held.lock().unwrap() = holding(NEW);
     clock.turn(31_000);
     let keys = keyring.renewed(&keyring.keys()).await;
     let (log, _logging) = SecretLog::start();
-    log_unusable_secrets(&keyring.take_unusable());
+    log_unusable_secrets(&keyring.take_fetch_errors());
     let logged = log.take();
     assert_eq!(logged.len(), 1, "{logged:?}");
     assert!(
@@ -382,7 +382,7 @@ async fn until_there_is_a_key_everything_is_503_and_the_first_one_needs_no_resta
         let receiver = RotatingReceiver::cold(start.clone()).await;
         receiver.keyring.warm().await;
         assert_eq!(
-            receiver.keyring.take_unusable().len(),
+            receiver.keyring.take_fetch_errors().len(),
             unusable_count,
             "{start:?}"
         );
@@ -461,7 +461,7 @@ async fn a_process_without_such_secrets_never_calls_aws() {
     )
     .unwrap();
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|_| Some(OLD.to_owned()),
         file: &file,
         vault: FetchedSecrets::NOTHING,
@@ -469,7 +469,7 @@ async fn a_process_without_such_secrets_never_calls_aws() {
     let clock = ManualClock::new();
     let keyring = Keyring::new(
         config.source_secrets(),
-        &outside,
+        &secret_sources,
         Some(SecretsManager::new(&cloud.aws())),
         clock,
     );
@@ -499,7 +499,7 @@ async fn an_unusable_key_is_ignored_logged_once_and_never_shown() {
         line.contains("white space") && !line.contains("canary"),
         "{line}"
     );
-    let unusable = format!("{:?}", receiver.keyring.take_unusable());
+    let unusable = format!("{:?}", receiver.keyring.take_fetch_errors());
     assert_eq!(unusable, "[]", "it was logged, and once");
 }
 
@@ -519,7 +519,7 @@ async fn secrets_that_cannot_be_used_are_counted_in_the_line_that_reports_them()
             .with_metrics(FunctionMetrics::all("pillarbox-Receive-1"));
         let _logging = listen_with(lines);
         receiver.keyring.warm().await;
-        log_unusable_secrets(&receiver.keyring.take_unusable());
+        log_unusable_secrets(&receiver.keyring.take_fetch_errors());
         let logged = log.take();
         assert_eq!(logged.len(), usize::from(metric.is_some()), "{logged:?}");
         let (Some(metric), Some(line)) = (metric, logged.first()) else {

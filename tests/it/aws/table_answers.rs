@@ -1,6 +1,6 @@
 //! A table's answers are believed only if AWS gave them: what answers 200 in its place stores
-//! nothing, and nothing is acknowledged for it. And how much is asked of it to measure what is
-//! stuck.
+//! nothing, and nothing is acknowledged for it. And how many calls the measurement of stuck rows
+//! makes.
 
 use pillarbox::{
     delivery::sweep::GAUGE_ROWS,

@@ -86,7 +86,7 @@ impl ConformanceCase {
         }
     }
 
-    /// A request that the HTTP parser of one way in refuses, and the receiver on another.
+    /// A request that the HTTP parser of one entry point refuses, and the receiver on another.
     fn by_status_alone(mut self) -> Self {
         self.body = None;
         self
@@ -110,13 +110,13 @@ impl ConformanceCase {
     }
 }
 
-/// A way in, with an inbox that belongs to it.
-enum WayIn {
+/// An entry point with its own inbox.
+enum EntryPoint {
     Serve(Server),
     Lambda(LambdaFront, Box<DeployedFunction<RecordingDestination>>),
 }
 
-impl WayIn {
+impl EntryPoint {
     async fn all() -> Vec<Self> {
         let mut all = vec![Self::Serve(Server::start().await)];
         all.extend(
@@ -237,7 +237,7 @@ async fn a_request_gets_one_answer_and_leaves_one_row_whatever_carries_it() {
     .flatten()
     .collect();
     assert!(cases.len() > 800, "{} cases", cases.len());
-    for way in WayIn::all().await {
-        way.conforms(&cases).await;
+    for entry_point in EntryPoint::all().await {
+        entry_point.conforms(&cases).await;
     }
 }

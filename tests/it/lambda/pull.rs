@@ -1,4 +1,4 @@
-//! The senders' APIs on loopback, and a function that asks them while a clock passes as it waits.
+//! The senders' APIs on loopback, and a function that calls them. Its clock advances as it waits.
 
 use std::{sync::Arc, time::Duration};
 

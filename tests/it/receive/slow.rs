@@ -175,7 +175,7 @@ async fn a_connection_is_kept_longer_than_its_sender_keeps_it() {
     client.is_closed().await;
     assert!(is_after(75, began.elapsed()), "{:?}", began.elapsed());
 
-    // One that never asks anything is not worth waiting for.
+    // A client that sends nothing is not waited for.
     let (mut silent, began) = (server.client().await, Instant::now());
     silent.is_closed().await;
     assert!(is_after(5, began.elapsed()), "{:?}", began.elapsed());
@@ -197,7 +197,7 @@ async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
     );
     let (start, rest) = bytes.split_at(bytes.len() - 10);
     busy.write(start).await;
-    busy.is_told_to_continue().await;
+    busy.wait_for_continue().await;
     let inbox = Arc::clone(&server.inbox);
     let stopped = tokio::spawn(server.stop());
     idle.is_closed().await; // it has been closed

@@ -123,7 +123,7 @@ async fn an_unknown_or_foreign_box_does_not_block_the_others() {
     assert_eq!(
         calls.filtered(|call| call.target.contains(unknown)).len(),
         1,
-        "asking again would change nothing"
+        "a retry would change nothing"
     );
 }
 

@@ -102,9 +102,9 @@ async fn of_ten_thousand_payments_each_event_that_was_lost_is_named_and_no_other
     );
     let calls = rig.api.calls();
     assert!(
-        calls.most_in_a_second() <= 5,
+        calls.max_calls_per_second() <= 5,
         "{}",
-        calls.most_in_a_second()
+        calls.max_calls_per_second()
     );
 
     // A second run finds the same, and records nothing twice.
@@ -393,7 +393,7 @@ async fn a_refund_long_after_the_window_of_its_payment_is_recorded_without_a_web
     assert_eq!(rig.observations().await.len(), 3, "each once");
     assert_eq!(rig.run_as(&dry).await.1.observed, 0);
 
-    // All that a person asks for, and nothing a second time.
+    // Everything that a person requests, and nothing twice.
     let since = RunOptions {
         since: Some(rig.now().minus(60 * DAY)),
         ..RunOptions::default()

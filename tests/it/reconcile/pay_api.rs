@@ -28,7 +28,7 @@ const WEBHOOK_SECRET: &str = "webhook_live_7mrp1d5lsa5pdfs2bvim2f9cdu";
 /// How long Pay has to push what happened.
 const GRACE_PERIOD: Duration = minutes(3 * 60);
 const DAY: Duration = minutes(24 * 60);
-/// How long after a payment began the money is asked for.
+/// How long after a payment began its capture is submitted.
 const CAPTURE_SUBMITTED: Duration = Duration::from_millis(116_087);
 
 /// A missing event, by its payment.

@@ -158,9 +158,9 @@ impl HmrcRig {
     pub(crate) fn assert_limits_hold(&self) {
         let calls = self.ppns.calls();
         assert!(
-            calls.most_in_a_second() <= 3,
+            calls.max_calls_per_second() <= 3,
             "{} calls in a second",
-            calls.most_in_a_second()
+            calls.max_calls_per_second()
         );
         for id in [BOX, SECOND_BOX, THIRD_BOX] {
             let gap = self.ppns.smallest_gap_between_lists(id);

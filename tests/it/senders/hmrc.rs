@@ -50,7 +50,7 @@ impl PpnsClient {
             .request(method, self.ppns.base_url().join(path).unwrap())
     }
 
-    pub(crate) async fn ask_for_token(&self, form: &str) -> ApiResponse {
+    pub(crate) async fn request_token(&self, form: &str) -> ApiResponse {
         let request = self.request(Method::POST, "/oauth/token");
         let request = request
             .header("content-type", "application/x-www-form-urlencoded")
@@ -63,7 +63,7 @@ impl PpnsClient {
         let form = format!(
             "client_id=client-1&client_secret=secret-1&grant_type=client_credentials&scope={scope}"
         );
-        let response = self.ask_for_token(&form).await;
+        let response = self.request_token(&form).await;
         assert_eq!(response.status, 200, "{response:?}");
         response.json()["access_token"].as_str().unwrap().to_owned()
     }

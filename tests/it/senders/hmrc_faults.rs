@@ -47,11 +47,11 @@ async fn scripted_calls_get_the_scripted_response_and_have_no_effect() {
         ApiResponse::json(500, r#"{"error":"server_error"}"#),
     );
     let tokens = [
-        hmrc.ask_for_token("").await.status,
-        hmrc.ask_for_token("").await.status,
+        hmrc.request_token("").await.status,
+        hmrc.request_token("").await.status,
     ];
     assert_eq!(
-        (tokens, hmrc.ask_for_token("").await.status),
+        (tokens, hmrc.request_token("").await.status),
         ([500, 500], 400)
     );
 }

@@ -402,7 +402,7 @@ async fn three_calls_a_second_are_taken_from_one_application_and_no_more() {
         }
     }
     let lists = hmrc.ppns.calls().to(PpnsEndpoint::List);
-    assert_eq!((lists.len(), lists.most_in_a_second()), (8, 6));
+    assert_eq!((lists.len(), lists.max_calls_per_second()), (8, 6));
     assert_eq!(
         hmrc.ppns.smallest_gap_between_lists(BOX),
         Some(Duration::ZERO)

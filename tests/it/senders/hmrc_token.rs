@@ -23,7 +23,7 @@ async fn a_token_response_has_its_lifetime_and_scopes() {
         ("&scope=write%3Anotifications", "write:notifications"),
         ("", ""),
     ] {
-        let response = hmrc.ask_for_token(&format!("{GOOD}{scope}")).await;
+        let response = hmrc.request_token(&format!("{GOOD}{scope}")).await;
         assert_eq!(response.status, 200, "{scope}");
         let mut answer = response.json();
         let token = answer["access_token"].take();
@@ -88,7 +88,7 @@ async fn a_request_for_a_token_is_refused_with_an_oauth_error() {
             (400, "invalid_scope"),
         ),
     ] {
-        let response = hmrc.ask_for_token(form).await;
+        let response = hmrc.request_token(form).await;
         assert_eq!(
             (response.status, response.json()["error"].as_str().unwrap()),
             expected,

@@ -421,7 +421,7 @@ async fn an_account_has_a_limit_of_calls_per_second() {
     );
     pay.clock.pass(Duration::from_secs(1));
     assert_eq!(pay.get("/v1/payments").await.status, 200);
-    assert_eq!(pay.api.calls().most_in_a_second(), 8);
+    assert_eq!(pay.api.calls().max_calls_per_second(), 8);
 
     let fresh = PayApi::start(0, pay.clock.clone()).await.unwrap();
     fresh.with(|accounts| accounts.open(KEY));

@@ -264,7 +264,7 @@ fn each_secret_is_read_by_the_role_that_works_with_it_and_by_no_other() {
 #[test]
 fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_and_reconcile_none()
 {
-    let of = |kind: &str| -> &[&str] {
+    let statements_of = |kind: &str| -> &[&str] {
         match kind {
             "eventbridge" => &["Bus"],
             "sqs" => &["DestinationKey", "Queue"],
@@ -316,7 +316,7 @@ fn process_and_sweep_reach_the_configured_destination_and_no_other_and_receive_a
             let hands_on = ["ProcessRole", "SweepRole"].contains(&role.as_str());
             assert_eq!(
                 found,
-                if hands_on { of(kind) } else { &[] },
+                if hands_on { statements_of(kind) } else { &[] },
                 "{role} {kind}"
             );
             for sid in found.iter().filter(|sid| ***sid != "DestinationKey") {

@@ -38,7 +38,7 @@ fn help_and_version_are_data() {
     assert_eq!(
         fs::read_dir(folder.path()).unwrap().count(),
         0,
-        "asking changes nothing"
+        "a query changes nothing"
     );
 }
 

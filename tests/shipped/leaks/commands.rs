@@ -1,4 +1,4 @@
-//! Every command that reads, and those that ask others.
+//! Every command that reads, and those that call other services.
 
 use std::process::Command;
 

@@ -105,7 +105,7 @@ impl CanarySources {
         }
     }
 
-    /// Both sources, each with both secrets, and how they are asked for what was not pushed.
+    /// Both sources, each with both secrets, and the APIs that events are pulled from.
     pub(super) fn configuration(&self, api: &str) -> String {
         format!(
             "[sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:HMRC_CURRENT\", \

@@ -60,7 +60,7 @@ impl MathExpression {
 
     /// Its values, with those of the metrics and of the expressions that it names.
     pub fn evaluate(&self, known: &BTreeMap<String, PeriodValues>, periods: usize) -> PeriodValues {
-        let of = |expression: &Self| expression.evaluate(known, periods);
+        let values_of = |expression: &Self| expression.evaluate(known, periods);
         match self {
             Self::Number(number) => vec![Some(*number); periods],
             Self::Metric(id) => {
@@ -69,14 +69,17 @@ impl MathExpression {
                     .unwrap_or_else(|| panic!("unknown metric {id}"))
                     .clone()
             }
-            Self::Negated(operand) => of(operand).into_iter().map(|value| Some(-value?)).collect(),
+            Self::Negated(operand) => values_of(operand)
+                .into_iter()
+                .map(|value| Some(-value?))
+                .collect(),
             Self::Binary(operator, left, right) => {
-                let both = of(left).into_iter().zip(of(right));
+                let both = values_of(left).into_iter().zip(values_of(right));
                 both.map(|(left, right)| binary(operator, left?, right?))
                     .collect()
             }
             Self::Call(name, arguments) => {
-                let arguments: Vec<PeriodValues> = arguments.iter().map(of).collect();
+                let arguments: Vec<PeriodValues> = arguments.iter().map(values_of).collect();
                 call(name, &arguments, periods)
             }
         }

@@ -80,7 +80,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         let (mut failure, ending) = (None, stop.child_token());
         // Erasing empties the write-ahead log of a file, so no other change can run meanwhile.
         let concurrency = if act == RowAct::Erase { 1 } else { CONCURRENCY };
-        let results = paced(selection.keys.clone(), rate)
+        let results = limit_rate(selection.keys.clone(), rate)
             .take_until(ending.cancelled())
             .map(|key| async move {
                 let result = self.change(act, &key).await;
@@ -105,7 +105,7 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
             None if progress.remaining() > 0 => AuditOutcome::Stopped,
             None => AuditOutcome::Done,
         };
-        self.end(entry, progress.done as u64, outcome).await?;
+        self.complete(entry, progress.done as u64, outcome).await?;
         Ok(ActReport {
             progress,
             outcome,
@@ -125,7 +125,7 @@ fn of_unreadable_row(error: InboxError) -> Result<RowResult, InboxError> {
 }
 
 /// The keys in order, at most `rate` a second.
-fn paced(keys: Vec<Key>, rate: Option<NonZeroU32>) -> impl Stream<Item = Key> {
+fn limit_rate(keys: Vec<Key>, rate: Option<NonZeroU32>) -> impl Stream<Item = Key> {
     stream::unfold(
         (keys.into_iter(), rate.map(ticks)),
         |(mut keys, mut ticks)| async move {

@@ -95,13 +95,13 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
         match self.change(act, key).await {
             Ok(result) => {
                 let done = u64::from(matches!(result, RowResult::Done));
-                self.end(entry, done, AuditOutcome::Done).await?;
+                self.complete(entry, done, AuditOutcome::Done).await?;
                 Ok(result)
             }
             Err(error) => {
                 // The inbox has failed, so this write may fail, too. Then the entry stays
                 // `started`.
-                let _ = self.end(entry, 0, AuditOutcome::Failed).await;
+                let _ = self.complete(entry, 0, AuditOutcome::Failed).await;
                 Err(error.into())
             }
         }
@@ -144,25 +144,27 @@ impl<I: ReadInbox + OperatorInbox + AuditInbox> Operator<I> {
 
     /// Completes the audit entry of an act, with its outcome and the number of changed
     /// notifications.
-    pub async fn end(
+    pub async fn complete(
         &self,
         entry: AuditEntry,
         done: u64,
         outcome: AuditOutcome,
     ) -> Result<(), ActError> {
-        let ended = AuditEntry {
+        let completed = AuditEntry {
             done,
             outcome,
             ..entry
         };
-        self.write(&ended).await.map_err(ActError::EndNotAudited)
+        self.write(&completed)
+            .await
+            .map_err(ActError::EndNotAudited)
     }
 
     /// Writes an audit entry for a masked field that is about to be shown.
     pub async fn unmask(&self, key: &Key, field: &str) -> Result<(), ActError> {
         let target = format!("{key}, {field}");
         let entry = self.begin(AuditAction::Unmask, target, Some(1)).await?;
-        self.end(entry, 1, AuditOutcome::Done).await
+        self.complete(entry, 1, AuditOutcome::Done).await
     }
 
     async fn write(&self, entry: &AuditEntry) -> Result<(), InboxError> {

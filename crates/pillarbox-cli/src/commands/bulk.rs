@@ -64,7 +64,7 @@ async fn print_copies(
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
     for copy in operator.inbox().body_copies(key).await? {
-        output.info(&format!("{key}: {} bytes in {}", copy.bytes, copy.place))?;
+        output.info(&format!("{key}: {} bytes in {}", copy.bytes, copy.location))?;
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ impl BulkArgs {
                 for copy in copies {
                     let error = ErrorCode::BytesLeft.error(format!(
                         "{key}: {} bytes are still in {}: run the command again",
-                        copy.bytes, copy.place
+                        copy.bytes, copy.location
                     ));
                     errors.push(report_error(error, output)?);
                 }
@@ -204,7 +204,7 @@ impl BulkArgs {
         let page = inbox.page_rows(usize::MAX);
         let operator = Operator::new(Arc::new(inbox), actor, settings.config.retention);
         let selection = operator.select(scope, page).await?;
-        scan.end();
+        scan.finish();
         print_newer(&selection.newer, output)?;
         print_damaged(&selection.damaged, output)?;
         for (key, _, reason) in unreadable(&selection.newer, &selection.damaged) {
@@ -261,7 +261,7 @@ impl BulkArgs {
         let mut printed: Result<(), CommandError> = Ok(());
         let mut on_row = |key: &Key, result: &RowResult, progress: ActProgress| {
             if printed.is_ok() {
-                printed = bar.above(|| {
+                printed = bar.print_above(|| {
                     let reported = self.report(selection.act, key.as_str(), result, output);
                     reported.map(drop)
                 });

@@ -101,7 +101,7 @@ impl DoctorArgs {
         clauses.extend(needed);
         self.print(&first_sentence(&clauses), output)?;
 
-        let mut findings = vec![fine("configuration", settings.place.clone())];
+        let mut findings = vec![fine("configuration", settings.document_name.clone())];
         findings.push(fine(
             "retention",
             format!("{} days", days(config.retention)),

@@ -15,8 +15,8 @@ use crate::{
     any_inbox::{AnyInbox, InboxAccess},
     labels,
     overview::HumanDuration,
-    payment::{PaymentHistoryEvent, PaymentStory},
-    search::{SearchInbox, SearchResult, payment_story},
+    payment::{PaymentHistory, PaymentHistoryEvent},
+    search::{SearchInbox, SearchResult, read_payment_history},
 };
 use pillarbox::{
     config::SourceConfig,
@@ -33,7 +33,7 @@ use pillarbox::{
 /// A shorter text would match too much.
 const MIN_CHARACTERS: usize = 3;
 /// The largest number of payments that are printed.
-const MAX_STORIES: usize = 10;
+const MAX_PAYMENTS: usize = 10;
 
 /// Finds a payment, a reference, a notification or a box.
 #[derive(Args)]
@@ -50,8 +50,8 @@ pub(super) struct FindArgs {
     #[arg(value_name = "TEXT")]
     text: String,
     /// Ask GOV.UK Pay now which events of the payment are missing
-    #[arg(long)]
-    ask: bool,
+    #[arg(long = "ask")]
+    query_pay: bool,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -88,13 +88,13 @@ impl FindArgs {
         }
         let rows: Vec<Row> = found.rows.into_values().collect();
         print_rows(&rows, true, self.json, output)?;
-        if found.payments.len() > MAX_STORIES {
+        if found.payments.len() > MAX_PAYMENTS {
             output.info(&format!(
-                "{} payment ids begin with this text; these are the first {MAX_STORIES}.",
+                "{} payment ids begin with this text; these are the first {MAX_PAYMENTS}.",
                 found.payments.len()
             ))?;
         }
-        for (source, payment) in found.payments.iter().take(MAX_STORIES) {
+        for (source, payment) in found.payments.iter().take(MAX_PAYMENTS) {
             self.print_payment(&settings, &inbox, (source, payment), output)
                 .await?;
         }
@@ -108,15 +108,15 @@ impl FindArgs {
         (source, payment): (&SourceName, &str),
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
-        let story = payment_story(inbox, source, payment).await?;
-        let at_pay = match self.ask {
+        let history = read_payment_history(inbox, source, payment).await?;
+        let at_pay = match self.query_pay {
             true => query_pay(settings, inbox, (source, payment)).await?,
             false => None,
         };
         if self.json {
-            Ok(output.data(&json(&JsonStory::new(&story, at_pay.as_ref()))?)?)
+            Ok(output.data(&json(&JsonPayment::new(&history, at_pay.as_ref()))?)?)
         } else {
-            print_story(&story, at_pay.as_ref(), output)
+            print_history(&history, at_pay.as_ref(), output)
         }
     }
 }
@@ -179,13 +179,13 @@ fn pay_error(source: &SourceName, error: &impl std::fmt::Display) -> CommandErro
     ))
 }
 
-fn print_story(
-    story: &PaymentStory,
+fn print_history(
+    history: &PaymentHistory,
     at_pay: Option<&PaymentAtPay>,
     output: &mut CommandOutput,
 ) -> Result<(), CommandError> {
-    let mut title = vec![format!("Payment {} ({})", story.payment, story.source)];
-    let facts = &story.facts;
+    let mut title = vec![format!("Payment {} ({})", history.payment, history.source)];
+    let facts = &history.facts;
     title.extend(
         facts
             .reference
@@ -196,13 +196,13 @@ fn print_story(
     let refunded = facts.refunded.filter(|refunded| *refunded > 0);
     title.extend(refunded.map(|refunded| format!("{} refunded", pounds(refunded))));
     output.data(&paint(&visible(&title.join(", ")), BOLD))?;
-    for event in &story.events {
+    for event in &history.events {
         output.data(&format!("  {}", event_line(event)))?;
     }
-    if story.events.is_empty() {
+    if history.events.is_empty() {
         output.data("  no event was received")?;
     }
-    for event_type in &story.not_received {
+    for event_type in &history.not_received {
         output.data(&format!("  {}: not received", labels::event(event_type)))?;
     }
     if let Some(at_pay) = at_pay {
@@ -251,7 +251,7 @@ fn pounds(pence: u64) -> String {
 
 /// The fields of a payment. Their names are stable.
 #[derive(Serialize)]
-struct JsonStory<'a> {
+struct JsonPayment<'a> {
     payment: &'a str,
     source: &'a str,
     reference: Option<&'a str>,
@@ -284,16 +284,16 @@ struct JsonAtPay<'a> {
     awaited: Vec<&'static str>,
 }
 
-impl<'a> JsonStory<'a> {
-    fn new(story: &'a PaymentStory, at_pay: Option<&'a PaymentAtPay>) -> Self {
+impl<'a> JsonPayment<'a> {
+    fn new(history: &'a PaymentHistory, at_pay: Option<&'a PaymentAtPay>) -> Self {
         Self {
-            payment: &story.payment,
-            source: &story.source,
-            reference: story.facts.reference.as_deref(),
-            amount: story.facts.amount,
-            refunded: story.facts.refunded,
-            events: story.events.iter().map(JsonEvent::from).collect(),
-            not_received: &story.not_received,
+            payment: &history.payment,
+            source: &history.source,
+            reference: history.facts.reference.as_deref(),
+            amount: history.facts.amount,
+            refunded: history.facts.refunded,
+            events: history.events.iter().map(JsonEvent::from).collect(),
+            not_received: &history.not_received,
             at_pay: at_pay.map(|at_pay| JsonAtPay {
                 status: &at_pay.status,
                 missing: events(at_pay, true),

@@ -46,8 +46,8 @@ impl HealthcheckArgs {
         let settings = CommandSettings::load_with(global, flags)?;
         let address = local_request::reachable(settings.config.listen);
         let failed = |reason: String| ErrorCode::NotReady.error(format!("{address}: {reason}"));
-        let asked = local_request::get(address, "/-/readyz", MAX_ANSWER_BYTES);
-        let answer = timeout(TIMEOUT, asked).await;
+        let request = local_request::get(address, "/-/readyz", MAX_ANSWER_BYTES);
+        let answer = timeout(TIMEOUT, request).await;
         let answer = answer
             .map_err(|_| failed(format!("no answer within {} s", TIMEOUT.as_secs())))?
             .map_err(|error| {

@@ -117,7 +117,9 @@ impl ImportArgs {
             Ok(()) if counts.total() < planned => AuditOutcome::Stopped,
             Ok(()) => AuditOutcome::Done,
         };
-        operator.end(entry, counts.stored as u64, outcome).await?;
+        operator
+            .complete(entry, counts.stored as u64, outcome)
+            .await?;
         if self.json {
             output.data(&serde_json::json!({"summary": counts}).to_string())?;
         }
@@ -177,12 +179,12 @@ impl ImportRun<'_> {
                 Ok(row) if has_expired(&row) => {
                     self.counts.expired += 1;
                     let reason = Some("it has expired".to_owned());
-                    bar.above(|| self.print_json(number, Some(&row.key), reason, output))?;
+                    bar.print_above(|| self.print_json(number, Some(&row.key), reason, output))?;
                 }
                 Ok(row) => batch.push((number, row)),
                 Err(error) => {
                     self.counts.refused += 1;
-                    bar.above(|| {
+                    bar.print_above(|| {
                         output.info(&format!("line {number} is left out: {error}"))?;
                         self.print_json(number, error.key(), Some(error.to_string()), output)
                     })?;
@@ -242,7 +244,7 @@ impl ImportRun<'_> {
                 ImportOutcome::Stored => {
                     self.counts.stored += 1;
                     if !self.as_json {
-                        bar.above(|| output.data(row.key.as_str()))?;
+                        bar.print_above(|| output.data(row.key.as_str()))?;
                     }
                     None
                 }
@@ -253,11 +255,11 @@ impl ImportRun<'_> {
                 ImportOutcome::KeyTaken => {
                     self.counts.refused += 1;
                     let error = ImportError::KeyTaken(row.key.clone()).to_string();
-                    bar.above(|| output.info(&error))?;
+                    bar.print_above(|| output.info(&error))?;
                     Some(error)
                 }
             };
-            bar.above(|| self.print_json(*number, Some(&row.key), reason, output))?;
+            bar.print_above(|| self.print_json(*number, Some(&row.key), reason, output))?;
         }
         Ok(())
     }
@@ -281,8 +283,8 @@ fn has_expired(row: &Row) -> bool {
 
 fn was_delivered(row: &Row) -> bool {
     let is_erased = row.state == State::Discarded;
-    let was = row.reason.as_deref() == Some(State::Delivered.as_str());
-    row.state == State::Delivered || is_erased && was
+    let was_delivered_before = row.reason.as_deref() == Some(State::Delivered.as_str());
+    row.state == State::Delivered || is_erased && was_delivered_before
 }
 
 /// An open row as it is stored without `--deliver`: held, until a person replays it.

@@ -64,7 +64,7 @@ impl InboxCommand {
                 Err(ErrorCode::InboxKind.error(format!(
                     "inbox backup and restore are for a local file, and {} names the table \
                      {table}: AWS backs that up (point-in-time recovery; docs/deploy.md)",
-                    settings.place
+                    settings.document_name
                 )))
             }
         }

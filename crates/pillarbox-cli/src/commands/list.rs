@@ -61,7 +61,7 @@ impl ListArgs {
         let (mut shown, mut page) = (0, PageRequest::first(inbox.page_rows(limit)));
         while shown < limit {
             let listed = inbox.list(&filter, page).await?;
-            progress.end();
+            progress.finish();
             print_rows(&listed.rows, shown == 0, self.json, output)?;
             print_newer(&listed.newer, output)?;
             print_damaged(&listed.damaged, output)?;
@@ -166,7 +166,7 @@ fn table(rows: &[Row], with_head: bool, width: usize, zone: &ListZone) -> Vec<St
     let mut lines = Vec::new();
     if with_head && !rows.is_empty() {
         let head = [&*received, "KEY", "EVENT", "STATE"].map(str::to_owned);
-        lines.extend(lay_out(&head, columns, width, BOLD));
+        lines.extend(align_cells(&head, columns, width, BOLD));
     }
     for row in rows {
         let cells = [
@@ -175,13 +175,18 @@ fn table(rows: &[Row], with_head: bool, width: usize, zone: &ListZone) -> Vec<St
             short_event(&row.event_type),
             labels::row_state(row, zone),
         ];
-        lines.extend(lay_out(&cells, columns, width, colour(row.state)));
+        lines.extend(align_cells(&cells, columns, width, colour(row.state)));
     }
     lines
 }
 
 /// Aligns cells in columns, if they fit; the last cell is coloured.
-fn lay_out(cells: &[String; 4], columns: [usize; 3], width: usize, style: Style) -> Vec<String> {
+fn align_cells(
+    cells: &[String; 4],
+    columns: [usize; 3],
+    width: usize,
+    style: Style,
+) -> Vec<String> {
     let indent = if width < NARROW { GAP } else { INDENT }.min(width);
     let (mut lines, mut line, mut column) = (Vec::new(), String::new(), 0);
     for (nth, cell) in cells.iter().enumerate() {

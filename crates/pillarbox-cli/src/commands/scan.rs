@@ -47,7 +47,7 @@ impl ScanProgress {
     }
 
     /// Removes the progress line.
-    pub(super) fn end(&self) {
+    pub(super) fn finish(&self) {
         if self.0.swap(0, Ordering::Relaxed) > 0 && stderr().is_terminal() {
             let _ = writeln!(stderr());
         }
@@ -86,7 +86,7 @@ impl<'a> RowPages<'a> {
         };
         let limit = request.limit;
         let page = self.inbox.list(self.filter, request).await?;
-        self.progress.end();
+        self.progress.finish();
         print_newer(&page.newer, output)?;
         print_damaged(&page.damaged, output)?;
         self.next = page.next.clone().map(|after| PageRequest {

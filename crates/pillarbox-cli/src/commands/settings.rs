@@ -33,7 +33,7 @@ const VARIABLE: &str = "PILLARBOX_CONFIG";
 pub(super) struct CommandSettings {
     pub(super) config: Config,
     /// Its name in messages.
-    pub(super) place: String,
+    pub(super) document_name: String,
     document: Option<String>,
     /// The flags that named the configuration and the inbox.
     flags: PrintedFlags,
@@ -92,8 +92,8 @@ impl CommandSettings {
         global: &GlobalArgs,
         flags: ConfigOverrides,
     ) -> Result<Self, CommandError> {
-        Self::read(global, flags, |document, place| {
-            Config::read_to_use(document, place, &secret_sources())
+        Self::read(global, flags, |document, document_name| {
+            Config::read_to_use(document, document_name, &secret_sources())
         })
     }
 
@@ -102,9 +102,9 @@ impl CommandSettings {
         flags: ConfigOverrides,
         read: impl FnOnce(&str, &str) -> Result<Config, ConfigErrors>,
     ) -> Result<Self, CommandError> {
-        let (document, place) = find_document(global)?;
+        let (document, document_name) = find_document(global)?;
         let mut config = match &document {
-            Some(document) => read(document, &place)?,
+            Some(document) => read(document, &document_name)?,
             None => Config::demo(Path::new(DEMO)),
         };
         let flags = ConfigOverrides {
@@ -114,7 +114,7 @@ impl CommandSettings {
         flags.apply(&mut config, &secret_sources())?;
         Ok(Self {
             config,
-            place,
+            document_name,
             document,
             flags: PrintedFlags::of(global),
         })
@@ -122,10 +122,10 @@ impl CommandSettings {
 
     #[cfg(test)]
     pub(super) fn test(config: Config) -> Self {
-        let place = "a test".to_owned();
+        let document_name = "a test".to_owned();
         Self {
             config,
-            place,
+            document_name,
             document: None,
             flags: PrintedFlags::default(),
         }
@@ -162,7 +162,7 @@ impl CommandSettings {
             let known: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
             ErrorCode::UnknownSource.error(format!(
                 "there is no source `{name}` in {}; it has: {}",
-                self.place,
+                self.document_name,
                 known.join(", ")
             ))
         })
@@ -175,11 +175,11 @@ fn find_document(global: &GlobalArgs) -> Result<(Option<String>, String), Comman
         return read_document(path);
     }
     if let Some(document) = &global.document {
-        return Ok((Some(document.text.clone()), document.place.clone()));
+        return Ok((Some(document.text.clone()), document.name.clone()));
     }
     if let Some(reference) = document_reference()? {
         let document = reference.read(&secret_sources())?;
-        return Ok((Some(document.text), document.place));
+        return Ok((Some(document.text), document.name));
     }
     if Path::new(FILE).exists() {
         return read_document(Path::new(FILE));
@@ -274,13 +274,12 @@ fn is_path(document: &str) -> bool {
 }
 
 fn read_document(path: &Path) -> Result<(Option<String>, String), CommandError> {
-    let place = path.display().to_string();
+    let document_name = path.display().to_string();
     match fs::read_to_string(path) {
-        Ok(document) => Ok((Some(document), place)),
-        Err(error) => {
-            Err(ErrorCode::ConfigFile
-                .error(format!("cannot read {place} ({error}): check the path")))
-        }
+        Ok(document) => Ok((Some(document), document_name)),
+        Err(error) => Err(ErrorCode::ConfigFile.error(format!(
+            "cannot read {document_name} ({error}): check the path"
+        ))),
     }
 }
 

@@ -46,7 +46,7 @@ impl WaitArgs {
         let deadline = Instant::now() + self.timeout;
         loop {
             let page = inbox.list(&filter, PageRequest::first(count)).await?;
-            progress.end();
+            progress.finish();
             if page.rows.len() >= count {
                 return print_rows(&page.rows, true, self.json, output);
             }

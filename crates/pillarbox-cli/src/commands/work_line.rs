@@ -71,7 +71,7 @@ impl WorkLine {
     }
 
     /// Prints above the line.
-    pub(super) fn above<T>(&self, print: impl FnOnce() -> T) -> T {
+    pub(super) fn print_above<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
     }
 

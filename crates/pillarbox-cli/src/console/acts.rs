@@ -70,7 +70,7 @@ pub(super) fn routes<I: ConsoleInbox>() -> Router<SharedConsoleState<I>> {
         router = router
             .route(
                 &format!("/notifications/{{key}}/{word}"),
-                get(move |state, frame, key| ask::<I>(act, state, frame, key)),
+                get(move |state, frame, key| confirmation_page::<I>(act, state, frame, key)),
             )
             .route(
                 &format!("/acts/{word}"),
@@ -146,8 +146,8 @@ pub(super) fn offered(row: &Row, now: Timestamp) -> Vec<OfferedAct> {
     offered.collect()
 }
 
-/// `GET /notifications/{key}/{act}`: asks for confirmation.
-async fn ask<I: ConsoleInbox>(
+/// `GET /notifications/{key}/{act}`: the page that confirms an act.
+async fn confirmation_page<I: ConsoleInbox>(
     act: RowAct,
     State(state): State<SharedConsoleState<I>>,
     Extension(frame): Extension<PageFrame>,
@@ -162,7 +162,7 @@ async fn ask<I: ConsoleInbox>(
         RowAct::Replay | RowAct::Discard => Vec::new(),
     };
     let refused = act.is_possible(&row, state.settings.clock.now()).err();
-    let asked = ActPage {
+    let confirmation = ActPage {
         frame,
         question: format!("{} this notification?", name(act)),
         name: name(act),
@@ -175,11 +175,11 @@ async fn ask<I: ConsoleInbox>(
         address: row_page::address(&row.key),
         copies: copies.iter().map(describe_copy).collect(),
     };
-    Ok(page(StatusCode::OK, &asked))
+    Ok(page(StatusCode::OK, &confirmation))
 }
 
 fn describe_copy(copy: &BodyCopy) -> String {
-    visible(&format!("{} bytes in {}", copy.bytes, copy.place)).into_owned()
+    visible(&format!("{} bytes in {}", copy.bytes, copy.location)).into_owned()
 }
 
 /// `POST /acts/{act}`.

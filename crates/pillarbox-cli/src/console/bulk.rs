@@ -116,7 +116,7 @@ struct BulkProgressPage {
 /// An act, and the filter of its notifications, from a query string.
 struct BulkQuery {
     act: RowAct,
-    asked: ListPageQuery,
+    list_query: ListPageQuery,
     /// The query itself, for the form.
     text: String,
 }
@@ -126,19 +126,23 @@ impl BulkQuery {
         let mut fields = url::form_urlencoded::parse(query.as_bytes());
         let act = fields.find(|(name, _)| name == "act");
         let act = act.and_then(|(_, word)| acts::parse(&word));
-        let asked = ListPageQuery::read(query)?;
+        let list_query = ListPageQuery::read(query)?;
         let act = act.unwrap_or(RowAct::Replay);
-        if act == RowAct::Erase && asked.subject.is_empty() {
+        if act == RowAct::Erase && list_query.subject.is_empty() {
             let why = "Everything of one payment or box can be erased at once, so name one. More \
                        can be erased with pillarbox discard --erase.";
             return Err(PageError::Refused(why.to_owned()));
         }
         let text = query.to_owned();
-        Ok(Self { act, asked, text })
+        Ok(Self {
+            act,
+            list_query,
+            text,
+        })
     }
 
     fn scope(&self) -> ActScope {
-        ActScope::new(self.act, self.asked.filter())
+        ActScope::new(self.act, self.list_query.filter())
     }
 
     async fn select<I: ConsoleInbox>(
@@ -147,13 +151,13 @@ impl BulkQuery {
     ) -> Result<RowSelection, PageError> {
         let scope = self.scope();
         let mut listed = scope.listed_filters().into_iter();
-        let is_indexed = self.asked.is_indexed()
+        let is_indexed = self.list_query.is_indexed()
             || listed.all(|filter| {
                 filter
                     .state
                     .is_some_and(|state| state.index_partition().is_some())
             });
-        if state.inbox.list_cost() == ListCost::Scan && !is_indexed && !self.asked.scan {
+        if state.inbox.list_cost() == ListCost::Scan && !is_indexed && !self.list_query.scan {
             let why = "A table finds these only by a scan, which AWS charges: choose the state \
                        dead or held, or a source and a payment.";
             return Err(PageError::Refused(why.to_owned()));
@@ -290,7 +294,7 @@ async fn run<I: ConsoleInbox>(operator: Operator<I>, act: Arc<BulkAct>, selectio
         let mut state = act.state();
         state.progress = progress;
         if state.left_alone.len() < MAX_NAMED
-            && let Some(why) = why_left_alone(result)
+            && let Some(why) = reason_unchanged(result)
         {
             state
                 .left_alone
@@ -311,7 +315,7 @@ async fn run<I: ConsoleInbox>(operator: Operator<I>, act: Arc<BulkAct>, selectio
     act.state().end = Some(end);
 }
 
-fn why_left_alone(result: &RowResult) -> Option<String> {
+fn reason_unchanged(result: &RowResult) -> Option<String> {
     match result {
         RowResult::Done => None,
         RowResult::Absent => Some("it no longer exists".to_owned()),
@@ -349,7 +353,7 @@ impl BulkPage {
                 .collect(),
             refused_count: selection.refused.len(),
             unreadable: selection.newer.len() + selection.damaged.len(),
-            list: query.asked.address(None),
+            list: query.list_query.address(None),
             query: query.text,
             rate,
         }

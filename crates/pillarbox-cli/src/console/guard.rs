@@ -61,7 +61,7 @@ pub(super) struct AllowedHosts {
 }
 
 /// Whether `name` is this machine's own in every browser: its loopback addresses, `localhost`, and
-/// the names below it, which no name server is asked for.
+/// the names below it, for which no name server is queried.
 fn is_loopback(name: &str) -> bool {
     let domain = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     let above = domain.strip_suffix("localhost");

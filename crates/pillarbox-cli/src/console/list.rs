@@ -36,7 +36,7 @@ const ROWS: usize = 50;
 struct ListPage {
     frame: PageFrame,
     title: String,
-    asked: ListPageQuery,
+    query: ListPageQuery,
     sources: Vec<String>,
     narrowed: bool,
     lines: Vec<ListLine>,
@@ -75,32 +75,32 @@ pub(super) async fn show<I: ConsoleInbox>(
     Extension(frame): Extension<PageFrame>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageError> {
-    let asked = ListPageQuery::read(query.as_deref().unwrap_or(""))?;
+    let query = ListPageQuery::read(query.as_deref().unwrap_or(""))?;
     let sources = &state.settings.config.sources;
     let sources = sources
         .iter()
         .map(|source| source.name.to_string())
         .collect();
     let cost = state.inbox.list_cost();
-    let listed = if cost == ListCost::Local || asked.is_indexed() || asked.scan {
+    let listed = if cost == ListCost::Local || query.is_indexed() || query.scan {
         let part = PageRequest {
             limit: ROWS,
-            after: asked.after.clone(),
+            after: query.after.clone(),
         };
-        Some(state.inbox.list_page(&asked.filter(), part).await?)
+        Some(state.inbox.list_page(&query.filter(), part).await?)
     } else {
         None
     };
     Ok(page(
         StatusCode::OK,
-        &ListPage::of(frame, asked, sources, cost, listed),
+        &ListPage::of(frame, query, sources, cost, listed),
     ))
 }
 
 impl ListPage {
     fn of(
         frame: PageFrame,
-        asked: ListPageQuery,
+        query: ListPageQuery,
         sources: Vec<String>,
         cost: ListCost,
         listed: Option<RowPage>,
@@ -108,33 +108,33 @@ impl ListPage {
         let whole_read = listed.is_none().then(|| {
             let query = ListPageQuery {
                 scan: true,
-                ..asked.clone()
+                ..query.clone()
             };
             query.address(None)
         });
         let listed = listed.unwrap_or_default();
-        let is_newest = asked.after.is_none() && whole_read.is_none();
+        let is_newest = query.after.is_none() && whole_read.is_none();
         let latest = listed.rows.first();
         Self {
             frame,
-            title: title(&asked, &listed),
+            title: title(&query, &listed),
             sources,
-            narrowed: asked.narrows(),
+            narrowed: query.narrows(),
             lines: listed.rows.iter().map(ListLine::of).collect(),
             left_out: left_out(&listed),
             is_part: listed.next.is_some() && listed.rows.len() < ROWS,
-            older: listed.next.as_ref().map(|next| asked.address(Some(next))),
-            newest: asked.after.is_some().then(|| asked.address(None)),
+            older: listed.next.as_ref().map(|next| query.address(Some(next))),
+            newest: query.after.is_some().then(|| query.address(None)),
             whole_read,
-            stream: is_newest.then(|| live::address(&asked, latest)),
+            stream: is_newest.then(|| live::address(&query, latest)),
             live_note: (cost == ListCost::Scan).then_some(live::TABLE_NOTE),
-            asked,
+            query,
         }
     }
 
     /// The address of the page that counts the matching rows, to replay them.
     fn bulk_address(&self) -> String {
-        self.asked.address_at("/bulk", None)
+        self.query.address_at("/bulk", None)
     }
 
     /// The states to choose from.
@@ -149,7 +149,7 @@ impl ListPage {
 
     /// Whether the query has this kind.
     fn chosen_kind(&self, kind: &SenderKind) -> bool {
-        self.asked.kind == Some(*kind)
+        self.query.kind == Some(*kind)
     }
 
     /// A value of the query for the form. An address may contain hostile text, too.
@@ -159,7 +159,7 @@ impl ListPage {
 
     /// Whether the query has this state.
     fn chosen(&self, state: &State) -> bool {
-        self.asked.state == Some(*state)
+        self.query.state == Some(*state)
     }
 }
 
@@ -175,9 +175,9 @@ fn left_out(listed: &RowPage) -> Vec<String> {
 }
 
 /// The title, with the count and the state for people with many tabs, or who cannot see the table.
-fn title(asked: &ListPageQuery, listed: &RowPage) -> String {
+fn title(query: &ListPageQuery, listed: &RowPage) -> String {
     let count = listed.rows.len();
-    let state = asked
+    let state = query
         .state
         .map(|state| format!("{state} "))
         .unwrap_or_default();
@@ -186,7 +186,7 @@ fn title(asked: &ListPageQuery, listed: &RowPage) -> String {
     } else {
         "notifications"
     };
-    match (&asked.after, &listed.next) {
+    match (&query.after, &listed.next) {
         (Some(_), _) => format!("{count} older {state}{noun}"),
         (None, Some(_)) if count == ROWS => format!("Newest {count} {state}{noun}"),
         (None, Some(_)) => format!("{count} {state}{noun} so far"),

@@ -39,9 +39,9 @@ pub(super) const TABLE_NOTE: &str = "On a table the numbers of open, dead and he
                                      shards.";
 
 /// The address of the stream for a list whose newest row is `latest`.
-pub(super) fn address(asked: &ListPageQuery, latest: Option<&Row>) -> String {
+pub(super) fn address(query: &ListPageQuery, latest: Option<&Row>) -> String {
     let latest = latest.map_or_else(|| "0".to_owned(), event_id);
-    let address = asked.address_at("/live", None);
+    let address = query.address_at("/live", None);
     let join = if address.contains('?') { '&' } else { '?' };
     let latest: String = form_urlencoded::byte_serialize(latest.as_bytes()).collect();
     format!("{address}{join}latest={latest}")
@@ -59,7 +59,7 @@ pub(super) async fn events<I: ConsoleInbox>(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let query = query.as_deref().unwrap_or("");
-    let asked = ListPageQuery::read(query)?;
+    let list_query = ListPageQuery::read(query)?;
     let mut fields = form_urlencoded::parse(query.as_bytes());
     let named = fields.find_map(|(name, value)| (name == "latest").then(|| value.into_owned()));
     let header = headers.get("last-event-id");
@@ -69,7 +69,7 @@ pub(super) async fn events<I: ConsoleInbox>(
         // The page works without updates.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
-    let stream = LiveStream::new(snapshots, asked.filter(), last, state.stop.clone());
+    let stream = LiveStream::new(snapshots, list_query.filter(), last, state.stop.clone());
     let headers = [(header::CONTENT_TYPE, MEDIA_TYPE)];
     Ok((headers, Body::from_stream(stream.into_events())).into_response())
 }

@@ -20,8 +20,8 @@ use super::{
 use crate::{
     labels,
     overview::HumanDuration,
-    payment::{PaymentHistoryEvent, PaymentStory},
-    search::payment_story,
+    payment::{PaymentHistory, PaymentHistoryEvent},
+    search::read_payment_history,
 };
 use pillarbox::{domain::SourceName, telemetry::visible};
 
@@ -66,16 +66,16 @@ pub(super) async fn show<I: ConsoleInbox>(
 ) -> Result<Response, PageError> {
     let Path((source, payment)) = path.map_err(|_| PageError::NoPage)?;
     let source = SourceName::new(&source).ok_or(PageError::NoPage)?;
-    let story = payment_story(&*state.inbox, &source, &payment).await?;
-    if story.events.is_empty() {
+    let history = read_payment_history(&*state.inbox, &source, &payment).await?;
+    if history.events.is_empty() {
         return Err(PageError::NoPayment);
     }
-    Ok(page(StatusCode::OK, &PaymentPage::of(frame, &story)))
+    Ok(page(StatusCode::OK, &PaymentPage::of(frame, &history)))
 }
 
 impl PaymentPage {
-    fn of(frame: PageFrame, story: &PaymentStory) -> Self {
-        let known = &story.facts;
+    fn of(frame: PageFrame, history: &PaymentHistory) -> Self {
+        let known = &history.facts;
         let reference = known.reference.as_deref().map(visible);
         let facts = [
             ("Your reference", reference.map(|text| text.into_owned())),
@@ -85,17 +85,17 @@ impl PaymentPage {
         let known = facts
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
-        let missing = story.not_received.iter();
+        let missing = history.not_received.iter();
         Self {
             frame,
-            source: story.source.clone(),
-            payment: visible(&story.payment).into_owned(),
-            is_plain: story
+            source: history.source.clone(),
+            payment: visible(&history.payment).into_owned(),
+            is_plain: history
                 .payment
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric()),
             facts: known.collect(),
-            events: story.events.iter().map(PaymentEventLine::of).collect(),
+            events: history.events.iter().map(PaymentEventLine::of).collect(),
             not_received: missing
                 .map(|event_type| labels::event(event_type).to_owned())
                 .collect(),

@@ -37,28 +37,28 @@ impl ListPageQuery {
     /// Reads a query. Unknown fields are ignored, empty ones exclude nothing, and of two with one
     /// name the last counts.
     pub(super) fn read(query: &str) -> Result<Self, PageError> {
-        let mut asked = Self::default();
+        let mut parsed = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let value = value.trim();
             match &*name {
-                "source" => value.clone_into(&mut asked.source),
-                "kind" => asked.kind = SenderKind::parse(value),
-                "state" if value.is_empty() => asked.state = None,
-                "state" => asked.state = Some(State::parse(value).ok_or(PageError::NoState)?),
-                "type" => value.clone_into(&mut asked.event_type),
-                "subject" => value.clone_into(&mut asked.subject),
-                "from" => value.clone_into(&mut asked.from),
-                "to" => value.clone_into(&mut asked.to),
-                "after" => asked.after = (!value.is_empty()).then(|| ListCursor(value.to_owned())),
-                "scan" => asked.scan = value == "yes",
+                "source" => value.clone_into(&mut parsed.source),
+                "kind" => parsed.kind = SenderKind::parse(value),
+                "state" if value.is_empty() => parsed.state = None,
+                "state" => parsed.state = Some(State::parse(value).ok_or(PageError::NoState)?),
+                "type" => value.clone_into(&mut parsed.event_type),
+                "subject" => value.clone_into(&mut parsed.subject),
+                "from" => value.clone_into(&mut parsed.from),
+                "to" => value.clone_into(&mut parsed.to),
+                "after" => parsed.after = (!value.is_empty()).then(|| ListCursor(value.to_owned())),
+                "scan" => parsed.scan = value == "yes",
                 _ => {}
             }
         }
-        asked.span = (bound(&asked.from, false)?, bound(&asked.to, true)?);
-        Ok(asked)
+        parsed.span = (bound(&parsed.from, false)?, bound(&parsed.to, true)?);
+        Ok(parsed)
     }
 
-    /// The query that asks for the rows of `filter`.
+    /// The query for the rows of `filter`.
     pub(super) fn of(filter: &RowFilter) -> Self {
         let text = |given: &Option<String>| given.clone().unwrap_or_default();
         let time = |given: Option<Timestamp>| given.map_or_else(String::new, |at| at.to_string());
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_address_is_read_as_the_query_that_made_it() {
-        let asked = ListPageQuery {
+        let expected = ListPageQuery {
             source: "pay".to_owned(),
             state: Some(State::Held),
             event_type: "a&b=c".to_owned(),
@@ -186,9 +186,9 @@ mod tests {
                 Timestamp::parse("2026-03-02T10:15:00Z"),
             ),
         };
-        let address = asked.address(asked.after.as_ref());
+        let address = expected.address(expected.after.as_ref());
         let query = address.strip_prefix("/notifications?").unwrap();
-        assert_eq!(ListPageQuery::read(query).unwrap(), asked);
+        assert_eq!(ListPageQuery::read(query).unwrap(), expected);
         assert_eq!(ListPageQuery::default().address(None), "/notifications");
     }
 

@@ -4,7 +4,7 @@
 //! ([`unmask`]).
 
 mod stored;
-mod asked;
+mod requested_fields;
 mod content;
 mod related;
 
@@ -33,7 +33,6 @@ use crate::{
     payload::{self, PayloadPiece},
     timeline::{TimelineStep, timeline},
 };
-use asked::AskedFields;
 use content::{InnerMessage, PayloadPanel, PayloadText, json_text};
 use pillarbox::{
     domain::{Key, Origin, State, Timestamp},
@@ -41,6 +40,7 @@ use pillarbox::{
     telemetry::visible,
 };
 use related::RelatedPanel;
+use requested_fields::RequestedFields;
 use stored::{SignaturePanel, StoredAttribute, about};
 
 /// The characters that a path segment percent-encodes. `%` is one of them, because a key has
@@ -100,7 +100,7 @@ pub(super) async fn show<I: ConsoleInbox>(
 ) -> Result<Response, PageError> {
     let row = find(&*state.inbox, key).await?;
     let notice = notice(query.as_deref().unwrap_or(""));
-    let view = NotificationPage::of(&state, frame, &row, &AskedFields::default()).await?;
+    let view = NotificationPage::of(&state, frame, &row, &RequestedFields::default()).await?;
     Ok(page(StatusCode::OK, &NotificationPage { notice, ..view }))
 }
 
@@ -112,12 +112,12 @@ pub(super) async fn show_fields<I: ConsoleInbox>(
     Extension(form): Extension<ConsoleForm>,
 ) -> Result<Response, PageError> {
     let row = find(&*state.inbox, key).await?;
-    let asked = AskedFields::of(&form);
-    let names = asked.names(&row);
+    let requested = RequestedFields::of(&form);
+    let names = requested.names(&row);
     if !names.is_empty() {
         unmask::record(&state, &row.key, &names).await?;
     }
-    let view = NotificationPage::of(&state, frame, &row, &asked).await?;
+    let view = NotificationPage::of(&state, frame, &row, &requested).await?;
     Ok(page(StatusCode::OK, &view))
 }
 
@@ -150,7 +150,7 @@ impl NotificationPage {
         state: &ConsoleState<I>,
         frame: PageFrame,
         row: &Row,
-        asked: &AskedFields,
+        requested: &RequestedFields,
     ) -> Result<Self, PageError> {
         let now = state.settings.clock.now();
         Ok(Self {
@@ -169,7 +169,7 @@ impl NotificationPage {
             timeline: with_copies(row, now),
             about: about(row),
             signature: SignaturePanel::of(state.proof_context().prove(row), row),
-            payload: PayloadPanel::of(row, asked),
+            payload: PayloadPanel::of(row, requested),
             related: RelatedPanel::of(&*state.inbox, row).await?,
             curl: downloads::curl(row, state.settings.config.listen)
                 .map(|line| visible(&line).into_owned()),

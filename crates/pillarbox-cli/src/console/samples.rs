@@ -84,7 +84,7 @@ pub(super) async fn send<I: ConsoleInbox>(
         true => (1, AuditOutcome::Done),
         false => (0, AuditOutcome::Failed),
     };
-    state.operator.end(entry, done, outcome).await?;
+    state.operator.complete(entry, done, outcome).await?;
     match answered {
         Ok(_) if is_done => Ok(see_other("/notifications")),
         Ok(answer) => Err(PageError::Refused(format!(

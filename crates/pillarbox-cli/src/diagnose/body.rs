@@ -78,7 +78,7 @@ pub(super) fn forms(
 }
 
 /// The likely cause in a body of which no form matches.
-pub(super) fn suspicion(body: &[u8]) -> Option<FailureCause> {
+pub(super) fn suspected_cause(body: &[u8]) -> Option<FailureCause> {
     match std::str::from_utf8(body) {
         Ok("") => Some(FailureCause::BodyEmpty),
         Ok(text) if !text.contains(char::REPLACEMENT_CHARACTER) => None,

@@ -107,7 +107,7 @@ pub fn diagnose(
         return Diagnosis::Explained { key_label, causes };
     }
     causes.extend(own.is_empty().then_some(FailureCause::NoSecret));
-    causes.extend(body::suspicion(body));
+    causes.extend(body::suspected_cause(body));
     causes.push(FailureCause::NoneOfThese);
     Diagnosis::Unexplained(causes)
 }

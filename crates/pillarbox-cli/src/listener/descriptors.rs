@@ -46,7 +46,7 @@ pub(crate) fn connection_limits() -> (ListenerLimits, ListenerLimits) {
     let descriptors = descriptors.map_or(usize::MAX, |most| {
         usize::try_from(most).unwrap_or(usize::MAX)
     });
-    let (callback, console) = share(descriptors);
+    let (callback, console) = divide_descriptors(descriptors);
     let callback = ListenerLimits {
         connections: callback,
         flush: CALLBACK_FLUSH,
@@ -61,7 +61,7 @@ pub(crate) fn connection_limits() -> (ListenerLimits, ListenerLimits) {
 }
 
 /// The number of connections for callbacks and for the console, out of `descriptors`.
-fn share(descriptors: usize) -> (usize, usize) {
+fn divide_descriptors(descriptors: usize) -> (usize, usize) {
     let reserved = RESERVED_DESCRIPTORS.min(descriptors / 2);
     // Each listener holds one more while it evicts a connection.
     let left = (descriptors - reserved).saturating_sub(2);
@@ -85,7 +85,11 @@ mod tests {
             (64, 27, 3),
             (32, 12, 2),
         ] {
-            assert_eq!(share(descriptors), (callback, console), "{descriptors}");
+            assert_eq!(
+                divide_descriptors(descriptors),
+                (callback, console),
+                "{descriptors}"
+            );
             assert!(callback + console + 2 < descriptors);
         }
     }

@@ -92,7 +92,7 @@ pub(crate) async fn listen<S: HttpService>(
         let watch = ConnectionWatch::new(limits.flush);
         let slot = tokio::select! {
             () = stop.cancelled() => break,
-            slot = slots.take(&watch) => slot,
+            slot = slots.acquire(&watch) => slot,
         };
         let keeper = ConnectionKeeper {
             service: Arc::clone(&service),

@@ -56,9 +56,9 @@ impl ConnectionSlots {
         })
     }
 
-    /// Takes a slot for a new connection. If none is free, evicts a connection; waits while every
-    /// connection is being answered.
-    pub(super) async fn take(self: &Arc<Self>, watch: &ConnectionWatch) -> ConnectionSlot {
+    /// Acquires a slot for a new connection. If none is free, evicts a connection; waits while
+    /// every connection is being answered.
+    pub(super) async fn acquire(self: &Arc<Self>, watch: &ConnectionWatch) -> ConnectionSlot {
         let permit = loop {
             let permit = Arc::clone(&self.permits);
             if let Ok(permit) = permit.try_acquire_owned() {

@@ -136,7 +136,7 @@ impl RefusalLog {
 
     /// Adds a refused request. A request without a source is ignored: scans of random paths would
     /// fill the log.
-    pub fn note(&self, refused: &RefusedPost<'_>) {
+    pub fn record(&self, refused: &RefusedPost<'_>) {
         let Some(source) = &refused.record.source else {
             return;
         };

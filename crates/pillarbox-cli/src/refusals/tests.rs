@@ -56,7 +56,7 @@ fn note(log: &RefusalLog, source: &str, error: SignatureError, headers: &[&str],
     };
     let headers: Vec<&[u8]> = headers.iter().map(|header| header.as_bytes()).collect();
     let body = Bytes::copy_from_slice(body);
-    log.note(&RefusedPost {
+    log.record(&RefusedPost {
         refusal: &Refusal::Signature(error),
         record: &record(source, kind, &body),
         signatures: &headers,
@@ -131,7 +131,7 @@ fn a_refusal_has_its_reason_and_its_likely_cause() {
 }
 
 #[test]
-fn the_form_of_a_signature_is_told_from_the_part_of_the_header_that_holds_it() {
+fn the_form_of_a_signature_is_distinguished_from_the_part_of_the_header_that_holds_it() {
     let upper = "A".repeat(64);
     for (header, word) in [
         (format!("t=1,v1={upper}"), "wrong_case"),
@@ -170,7 +170,7 @@ fn other_refusals_of_a_source_are_kept_and_requests_without_a_source_are_not() {
         (Refusal::NoSecret, "missing"),
     ] {
         let refused = |record: &RequestRecord| {
-            log.note(&RefusedPost {
+            log.record(&RefusedPost {
                 refusal: &refusal,
                 record,
                 signatures: &[],

@@ -52,7 +52,7 @@ struct HeldMemory {
 
 impl HeldMemory {
     /// The bytes times the microseconds for which they have been held.
-    fn cost(&self, now: Instant) -> u128 {
+    fn byte_microseconds(&self, now: Instant) -> u128 {
         let held = now.duration_since(self.since).as_micros().max(1);
         held.saturating_mul(self.bytes as u128)
     }
@@ -136,7 +136,7 @@ impl MemoryState {
         }
         let waiting = self.bodies.iter();
         let waiting = waiting.filter(|(_, held)| held.is_waiting && !held.evicted.is_cancelled());
-        let first = waiting.min_by_key(|(id, held)| (held.cost(now), **id));
+        let first = waiting.min_by_key(|(id, held)| (held.byte_microseconds(now), **id));
         if first.is_none_or(|(first, _)| *first != id) {
             return Ok(false);
         }
@@ -157,7 +157,9 @@ impl MemoryState {
             let receiving = self.bodies.iter();
             let receiving =
                 receiving.filter(|(_, held)| !held.is_complete && !held.evicted.is_cancelled());
-            let Some((costliest, held)) = receiving.max_by_key(|(_, held)| held.cost(now)) else {
+            let Some((costliest, held)) =
+                receiving.max_by_key(|(_, held)| held.byte_microseconds(now))
+            else {
                 break; // the other bodies are being processed, and released soon
             };
             if *costliest == id {

@@ -47,7 +47,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
                     let begun = sweep.begin_round().await;
                     if begun.is_ok() {
                         metrics.add(None, &[MetricSample::SWEEP]);
-                        recorder.note(&worker, sweep.open_circuits());
+                        recorder.store_sweep(&worker, sweep.open_circuits());
                     }
                     log_failure(begun);
                 } else {
@@ -60,7 +60,7 @@ pub(super) async fn run<I: ServeInbox, D: Destination>(
     maintaining.abort(); // the next start, or another replica, continues
     // The last new rows are started too, while there is room. The next sweep starts the rest.
     while sweep.has_room()
-        && let Some(key) = new_rows.take()
+        && let Some(key) = new_rows.try_next()
     {
         sweep.start_unless_open(key);
     }
@@ -76,10 +76,10 @@ async fn maintain<I: ServeInbox, D: Destination>(
     mut duty: SweepDuty,
 ) {
     loop {
-        duty.held().await;
+        duty.wait_until_held().await;
         tokio::select! {
             () = I::maintain(&worker) => {}
-            () = duty.lost() => {}
+            () = duty.wait_until_lost() => {}
         }
     }
 }

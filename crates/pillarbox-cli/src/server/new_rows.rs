@@ -43,7 +43,7 @@ impl NewRows {
     }
 
     /// The next new row, if there is one now.
-    pub(super) fn take(&mut self) -> Option<Key> {
+    pub(super) fn try_next(&mut self) -> Option<Key> {
         self.waiting.try_recv().ok()
     }
 }

@@ -58,7 +58,7 @@ async fn run<I: Inbox>(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = duty.held() => {}
+            () = duty.wait_until_held() => {}
         }
         for record in reconciler.reconcile(&source, &limits).await {
             metrics.count_run(&record);

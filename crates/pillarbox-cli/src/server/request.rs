@@ -119,7 +119,7 @@ impl<I: ReceiveInbox> RequestHandler<I> {
         };
         let result = self.receiver.handle(&mut request, record).await;
         if let Err(refusal) = &result {
-            request.note(refusal, record);
+            request.record_refusal(refusal, record);
         }
         if record.source.is_none() {
             record.path = Some(request.path().chars().take(LOGGED_PATH_CHARS).collect());
@@ -136,7 +136,7 @@ impl<I: ReceiveInbox> RequestHandler<I> {
     }
 }
 
-/// A request whose body is read only when the receiver asks for it.
+/// A request whose body is read only when the receiver needs it.
 struct ServeRequest<'a> {
     head: request::Parts,
     body: Option<Incoming>,
@@ -186,10 +186,10 @@ impl HttpRequest for ServeRequest<'_> {
 
 impl ServeRequest<'_> {
     /// Adds the request to the log of refused ones.
-    fn note(&self, refusal: &Refusal, record: &RequestRecord) {
+    fn record_refusal(&self, refusal: &Refusal, record: &RequestRecord) {
         let kind = record.kind.and_then(SenderKind::parse);
         let signatures = kind.map(|kind| self.header_values(kind.signature.header));
-        self.refusals.note(&RefusedPost {
+        self.refusals.record(&RefusedPost {
             refusal,
             record,
             signatures: &signatures.unwrap_or_default(),

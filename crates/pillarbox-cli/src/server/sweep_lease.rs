@@ -47,16 +47,16 @@ impl SweepDuty {
     }
 
     /// Waits until this process has the duty.
-    pub(crate) async fn held(&mut self) {
-        self.becomes(true).await;
+    pub(crate) async fn wait_until_held(&mut self) {
+        self.wait_until_duty_is(true).await;
     }
 
     /// Waits until this process has lost the duty.
-    pub(crate) async fn lost(&mut self) {
-        self.becomes(false).await;
+    pub(crate) async fn wait_until_lost(&mut self) {
+        self.wait_until_duty_is(false).await;
     }
 
-    async fn becomes(&mut self, held: bool) {
+    async fn wait_until_duty_is(&mut self, held: bool) {
         if self.0.wait_for(|is_held| *is_held == held).await.is_err() {
             std::future::pending::<()>().await; // it no longer changes
         }
@@ -64,7 +64,7 @@ impl SweepDuty {
 }
 
 /// Competes for the lease of a set of sources until `stop`, then releases it.
-pub(crate) fn compete<I: ReconcileInbox>(
+pub(crate) fn start_competing<I: ReconcileInbox>(
     inbox: Arc<I>,
     clock: Arc<dyn Clock>,
     sources: &BTreeSet<String>,
@@ -84,7 +84,7 @@ pub(crate) fn compete<I: ReconcileInbox>(
         lock: None,
         skewed: None,
     };
-    (SweepDuty(watched), tokio::spawn(lease.compete(stop)))
+    (SweepDuty(watched), tokio::spawn(lease.keep_competing(stop)))
 }
 
 /// The key of the lease for a set of sources.
@@ -106,7 +106,7 @@ struct SweepLease<I> {
 }
 
 impl<I: ReconcileInbox> SweepLease<I> {
-    async fn compete(mut self, stop: CancellationToken) {
+    async fn keep_competing(mut self, stop: CancellationToken) {
         let mut tick = interval(CHECK_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -127,30 +127,30 @@ impl<I: ReconcileInbox> SweepLease<I> {
     /// Renews the lease, or takes it if it is free.
     async fn check(&mut self) -> Result<(), InboxError> {
         let Some(lock) = &mut self.lock else {
-            return self.try_take().await;
+            return self.try_acquire().await;
         };
         match lock.renew(&*self.inbox, &*self.clock).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 tracing::info!("another replica sweeps now");
-                self.lose();
+                self.set_lost();
                 Ok(())
             }
             Err(error) => {
                 if lock.has_lapsed(self.clock.now()) {
-                    self.lose();
+                    self.set_lost();
                 }
                 Err(error)
             }
         }
     }
 
-    fn lose(&mut self) {
+    fn set_lost(&mut self) {
         self.lock = None;
         self.duty.send_replace(false);
     }
 
-    async fn try_take(&mut self) -> Result<(), InboxError> {
+    async fn try_acquire(&mut self) -> Result<(), InboxError> {
         let watched = self
             .skewed
             .filter(|(_, since)| since.elapsed() >= self.terms.skew_watch())
@@ -194,7 +194,7 @@ mod tests {
         let sources = BTreeSet::from(["pay".to_owned()]);
         let stops = [CancellationToken::new(), CancellationToken::new()];
         let replica = |stop: &CancellationToken| {
-            compete(
+            start_competing(
                 Arc::clone(&inbox),
                 Arc::new(SystemClock),
                 &sources,
@@ -202,14 +202,14 @@ mod tests {
             )
         };
         let (mut first, first_ended) = replica(&stops[0]);
-        first.held().await;
+        first.wait_until_held().await;
         let (mut second, second_ended) = replica(&stops[1]);
         tokio::task::yield_now().await;
         assert!(first.is_held() && !second.is_held());
         stops[0].cancel();
         first_ended.await.unwrap();
         assert!(!first.is_held());
-        second.held().await;
+        second.wait_until_held().await;
         stops[1].cancel();
         second_ended.await.unwrap();
     }

@@ -25,7 +25,7 @@ pub(super) struct SweepRecorder {
 
 impl SweepRecorder {
     /// Stores a successful sweep, if a write is due.
-    pub(super) fn note<I: ServeInbox, D: Destination>(
+    pub(super) fn store_sweep<I: ServeInbox, D: Destination>(
         &mut self,
         worker: &Arc<DeliveryWorker<I, D>>,
         mut open_circuits: Vec<String>,

@@ -13,7 +13,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connection::{self, SqliteError, beside},
+    connection::{self, SqliteError, path_beside},
     pair::randomise_counter,
     query,
 };
@@ -38,7 +38,7 @@ pub(super) fn backup(db: &Connection, target: &Path) -> Result<u64, SqliteError>
 
 /// The path of the copy until it is complete.
 pub fn partial_path(target: &Path) -> PathBuf {
-    beside(target, ".partial")
+    path_beside(target, ".partial")
 }
 
 /// Writes a checked and flushed copy to `partial`, in place of whatever has that name. Returns the
@@ -72,7 +72,7 @@ pub(super) fn copy(db: &Connection, partial: &Path) -> Result<u64, SqliteError> 
 /// SQLite would apply them to a new file of the same name.
 pub(super) fn remove_with_sidecars(path: &Path) -> Result<(), InboxError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let file = beside(path, suffix);
+        let file = path_beside(path, suffix);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(file_error(&file, &error));

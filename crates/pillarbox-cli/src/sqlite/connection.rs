@@ -89,7 +89,7 @@ pub(super) fn write_first_page(path: &Path) -> Result<(), InboxError> {
 /// committed, so it proves nothing. A file with a log is left alone, because the log may belong to
 /// another file and is checked first.
 pub(super) fn roll_back(path: &Path) -> Result<(), InboxError> {
-    if !beside(path, "-journal").exists() || has_log(path) {
+    if !path_beside(path, "-journal").exists() || has_log(path) {
         return Ok(());
     }
     let rolled_back = open_for_writing(path).and_then(|connection| schema::version(&connection));
@@ -172,11 +172,11 @@ pub(super) fn open_read_only_of_any_schema(path: &Path) -> Result<ReadOnlyConnec
 /// Whether the file at `path` has a write-ahead log beside it: while a process has it open for
 /// writing, and after its last process was killed.
 pub(super) fn has_log(path: &Path) -> bool {
-    beside(path, "-wal").exists()
+    path_beside(path, "-wal").exists()
 }
 
 /// The path of the file beside `path` whose name ends in `suffix`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn path_beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::connection::beside;
+use super::connection::path_beside;
 
 /// Held while a `serve` runs on a file. The operating system releases it when the process
 /// ends.
@@ -31,7 +31,7 @@ pub struct ServeLock {
 pub enum LockError {
     /// Another `serve` holds it.
     #[error("another `pillarbox serve` is running on {0}: stop it first, or use another --inbox")]
-    Taken(PathBuf),
+    Held(PathBuf),
     /// The lock file cannot be opened.
     #[error("cannot open the lock file {0}: {1}")]
     File(PathBuf, io::Error),
@@ -39,7 +39,7 @@ pub enum LockError {
 
 impl ServeLock {
     /// Acquires the lock of the inbox file at `path`, which need not exist yet.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let lock_path = lock_path(path);
         let name = File::options()
             .create(true)
@@ -47,24 +47,24 @@ impl ServeLock {
             .write(true)
             .open(&lock_path)
             .map_err(|error| LockError::File(lock_path.clone(), error))?;
-        acquire(&name, path, &lock_path)?;
+        lock_file(&name, path, &lock_path)?;
         let mut lock = Self {
             path: path.to_owned(),
             _name: name,
             file: None,
         };
-        lock.take_file()?;
+        lock.acquire_file()?;
         Ok(lock)
     }
 
     /// Acquires the lock on the inbox file itself, if the file exists by now.
-    pub(super) fn take_file(&mut self) -> Result<(), LockError> {
+    pub(super) fn acquire_file(&mut self) -> Result<(), LockError> {
         if !IS_APART_FROM_SQLITE || self.file.is_some() {
             return Ok(());
         }
         match File::open(&self.path) {
             Ok(file) => {
-                acquire(&file, &self.path, &self.path)?;
+                lock_file(&file, &self.path, &self.path)?;
                 self.file = Some(file);
                 Ok(())
             }
@@ -75,7 +75,7 @@ impl ServeLock {
 
     /// Whether a `serve` has ever run on the inbox file at `path` under this name. A backup has
     /// never been served.
-    pub fn was_taken(path: &Path) -> bool {
+    pub fn has_been_held(path: &Path) -> bool {
         lock_path(path).exists()
     }
 
@@ -96,21 +96,21 @@ const IS_APART_FROM_SQLITE: bool = cfg!(target_os = "linux");
 /// Longer than `is_held` takes.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-fn acquire(file: &File, inbox: &Path, opened: &Path) -> Result<(), LockError> {
-    let taken = file.try_lock().or_else(|_| {
+fn lock_file(file: &File, inbox: &Path, opened: &Path) -> Result<(), LockError> {
+    let locked = file.try_lock().or_else(|_| {
         std::thread::sleep(RETRY_DELAY); // `is_held` may hold the lock for a moment
         file.try_lock()
     });
-    match taken {
+    match locked {
         Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(LockError::Taken(inbox.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(LockError::Held(inbox.to_owned())),
         Err(TryLockError::Error(error)) => Err(LockError::File(opened.to_owned(), error)),
     }
 }
 
 /// The lock file, beside the file that symbolic links resolve to.
 fn lock_path(path: &Path) -> PathBuf {
-    beside(&real_path(path), ".lock")
+    path_beside(&real_path(path), ".lock")
 }
 
 /// The path without symbolic links, as far as it exists.
@@ -156,8 +156,8 @@ mod tests {
     fn a_released_lock_shows_that_a_serve_has_run() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("inbox.db");
-        assert!(!ServeLock::was_taken(&path));
-        drop(ServeLock::take(&path).unwrap());
-        assert!(ServeLock::was_taken(&path) && !ServeLock::is_held(&path));
+        assert!(!ServeLock::has_been_held(&path));
+        drop(ServeLock::acquire(&path).unwrap());
+        assert!(ServeLock::has_been_held(&path) && !ServeLock::is_held(&path));
     }
 }

@@ -97,7 +97,7 @@ impl SqliteInbox {
     pub fn create_locked(path: &Path, mut lock: ServeLock) -> Result<Self, InboxError> {
         let locked = |error: LockError| InboxError::Unavailable(error.to_string());
         let inbox = Self::create(path)?;
-        lock.take_file().map_err(locked)?;
+        lock.acquire_file().map_err(locked)?;
         Ok(Self {
             _lock: Some(lock),
             ..inbox

@@ -21,7 +21,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    connection::{self, SqliteError, beside},
+    connection::{self, SqliteError, path_beside},
     wal::{self, COUNTER_OFFSET},
 };
 use pillarbox::inbox::InboxError;
@@ -136,7 +136,7 @@ impl FilePair {
             )));
         }
         let mut watched = self.lock();
-        let log = beside(&self.path, "-wal");
+        let log = path_beside(&self.path, "-wal");
         let found = fs::metadata(&log).ok().map(|found| FileId::of(&found));
         let lost = || {
             InboxError::Unavailable(format!(

@@ -130,7 +130,7 @@ pub(super) fn body_copies(db: &Connection, key: &Key) -> Result<Vec<BodyCopy>, S
     let copy = |columns: &rusqlite::Row<'_>| {
         let (table, id): (String, i64) = (columns.get(0)?, columns.get(1)?);
         Ok(BodyCopy {
-            place: format!("table {table}, row {id}"),
+            location: format!("table {table}, row {id}"),
             bytes: columns.get::<_, u32>(2)? as usize,
         })
     };
@@ -157,7 +157,7 @@ pub(super) fn list(
     let span = examined_ids(db, page.after.as_ref(), examined)?;
     let mut select = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM notification
-         WHERE {by_partition} AND id < :before AND id >= :floor
+         WHERE {by_partition} AND id < :before AND id >= :lowest_id
              AND (:source IS NULL OR pk >= :source || ':' AND pk < :source || ';')
              AND (:state IS NULL OR state = :state)
              AND (:event_type IS NULL OR event_type = :event_type)
@@ -170,7 +170,7 @@ pub(super) fn list(
     let mut rows = select.query(named_params! {
         ":shelf": partition,
         ":before": span.before,
-        ":floor": span.floor,
+        ":lowest_id": span.lowest_id,
         ":source": filter.source,
         ":state": filter.state.map(|state| state.as_str()),
         ":event_type": filter.event_type,
@@ -193,7 +193,7 @@ pub(super) fn list(
         listed.next = (read == page.limit).then(|| ListCursor(id.to_string()));
     }
     if listed.next.is_none() && span.has_older {
-        listed.next = Some(ListCursor(span.floor.to_string()));
+        listed.next = Some(ListCursor(span.lowest_id.to_string()));
     }
     Ok(listed)
 }
@@ -203,7 +203,7 @@ struct ExaminedIds {
     /// The page examines ids less than this.
     before: i64,
     /// The least id that it examines.
-    floor: i64,
+    lowest_id: i64,
     /// Whether there are lesser ids.
     has_older: bool,
 }
@@ -223,11 +223,11 @@ fn examined_ids(
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     let newest = before.min(last.unwrap_or(0).saturating_add(1));
-    let floor = examined.map_or(i64::MIN, |examined| newest - i64::from(examined));
+    let lowest_id = examined.map_or(i64::MIN, |examined| newest - i64::from(examined));
     Ok(ExaminedIds {
         before,
-        floor,
-        has_older: first.is_some_and(|first| first < floor),
+        lowest_id,
+        has_older: first.is_some_and(|first| first < lowest_id),
     })
 }
 

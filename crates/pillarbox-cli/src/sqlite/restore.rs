@@ -19,7 +19,7 @@ use super::{
     backup::{copy, remove_with_sidecars, sync_folder},
     checkpoint,
     columns::{COLUMNS, read_packed_row},
-    connection::{self, SqliteError, beside},
+    connection::{self, SqliteError, path_beside},
     lock::{LockError, ServeLock, real_path},
     pair::{FileId, FilePair},
     schema,
@@ -101,7 +101,7 @@ pub(super) fn restore_in_steps(
     on_step: impl Fn(RestoreStep),
 ) -> Result<RestoredInbox, RestoreError> {
     let inbox = real_path(inbox);
-    let _lock = ServeLock::take(&inbox)?;
+    let _lock = ServeLock::acquire(&inbox)?;
     let is_same = FileId::at(backup).is_ok_and(|id| FileId::at(&inbox).is_ok_and(|own| own == id));
     if is_same {
         return Err(RestoreError::SameFile(backup.to_owned()));
@@ -109,7 +109,7 @@ pub(super) fn restore_in_steps(
     if !backup.try_exists().unwrap_or(true) {
         return Err(RestoreError::Missing(backup.to_owned()));
     }
-    let new = beside(&inbox, ".restoring");
+    let new = path_beside(&inbox, ".restoring");
     let cannot_remove = |error| RestoreError::Backup(backup.to_owned(), error);
     remove_with_sidecars(&new).map_err(cannot_remove)?; // left by a restore that was killed
     let prepared = prepare(backup, &new, &inbox, keep_damaged).and_then(|prepared| {
@@ -209,7 +209,7 @@ fn copy_owner(new: &Path, inbox: &Path) -> io::Result<()> {
 /// Copies the log of the old file into the file, so that the file alone is the old inbox. A damaged
 /// file keeps its log.
 fn copy_log(inbox: &Path) -> Result<(), RestoreError> {
-    let has_rollback_journal = beside(inbox, ROLLBACK_JOURNAL).exists();
+    let has_rollback_journal = path_beside(inbox, ROLLBACK_JOURNAL).exists();
     if !inbox.exists() || !(connection::has_log(inbox) || has_rollback_journal) {
         return Ok(()); // no process has it open for writing
     }
@@ -235,8 +235,8 @@ fn keep_aside(inbox: &Path) -> Result<Option<PathBuf>, RestoreError> {
     let old = FileId::at(inbox).ok();
     let is_kept = |aside: &Path| old.is_some() && FileId::at(aside).ok() == old;
     let names = (1..).map(|number| match number {
-        1 => beside(inbox, ".before-restore"),
-        _ => beside(inbox, &format!(".before-restore-{number}")),
+        1 => path_beside(inbox, ".before-restore"),
+        _ => path_beside(inbox, &format!(".before-restore-{number}")),
     });
     let is_free =
         |aside: &PathBuf| is_kept(aside) || !aside.exists() && !connection::has_log(aside);
@@ -254,11 +254,11 @@ fn keep_aside(inbox: &Path) -> Result<Option<PathBuf>, RestoreError> {
         keep(inbox, &aside)?;
     }
     if has_log {
-        keep(&beside(inbox, "-wal"), &beside(&aside, "-wal"))?;
+        keep(&path_beside(inbox, "-wal"), &path_beside(&aside, "-wal"))?;
     }
-    let rollback_journal = beside(inbox, ROLLBACK_JOURNAL);
+    let rollback_journal = path_beside(inbox, ROLLBACK_JOURNAL);
     if rollback_journal.exists() {
-        keep(&rollback_journal, &beside(&aside, ROLLBACK_JOURNAL))?;
+        keep(&rollback_journal, &path_beside(&aside, ROLLBACK_JOURNAL))?;
         remove(&rollback_journal)?; // SQLite would apply it to the new file
     }
     flush_folder(inbox)?;
@@ -273,7 +273,7 @@ fn copy_private(from: &Path, to: &Path) -> io::Result<()> {
 
 fn remove_log(path: &Path) -> Result<(), RestoreError> {
     for suffix in ["-wal", "-shm"] {
-        remove(&beside(path, suffix))?;
+        remove(&path_beside(path, suffix))?;
     }
     Ok(())
 }

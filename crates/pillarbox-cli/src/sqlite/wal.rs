@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::connection::beside;
+use super::connection::path_beside;
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
@@ -84,7 +84,7 @@ pub(super) fn committed_counters(path: &Path) -> io::Result<CommittedCounters> {
 }
 
 fn open(path: &Path) -> io::Result<Option<File>> {
-    match File::open(beside(path, "-wal")) {
+    match File::open(path_beside(path, "-wal")) {
         Ok(log) => Ok(Some(log)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -161,7 +161,7 @@ mod tests {
         let expected = [7, 8, (-9i32).cast_unsigned()];
         assert_eq!((found.has_commits, &*found.counters), (true, &expected[..]));
 
-        let log = beside(&path, "-wal");
+        let log = path_beside(&path, "-wal");
         let whole = std::fs::read(&log).unwrap();
         let frame = FRAME_HEADER_BYTES + 2048;
         assert_eq!(whole.len(), HEADER_BYTES + 3 * frame);

@@ -27,7 +27,7 @@ const CASES: u64 = 2_000;
 
 /// `proof faults`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["cases", "seed", "binaries"])?;
+    arguments.require_known(&["cases", "seed", "binaries"])?;
     let cases: u64 = arguments.number("cases", 10_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     choose_binaries(arguments)?;

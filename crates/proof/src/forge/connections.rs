@@ -53,7 +53,7 @@ pub(super) fn open() -> OpenedConnections {
     let runtime = runtime.expect("a runtime of one thread needs nothing");
     let row = runtime.block_on(row());
     let mut opened = OpenedConnections::default();
-    let traps = traps();
+    let traps = open_trap_listeners();
     for name in names() {
         for trap in &traps {
             opened.names += 1;
@@ -89,7 +89,7 @@ fn names() -> Vec<String> {
 }
 
 /// Listeners on the IPv4 and IPv6 loopback addresses, if this machine has them.
-fn traps() -> Vec<TcpListener> {
+fn open_trap_listeners() -> Vec<TcpListener> {
     let addresses = [
         SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
@@ -141,17 +141,19 @@ fn deliver(runtime: &Runtime, row: &Row, url: &str) {
         "[destination]\nkind = \"https\"\nurl = \"{url}\"\nsecret = \"env:WHSEC\"\n\
          [sources.pay]\nkind = \"govuk-pay\"\nsecrets = []\n"
     );
-    let outside = SecretSources {
+    let secret_sources = SecretSources {
         env: &|name| (name == "WHSEC").then(|| WHSEC.to_owned()),
         file: &|_: &Path| Err(io::ErrorKind::NotFound.into()),
         vault: FetchedSecrets::NOTHING,
     };
     let config = Config::read(&document, "proof").expect("the policy decides at connect time");
-    let secrets = config.destination_secrets(&outside).expect("a secret");
+    let secrets = config
+        .destination_secrets(&secret_sources)
+        .expect("a secret");
     let (routes, _) = config.route_settings(&secrets).build(&DestinationDeps {
         aws: None,
         clock: Arc::new(SystemClock),
-        secret_sources: &outside,
+        secret_sources: &secret_sources,
         log: &|| LogDestination::new(io::sink()),
     });
     let event = Event::of(row).expect("the row is whole");

@@ -24,7 +24,7 @@ use std::{
 };
 
 use proof::{
-    attack::{AttackedReceiver, WayIn, fronts::LambdaFront},
+    attack::{AttackedReceiver, EntryPoint, fronts::LambdaFront},
     second_verifier::{ExpectedAnswer, PlainRequest},
 };
 
@@ -39,17 +39,17 @@ use mutations::MUTATIONS;
 /// The number of disagreements after which a run ends.
 const MAX_DISAGREEMENTS: usize = 20;
 
-const WAYS_IN: [WayIn; 4] = [
-    WayIn::Direct,
-    WayIn::LambdaFront(LambdaFront::HttpApi),
-    WayIn::LambdaFront(LambdaFront::FunctionUrl),
-    WayIn::LambdaFront(LambdaFront::Rest),
+const ENTRY_POINTS: [EntryPoint; 4] = [
+    EntryPoint::Direct,
+    EntryPoint::LambdaFront(LambdaFront::HttpApi),
+    EntryPoint::LambdaFront(LambdaFront::FunctionUrl),
+    EntryPoint::LambdaFront(LambdaFront::Rest),
 ];
 
-/// A changed request and its way in.
+/// A changed request and its entry point.
 struct ForgedCase {
     mutations: Vec<usize>,
-    way_in: WayIn,
+    entry_point: EntryPoint,
     request: PlainRequest,
 }
 
@@ -66,11 +66,15 @@ impl ForgedCase {
                 MUTATIONS[*mutation].1(&mut genuine, &mut random);
             }
         }
-        let way_in = random.pick(&WAYS_IN);
-        let is_carried = way_in.carries(&genuine.request);
+        let entry_point = random.pick(&ENTRY_POINTS);
+        let is_carried = entry_point.carries(&genuine.request);
         Self {
             mutations,
-            way_in: if is_carried { way_in } else { WayIn::Direct },
+            entry_point: if is_carried {
+                entry_point
+            } else {
+                EntryPoint::Direct
+            },
             request: genuine.request,
         }
     }
@@ -105,7 +109,7 @@ struct ForgeTotals {
 
 impl ForgeTotals {
     fn add(&mut self, number: u64, case: &ForgedCase, attacked: &AttackedReceiver) {
-        let outcome = attacked.attack(&case.request, case.way_in);
+        let outcome = attacked.attack(&case.request, case.entry_point);
         self.forgeries_accepted += u64::from(outcome.is_forgery_accepted());
         match outcome.expected {
             ExpectedAnswer::Proven(_) => {}
@@ -114,7 +118,7 @@ impl ForgeTotals {
                 self.calls_for_forgeries += outcome.calls + outcome.probes;
             }
         }
-        *self.ways.entry(case.way_in.as_str()).or_default() += 1;
+        *self.ways.entry(case.entry_point.as_str()).or_default() += 1;
         let counts = self.kinds.entry(case.kind()).or_default();
         counts.cases += 1;
         match outcome.expected {
@@ -122,7 +126,7 @@ impl ForgeTotals {
             ExpectedAnswer::Challenge(_) | ExpectedAnswer::Monitor => counts.challenges += 1,
             ExpectedAnswer::Refused(_) => counts.refused += 1,
         }
-        if let Err(problem) = outcome.check(&case.request, case.way_in) {
+        if let Err(problem) = outcome.check(&case.request, case.entry_point) {
             let problem = format!("{problem}: {}", describe(case));
             self.disagreements.push((number, problem));
         }
@@ -164,7 +168,7 @@ impl ForgeTotals {
             .iter()
             .map(|(way, count)| format!("{way} {count}"))
             .collect();
-        println!("by way in: {}", ways.join(", "));
+        println!("by entry point: {}", ways.join(", "));
     }
 }
 
@@ -176,12 +180,16 @@ fn name_of(kind: usize) -> &'static str {
 
 fn describe(case: &ForgedCase) -> String {
     let names: Vec<&str> = case.mutations.iter().map(|kind| name_of(*kind)).collect();
-    format!("{} through {}", names.join(" + "), case.way_in.as_str())
+    format!(
+        "{} through {}",
+        names.join(" + "),
+        case.entry_point.as_str()
+    )
 }
 
 /// `proof forge`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["cases", "seed", "threads", "case"])?;
+    arguments.require_known(&["cases", "seed", "threads", "case"])?;
     let seed: u64 = arguments.number("seed", 1)?;
     if arguments.text("case").is_some() {
         return Ok(one_case(seed, arguments.number("case", 0)?));
@@ -232,7 +240,7 @@ fn one_case(seed: u64, number: u64) -> bool {
     let case = ForgedCase::of(seed, number);
     let (attacked, mut totals) = (AttackedReceiver::default(), ForgeTotals::default());
     println!("{}\n{:?}", describe(&case), case.request);
-    println!("{:?}", attacked.attack(&case.request, case.way_in));
+    println!("{:?}", attacked.attack(&case.request, case.entry_point));
     totals.add(number, &case, &attacked);
     for (_, problem) in &totals.disagreements {
         println!("DISAGREEMENT {problem}");

@@ -21,7 +21,7 @@ fn a_case_depends_only_on_its_seed_and_number() {
     for number in 0..500 {
         let [first, again] = [3, 3].map(|seed| ForgedCase::of(seed, number));
         assert_eq!(first.request, again.request);
-        assert!(first.way_in == again.way_in);
+        assert!(first.entry_point == again.entry_point);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     attack::{
-        WayIn, event,
+        EntryPoint, event,
         fronts::{FrontRequest, LambdaFront},
     },
     receiver_under_test::{NOW, SOURCES},
@@ -23,7 +23,7 @@ const STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 431, 503];
 pub(super) fn http(front: LambdaFront, bytes: &[u8]) {
     attack(
         &request(&mut FuzzInput::new(bytes)),
-        WayIn::LambdaFront(front),
+        EntryPoint::LambdaFront(front),
     );
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::input::{FuzzInput, SeedWriter};
 use crate::{
-    attack::{AttackedReceiver, WayIn},
+    attack::{AttackedReceiver, EntryPoint},
     receiver_under_test::SOURCES,
     second_verifier::{InstalledSource, PlainRequest},
 };
@@ -33,13 +33,13 @@ pub(super) fn with_receiver<T>(work: impl FnOnce(&AttackedReceiver) -> T) -> T {
 }
 
 /// Sends a request, and compares its outcome with the second implementation.
-pub(super) fn attack(request: &PlainRequest, way_in: WayIn) {
-    if !way_in.carries(request) {
+pub(super) fn attack(request: &PlainRequest, entry_point: EntryPoint) {
+    if !entry_point.carries(request) {
         return;
     }
-    let outcome = with_receiver(|attacked| attacked.attack(request, way_in));
-    if let Err(problem) = outcome.check(request, way_in) {
-        panic!("{problem}\n{} {request:?}", way_in.as_str());
+    let outcome = with_receiver(|attacked| attacked.attack(request, entry_point));
+    if let Err(problem) = outcome.check(request, entry_point) {
+        panic!("{problem}\n{} {request:?}", entry_point.as_str());
     }
 }
 
@@ -107,7 +107,7 @@ fn signature(source: &InstalledSource, choice: u8, body: &[u8]) -> Vec<u8> {
 
 /// Any request: the same outcome as in the second implementation.
 pub(super) fn verification(bytes: &[u8]) {
-    attack(&request(&mut FuzzInput::new(bytes)), WayIn::Direct);
+    attack(&request(&mut FuzzInput::new(bytes)), EntryPoint::Direct);
 }
 
 /// A signed request with this body.
@@ -128,7 +128,7 @@ pub(super) fn signed_body(bytes: &[u8]) {
     let source = input.pick(&SOURCES[..4]);
     let choice = input.byte();
     let body = Bytes::copy_from_slice(input.rest());
-    attack(&signed_request(&source, choice, body), WayIn::Direct);
+    attack(&signed_request(&source, choice, body), EntryPoint::Direct);
 }
 
 /// A GET with any query: the receiver returns only a single, harmless challenge.
@@ -139,7 +139,7 @@ pub(super) fn challenge(bytes: &[u8]) {
         query: String::from_utf8_lossy(bytes).into_owned(),
         ..PlainRequest::default()
     };
-    attack(&request, WayIn::Direct);
+    attack(&request, EntryPoint::Direct);
 }
 
 /// Genuine requests.
@@ -185,12 +185,12 @@ pub fn structured_seeds() -> Vec<Vec<u8>> {
 
 /// Seeds of [`signed_body`].
 pub(super) fn body_seeds() -> Vec<Vec<u8>> {
-    let of = |index: u8, body: &&str| {
+    let seed_of = |index: u8, body: &&str| {
         let seed = SeedWriter::default().byte(index).byte(0);
         seed.rest(body.as_bytes())
     };
-    let hmrc = HMRC_BODIES.iter().map(|body| of(0, body));
-    hmrc.chain(PAY_BODIES.iter().map(|body| of(2, body)))
+    let hmrc = HMRC_BODIES.iter().map(|body| seed_of(0, body));
+    hmrc.chain(PAY_BODIES.iter().map(|body| seed_of(2, body)))
         .collect()
 }
 

@@ -49,7 +49,7 @@ const NOTIFICATIONS: u64 = 120;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Kills this number of runs.
-pub(crate) async fn lane(times: u64, seed: u64) -> LaneOutcome {
+pub(crate) async fn run_lane(times: u64, seed: u64) -> LaneOutcome {
     let (mut outcome, mut running) = (LaneOutcome::default(), JoinSet::new());
     let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_RUNS));
     for number in 0..times {

@@ -52,7 +52,7 @@ const DRAINED: Duration = Duration::from_secs(400);
 const STREAM_FAULTS: (u64, u64) = (2, 10);
 
 /// Kills environments at these points, set-up after set-up.
-pub(crate) async fn lane(points: Vec<KillPoint>, freezes: u64, seed: u64) -> LaneOutcome {
+pub(crate) async fn run_lane(points: Vec<KillPoint>, freezes: u64, seed: u64) -> LaneOutcome {
     let mut outcome = LaneOutcome::default();
     let freezer = Arc::new(EnvironmentFreezer::new(
         freezes,

@@ -103,7 +103,7 @@ impl LaneShares {
 
 /// `proof kill`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["times", "seed", "only", "binaries"])?;
+    arguments.require_known(&["times", "seed", "only", "binaries"])?;
     let times: u64 = arguments.number("times", 200)?;
     let seed: u64 = arguments.number("seed", 1)?;
     let only = arguments.text("only").unwrap_or_default();
@@ -141,15 +141,15 @@ async fn run(times: u64, seed: u64, only: &str) -> LaneOutcome {
     for ((name, kind, points, kills), number) in serving.into_iter().zip([1, 3]) {
         if is_chosen(name) {
             let points = shuffled(points, kills, &mut SplitMix64::of(seed, number));
-            lanes.spawn(serve::lane(kind, points, part(number + 1)));
+            lanes.spawn(serve::run_lane(kind, points, part(number + 1)));
         }
     }
     if is_chosen("lambda") {
         let points = shuffled(LAMBDA, shares.lambda, &mut SplitMix64::of(seed, 5));
-        lanes.spawn(lambda::lane(points, shares.freezes, part(6)));
+        lanes.spawn(lambda::run_lane(points, shares.freezes, part(6)));
     }
     if is_chosen("acknowledge") {
-        lanes.spawn(acknowledge::lane(shares.acknowledge, part(7)));
+        lanes.spawn(acknowledge::run_lane(shares.acknowledge, part(7)));
     }
     let mut outcome = LaneOutcome::default();
     outcome.merge_all(lanes).await;

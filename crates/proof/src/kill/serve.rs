@@ -69,7 +69,7 @@ impl InboxKind {
 }
 
 /// Kills processes at these points, set-up after set-up. A set-up drains while the next one runs.
-pub(crate) async fn lane(kind: InboxKind, points: Vec<KillPoint>, seed: u64) -> LaneOutcome {
+pub(crate) async fn run_lane(kind: InboxKind, points: Vec<KillPoint>, seed: u64) -> LaneOutcome {
     let (mut outcome, mut draining) = (LaneOutcome::default(), JoinSet::new());
     for (number, points) in points.chunks(KILLS).enumerate() {
         let mut set_up = ServeSetUp::new(kind, seed ^ number as u64).await;

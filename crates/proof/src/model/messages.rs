@@ -67,8 +67,8 @@ impl ModelMessages {
             .map(|webhook| webhook.body);
         let pay = webhooks.next().expect("a payment has events");
         let other = webhooks.next().expect("a payment has events");
-        let twin = under_id(&pay, &"7".repeat(26));
-        let conflict = under_id(&other, &pay.id);
+        let twin = with_message_id(&pay, &"7".repeat(26));
+        let conflict = with_message_id(&other, &pay.id);
         let message = HmrcMessage::named("json", &*clock).expect("the name is known");
         let boxed = BoxNotification::new(SAMPLE_BOX, message, &*clock).created(sender_time(BEGIN));
         let requests = vec![
@@ -152,7 +152,7 @@ impl ModelMessages {
 }
 
 /// The same text under another id.
-fn under_id(body: &MessageBody, id: &str) -> MessageBody {
+fn with_message_id(body: &MessageBody, id: &str) -> MessageBody {
     let text = body.wire.replace(&body.id, id);
     MessageBody {
         id: id.to_owned(),

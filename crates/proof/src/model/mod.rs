@@ -2,8 +2,8 @@
 //!
 //! The product decides the transitions. A worker, a receiver and a run of reconcile are the
 //! product's functions, which [`script`] runs up to their next call. Each call takes effect on the
-//! model table, which passes the contract of every inbox. The model chooses the fate of each call,
-//! the next process, and when time passes.
+//! model table, which passes the contract of every inbox. The model chooses the outcome of each
+//! call, the next process, and when time passes.
 
 mod bounds;
 mod effect;
@@ -30,7 +30,7 @@ use search::RowModel;
 
 /// `proof model`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["bounds", "only", "threads", "seconds"])?;
+    arguments.require_known(&["bounds", "only", "threads", "seconds"])?;
     let threads: usize = arguments.number("threads", 2)?;
     let seconds: u64 = arguments.number("seconds", 3600)?;
     let only = arguments.text("only").unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! A process is a routine of the product and the replies so far. Running the routine with these
 //! replies shows its next call, or its end. So the product makes all decisions, and the model only
-//! chooses the fate of each call.
+//! chooses the outcome of each call.
 
 use std::{
     collections::{BTreeSet, VecDeque},

@@ -20,9 +20,9 @@ use super::{
 };
 use crate::simulate::table::resolve_now;
 
-/// The fate of one call and its process.
+/// The outcome of one call and its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CallFate {
+pub(super) enum CallOutcome {
     /// The call takes effect, and the process gets the reply.
     Done,
     /// The call takes effect twice, because the network or the client repeats it.
@@ -44,14 +44,14 @@ pub(super) enum CallFate {
 /// An action of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ModelAction {
-    /// A sender posts a copy of a message. The receiver's call has this fate.
-    Post(usize, CallFate),
-    /// The stream or a sweep starts an attempt of a row. The claim has this fate.
-    Attempt(usize, CallFate),
+    /// A sender posts a copy of a message. The receiver's call has this outcome.
+    Post(usize, CallOutcome),
+    /// The stream or a sweep starts an attempt of a row. The claim has this outcome.
+    Attempt(usize, CallOutcome),
     /// Reconcile lists HMRC's box.
     Pull,
-    /// The next call of this process has this fate.
-    Call(usize, CallFate),
+    /// The next call of this process has this outcome.
+    Call(usize, CallOutcome),
     /// A late call takes effect.
     TakesEffect(usize),
     /// A late call never takes effect.
@@ -88,18 +88,18 @@ impl RowModel {
         }
     }
 
-    /// Adds an action for each possible fate of a process's next call.
+    /// Adds an action for each possible outcome of a process's next call.
     fn offer_calls(
         &self,
         state: &ModelState,
         process: &ModelProcess,
         actions: &mut Vec<ModelAction>,
-        action: impl Fn(CallFate) -> ModelAction,
+        action: impl Fn(CallOutcome) -> ModelAction,
     ) {
         if let RoutineStep::Calls(call) = &*self.routines.step(process) {
-            actions.extend(fates(call).iter().copied().map(&action));
+            actions.extend(possible_outcomes(call).iter().copied().map(&action));
             if state.late_calls.len() < self.bounds.late_calls {
-                actions.push(action(CallFate::Late));
+                actions.push(action(CallOutcome::Late));
             }
         }
     }
@@ -119,33 +119,33 @@ impl RowModel {
         }
     }
 
-    /// Makes the next call of a process, with this fate.
-    fn make_call(&self, state: &mut ModelState, process: ModelProcess, fate: CallFate) {
+    /// Makes the next call of a process, with this outcome.
+    fn make_call(&self, state: &mut ModelState, process: ModelProcess, outcome: CallOutcome) {
         let step = self.routines.step(&process);
         let RoutineStep::Calls(call) = &*step else {
             return;
         };
         let take_effect =
             |state: &mut ModelState| effect::take_effect(&self.routines, state, &process, call);
-        match fate {
-            CallFate::Done => {
+        match outcome {
+            CallOutcome::Done => {
                 let reply = take_effect(state);
                 self.proceed(state, process, reply);
             }
-            CallFate::Repeated => {
+            CallOutcome::Repeated => {
                 take_effect(state);
                 let reply = take_effect(state);
                 self.proceed(state, process, reply);
             }
-            CallFate::ReplyLost => {
+            CallOutcome::ReplyLost => {
                 take_effect(state);
                 self.proceed(state, process, ModelReply::Failed);
             }
-            CallFate::Fails => self.proceed(state, process, ModelReply::Failed),
-            CallFate::RefusedForGood => self.proceed(state, process, ModelReply::Refused),
-            CallFate::EndsBefore => {}
-            CallFate::EndsAfter => drop(take_effect(state)),
-            CallFate::Late => {
+            CallOutcome::Fails => self.proceed(state, process, ModelReply::Failed),
+            CallOutcome::RefusedForGood => self.proceed(state, process, ModelReply::Refused),
+            CallOutcome::EndsBefore => {}
+            CallOutcome::EndsAfter => drop(take_effect(state)),
+            CallOutcome::Late => {
                 state.late_calls.push(process.clone());
                 self.proceed(state, process, ModelReply::Failed);
             }
@@ -157,11 +157,11 @@ impl RowModel {
     fn offer_copies(&self, state: &ModelState, message: usize, actions: &mut Vec<ModelAction>) {
         let at = state.now;
         let receiver = (ModelRoutine::Receive { message, at }, Vec::new());
-        let post = |fate| ModelAction::Post(message, fate);
+        let post = |outcome| ModelAction::Post(message, outcome);
         let is_stored = rules::is_stored(&self.routines.messages, state, message);
         match (is_stored, state.acknowledged[message]) {
-            (true, true) => actions.push(post(CallFate::Done)),
-            (true, false) => actions.extend([CallFate::Done, CallFate::Fails].map(post)),
+            (true, true) => actions.push(post(CallOutcome::Done)),
+            (true, false) => actions.extend([CallOutcome::Done, CallOutcome::Fails].map(post)),
             (false, _) => self.offer_calls(state, &receiver, actions, post),
         }
     }
@@ -193,8 +193,8 @@ impl RowModel {
                 continue;
             }
             let worker = Self::worker(state, slot);
-            self.offer_calls(state, &worker, actions, |fate| {
-                ModelAction::Attempt(slot, fate)
+            self.offer_calls(state, &worker, actions, |outcome| {
+                ModelAction::Attempt(slot, outcome)
             });
         }
     }
@@ -226,9 +226,9 @@ impl RowModel {
 
     fn drain(&self, state: &mut ModelState) -> bool {
         let work = |state: &mut ModelState, routine| {
-            self.make_call(state, (routine, Vec::new()), CallFate::Done);
+            self.make_call(state, (routine, Vec::new()), CallOutcome::Done);
             while let Some(process) = state.live.pop() {
-                self.make_call(state, process, CallFate::Done);
+                self.make_call(state, process, CallOutcome::Done);
             }
         };
         if self.bounds.messages.contains(&HMRC) && !state.acknowledged[HMRC] {
@@ -284,8 +284,8 @@ impl Model for RowModel {
             actions.push(ModelAction::Pull);
         }
         for (index, process) in state.live.iter().enumerate() {
-            self.offer_calls(state, process, actions, |fate| {
-                ModelAction::Call(index, fate)
+            self.offer_calls(state, process, actions, |outcome| {
+                ModelAction::Call(index, outcome)
             });
         }
         for index in 0..state.late_calls.len() {
@@ -304,22 +304,22 @@ impl Model for RowModel {
         let mut state = before.clone();
         let messages = &self.routines.messages;
         match action {
-            ModelAction::Post(message, fate) => {
+            ModelAction::Post(message, outcome) => {
                 let at = state.now;
                 let routine = ModelRoutine::Receive { message, at };
-                self.make_call(&mut state, (routine, Vec::new()), fate);
+                self.make_call(&mut state, (routine, Vec::new()), outcome);
             }
-            ModelAction::Attempt(slot, fate) => {
+            ModelAction::Attempt(slot, outcome) => {
                 let worker = Self::worker(&state, slot);
-                self.make_call(&mut state, worker, fate);
+                self.make_call(&mut state, worker, outcome);
             }
             ModelAction::Pull => {
                 let at = state.now;
                 state.live.push((ModelRoutine::Pull { at }, Vec::new()));
             }
-            ModelAction::Call(index, fate) => {
+            ModelAction::Call(index, outcome) => {
                 let process = state.live.remove(index);
-                self.make_call(&mut state, process, fate);
+                self.make_call(&mut state, process, outcome);
             }
             ModelAction::TakesEffect(index) => {
                 let process = state.late_calls.remove(index);
@@ -360,9 +360,9 @@ impl Model for RowModel {
     }
 }
 
-/// The possible fates of a call. Fates with the same result as another are left out.
-fn fates(call: &ScriptedCall) -> &'static [CallFate] {
-    use CallFate::{Done, EndsAfter, EndsBefore, Fails, RefusedForGood, Repeated, ReplyLost};
+/// The possible outcomes of a call. Outcomes with the same result as another are left out.
+fn possible_outcomes(call: &ScriptedCall) -> &'static [CallOutcome] {
+    use CallOutcome::{Done, EndsAfter, EndsBefore, Fails, RefusedForGood, Repeated, ReplyLost};
     match call {
         ScriptedCall::Record(_) => &[Done, Repeated, ReplyLost, Fails, EndsAfter],
         ScriptedCall::Claim(..) => &[Done, Repeated, ReplyLost, Fails],

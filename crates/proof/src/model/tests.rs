@@ -1,7 +1,7 @@
 use super::{
     bounds::{BASE, ModelBounds},
     messages::{PAY, TWIN},
-    search::{CallFate, ModelAction},
+    search::{CallOutcome, ModelAction},
     state::ModelState,
     *,
 };
@@ -63,7 +63,7 @@ fn a_claim_without_a_lease_is_found() {
 #[test]
 fn an_answer_before_the_write_is_found() {
     let planted = |action, state: &mut ModelState| {
-        if let ModelAction::Post(message, CallFate::Fails) = action {
+        if let ModelAction::Post(message, CallOutcome::Fails) = action {
             state.acknowledged[message] = true;
         }
     };

@@ -48,7 +48,7 @@ pub(crate) mod planted {
 
 /// `proof planted`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["only", "histories", "seed", "target"])?;
+    arguments.require_known(&["only", "histories", "seed", "target"])?;
     let histories: u64 = arguments.number("histories", 20_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

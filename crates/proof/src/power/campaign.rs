@@ -18,10 +18,10 @@ use super::{
     disk::{DiskLie, RecordedDisk},
     folder_content::FolderContent,
     interposer::SyncInterposer,
+    observed_history::ObservedHistory,
     recording::{RecordedRun, RecordingPlan},
     recovery::{recover, violation},
     served::{CONFIGURATION, PillarboxProgram},
-    story::PowerStory,
     survival::UnsyncedSurvival,
     totals::PowerTotals,
 };
@@ -82,7 +82,7 @@ pub(super) struct LossCampaign {
 #[derive(Clone)]
 struct IdleInbox {
     content: FolderContent,
-    story: PowerStory,
+    observed: ObservedHistory,
     generation: u32,
 }
 
@@ -114,7 +114,7 @@ impl IdleInbox {
                 files: [configuration].into(),
                 ..FolderContent::default()
             },
-            story: PowerStory::default(),
+            observed: ObservedHistory::default(),
             generation: 0,
         }
     }
@@ -236,7 +236,11 @@ impl LossCampaign {
         run: u64,
     ) -> Result<RecordedRun, String> {
         let folder = self.folder.join(format!("run-{run}"));
-        let start = (folder.as_path(), idle.content.clone(), idle.story.clone());
+        let start = (
+            folder.as_path(),
+            idle.content.clone(),
+            idle.observed.clone(),
+        );
         let recorded = RecordedRun::make(
             &self.program,
             &self.interposer,
@@ -289,14 +293,19 @@ impl LossCampaign {
     ) -> Option<IdleInbox> {
         let image = disk.image(cut.at, cut.survival, &mut SplitMix64::of(cut.random, 0));
         let folder = self.folder.join(format!("cut-{}", cut.number));
-        let outcome = recover(&self.program, &folder, &image, recorded.story(cut.at));
+        let outcome = recover(
+            &self.program,
+            &folder,
+            &image,
+            recorded.interrupt_at(cut.at),
+        );
         self.totals()
             .add_cut(recorded, cut.at, cut.survival, &image, &outcome);
         let survivor = match &outcome {
             Ok(recovered) if is_wanted => {
                 FolderContent::read(&folder).ok().map(|content| IdleInbox {
                     content,
-                    story: recovered.story.clone(),
+                    observed: recovered.observed.clone(),
                     generation: 0,
                 })
             }
@@ -349,8 +358,8 @@ impl LossCampaign {
                     .ok_or("no request was answered")?;
                 let image = disk.image(at, UnsyncedSurvival::Nothing, random);
                 let folder = self.folder.join(format!("lie-{number}"));
-                let story = recorded.story(at);
-                let outcome = recover(&self.program, &folder, &image, story);
+                let interrupted = recorded.interrupt_at(at);
+                let outcome = recover(&self.program, &folder, &image, interrupted);
                 remove(&folder);
                 let is_found = outcome.is_err_and(|found| found.iter().any(|one| one.rule == "I1"));
                 if !is_found {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     folder_content::FolderContent,
-    interposer::{DiskManner, SyncInterposer},
+    interposer::{DiskFaults, SyncInterposer},
     journal::{DiskJournal, DiskOperation},
     messages::{BodyLengths, post_all},
     served::{CONFIGURATION, PillarboxProgram, RunningServe, describe, finish},
@@ -86,13 +86,14 @@ impl RecordedCommand {
             recorded.prepare(program, folder, random, contents)?;
         }
         recorded.base = FolderContent::read(folder).map_err(|error| describe(folder, &error))?;
-        let manner = DiskManner {
+        let disk_faults = DiskFaults {
             seed: random.next() >> 1,
             flush_micros: 200,
-            ..DiskManner::default()
+            ..DiskFaults::default()
         };
         let journal = folder.with_extension("journal");
-        let attach = |command: &mut Command| interposer.attach(command, folder, &journal, manner);
+        let attach =
+            |command: &mut Command| interposer.attach(command, folder, &journal, disk_faults);
         recorded.run(program, folder, attach)?;
         let bytes = fs::read(&journal).map_err(|error| describe(&journal, &error))?;
         recorded.journal = DiskJournal::read(bytes, folder)?;
@@ -198,7 +199,7 @@ impl RecordedCommand {
         folder: &Path,
         is_done: bool,
     ) -> Result<(), String> {
-        same(&keys(program, folder, &[])?, &self.old, "the inbox")?;
+        require_same_keys(&keys(program, folder, &[])?, &self.old, "the inbox")?;
         sound(program, folder, &[])?;
         let length = fs::metadata(folder.join("copy.db")).map_or(0, |found| found.len());
         match length {
@@ -206,7 +207,7 @@ impl RecordedCommand {
             0 => Ok(()),
             _ => {
                 let copy = ["--inbox", "sqlite:copy.db"];
-                same(&keys(program, folder, &copy)?, &self.old, "the backup")?;
+                require_same_keys(&keys(program, folder, &copy)?, &self.old, "the backup")?;
                 sound(program, folder, &copy)
             }
         }
@@ -221,14 +222,14 @@ impl RecordedCommand {
         match keys(program, folder, &[]) {
             Ok(found) if found == self.backup => {}
             Ok(_) if is_done => return Err("the restored inbox is not in place".to_owned()),
-            Ok(found) => same(&found, &self.old, "the inbox that was not replaced")?,
+            Ok(found) => require_same_keys(&found, &self.old, "the inbox that was not replaced")?,
             Err(refused) if !is_done && refused.contains("belongs to another file") => {}
             Err(refused) => return Err(refused),
         }
         if !is_done {
             require(program, folder, &["inbox", "restore", "backup.db"])?;
         }
-        same(
+        require_same_keys(
             &keys(program, folder, &[])?,
             &self.backup,
             "the restored inbox",
@@ -268,7 +269,7 @@ impl RecordedCommand {
                 _ => Err(format!("verify --stored: {}{}", run.stdout, run.stderr)),
             }
         };
-        same(&keys(program, folder, &[])?, &self.old, "the inbox")?;
+        require_same_keys(&keys(program, folder, &[])?, &self.old, "the inbox")?;
         let before = erased()?;
         let serve = RunningServe::start(
             &mut program.serve_command(folder),
@@ -297,7 +298,7 @@ impl RecordedCommand {
         )?;
         let found = keys(program, folder, &[])?;
         if is_done {
-            same(&found, &self.new, "the demo's inbox")?;
+            require_same_keys(&found, &self.new, "the demo's inbox")?;
             require(program, folder, &["verify", "--stored"])?;
         }
         serve.stop()
@@ -325,7 +326,7 @@ fn keys(program: &PillarboxProgram, folder: &Path, filters: &[&str]) -> Result<R
     Ok(lines.iter().filter_map(key).collect())
 }
 
-fn same(found: &RowKeys, expected: &RowKeys, what: &str) -> Result<(), String> {
+fn require_same_keys(found: &RowKeys, expected: &RowKeys, what: &str) -> Result<(), String> {
     if found == expected {
         return Ok(());
     }

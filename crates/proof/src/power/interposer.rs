@@ -14,9 +14,9 @@ pub(super) struct SyncInterposer {
     library: PathBuf,
 }
 
-/// The simulated delays and errors of the disk.
+/// The delays and errors of the simulated disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct DiskManner {
+pub(super) struct DiskFaults {
     pub(super) seed: u64,
     /// The longest duration of a flush.
     pub(super) flush_micros: u64,
@@ -26,7 +26,7 @@ pub(super) struct DiskManner {
     pub(super) full_writes: u64,
 }
 
-impl DiskManner {
+impl DiskFaults {
     /// Whether flushes or writes fail.
     pub(super) fn is_failing(self) -> bool {
         self.failed_flushes + self.full_writes > 0
@@ -67,15 +67,15 @@ impl SyncInterposer {
         command: &mut Command,
         folder: &Path,
         journal: &Path,
-        manner: DiskManner,
+        disk_faults: DiskFaults,
     ) {
         command
             .env("LD_PRELOAD", &self.library)
             .env("UNSYNCED_FOLDER", folder)
             .env("UNSYNCED_JOURNAL", journal)
-            .env("UNSYNCED_SEED", manner.seed.to_string())
-            .env("UNSYNCED_MICROS", manner.flush_micros.to_string())
-            .env("UNSYNCED_EIO", manner.failed_flushes.to_string())
-            .env("UNSYNCED_ENOSPC", manner.full_writes.to_string());
+            .env("UNSYNCED_SEED", disk_faults.seed.to_string())
+            .env("UNSYNCED_MICROS", disk_faults.flush_micros.to_string())
+            .env("UNSYNCED_EIO", disk_faults.failed_flushes.to_string())
+            .env("UNSYNCED_ENOSPC", disk_faults.full_writes.to_string());
     }
 }

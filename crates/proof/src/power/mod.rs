@@ -13,10 +13,10 @@ mod folder_content;
 mod interposer;
 mod journal;
 mod messages;
+mod observed_history;
 mod recording;
 mod recovery;
 mod served;
-mod story;
 mod survival;
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ use served::{PillarboxProgram, describe};
 
 /// `proof power`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&[
+    arguments.require_known(&[
         "times",
         "seed",
         "only",

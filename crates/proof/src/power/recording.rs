@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, fs, path::Path, sync::atomic::AtomicU64, time::
 
 use super::{
     folder_content::FolderContent,
-    interposer::{DiskManner, SyncInterposer},
+    interposer::{DiskFaults, SyncInterposer},
     journal::{DiskJournal, DiskOperation},
     messages::{BodyLengths, CONNECTIONS, PostOutcome, PostedMessage, post_all},
+    observed_history::ObservedHistory,
     served::{PillarboxProgram, RunningServe, describe},
-    story::PowerStory,
 };
 use crate::simulate::SplitMix64;
 
@@ -18,7 +18,7 @@ pub(super) struct RecordingPlan {
     pub(super) name: &'static str,
     pub(super) lengths: BodyLengths,
     pub(super) posts: u64,
-    pub(super) manner: DiskManner,
+    pub(super) disk_faults: DiskFaults,
     /// Whether `serve` is stopped with SIGTERM at the end, so that a cut may also occur then.
     pub(super) stops: bool,
 }
@@ -26,23 +26,23 @@ pub(super) struct RecordingPlan {
 impl RecordingPlan {
     /// The plan of the run with this number. The kinds of disk alternate.
     pub(super) fn draw(random: &mut SplitMix64, run: u64) -> Self {
-        let mut manner = DiskManner {
+        let mut disk_faults = DiskFaults {
             seed: random.next() >> 1,
             flush_micros: random.pick(&[200, 1_000, 3_000]),
-            ..DiskManner::default()
+            ..DiskFaults::default()
         };
         let (mut name, mut lengths, mut posts) = ("usual", BodyLengths::Usual, 150);
         match run % 5 {
             1 => (name, lengths, posts) = ("long bodies", BodyLengths::Long, 260),
-            2 => (name, manner.failed_flushes) = ("failing flushes", 40),
-            3 => (name, manner.full_writes) = ("full disk", 6),
+            2 => (name, disk_faults.failed_flushes) = ("failing flushes", 40),
+            3 => (name, disk_faults.full_writes) = ("full disk", 6),
             _ => {}
         }
         Self {
             name,
             lengths,
             posts,
-            manner,
+            disk_faults,
             stops: random.is(500),
         }
     }
@@ -54,15 +54,15 @@ pub(super) struct RecordedRun {
     pub(super) base: FolderContent,
     pub(super) journal: DiskJournal,
     /// The history before the run.
-    pub(super) before: PowerStory,
+    pub(super) before: ObservedHistory,
     messages: Vec<PostedMessage>,
     outcomes: Vec<PostOutcome>,
 }
 
 /// The part of a run before the cut.
-pub(super) struct CutStory {
+pub(super) struct InterruptedRun {
     /// The history of all posts.
-    pub(super) story: PowerStory,
+    pub(super) observed: ObservedHistory,
     /// The answered requests, each with its status and time.
     pub(super) answered: Vec<(u32, u16, Duration)>,
     /// The output to the destination.
@@ -78,7 +78,7 @@ impl RecordedRun {
     pub(super) fn make(
         program: &PillarboxProgram,
         interposer: &SyncInterposer,
-        (folder, base, before): (&Path, FolderContent, PowerStory),
+        (folder, base, before): (&Path, FolderContent, ObservedHistory),
         (plan, random, contents): (RecordingPlan, &mut SplitMix64, &AtomicU64),
     ) -> Result<Self, String> {
         base.write(folder)
@@ -89,14 +89,14 @@ impl RecordedRun {
             folder.with_extension("run"),
         );
         let mut command = program.serve_command(&folder);
-        interposer.attach(&mut command, &folder, &journal, plan.manner);
+        interposer.attach(&mut command, &folder, &journal, plan.disk_faults);
         let serve = RunningServe::start(&mut command, &output)?;
         let url = serve.url("pay")?;
         let (messages, outcomes) = post_all(&url, random, plan.lengths, plan.posts, contents);
         if plan.stops {
             let stopped = serve.stop();
             // With a failing disk, `serve` may exit with an error.
-            if !plan.manner.is_failing() {
+            if !plan.disk_faults.is_failing() {
                 stopped?;
             }
         } else {
@@ -193,19 +193,19 @@ impl RecordedRun {
     }
 
     /// The history until the cut, as observed by senders and destination.
-    pub(super) fn story(&self, cut: usize) -> CutStory {
-        let mut story = self.before.clone();
-        if self.plan.manner.is_failing() {
-            story.fault_injected("failing disk");
+    pub(super) fn interrupt_at(&self, cut: usize) -> InterruptedRun {
+        let mut observed = self.before.clone();
+        if self.plan.disk_faults.is_failing() {
+            observed.fault_injected("failing disk");
         }
         self.messages
             .iter()
-            .for_each(|message| story.created(message));
+            .for_each(|message| observed.created(message));
         let answers = self.answers(cut);
         let mut acknowledged = vec![false; self.messages.len()];
         let mut answered = Vec::new();
         for outcome in &self.outcomes {
-            let post = story.posted(&self.messages[outcome.message]);
+            let post = observed.posted(&self.messages[outcome.message]);
             let (port, number) = outcome.answer;
             if let Some(status) = answers.get(&port).and_then(|sent| sent.get(number)) {
                 acknowledged[outcome.message] |= *status == 200;
@@ -224,9 +224,9 @@ impl RecordedRun {
             .count();
         let unacknowledged = self.messages.iter().zip(acknowledged);
         let unacknowledged = unacknowledged.filter(|(_, acknowledged)| !acknowledged);
-        CutStory {
+        InterruptedRun {
             unacknowledged: unacknowledged.map(|(message, _)| message.clone()).collect(),
-            story,
+            observed,
             answered,
             output,
             acknowledged: count,

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::{
     folder_content::FolderContent,
     messages::{PostConnection, PostOutcome, PostedMessage},
-    recording::CutStory,
+    observed_history::{ListedRow, ObservedHistory},
+    recording::InterruptedRun,
     served::{PillarboxProgram, RunningServe, describe},
-    story::{ListedRow, PowerStory},
 };
 use crate::checker::{Violation, check};
 
@@ -22,7 +22,7 @@ const MAX_SENT_AGAIN: usize = 4;
 
 /// An inbox that survived, and its history.
 pub(super) struct RecoveredInbox {
-    pub(super) story: PowerStory,
+    pub(super) observed: ObservedHistory,
     pub(super) acknowledged: usize,
     /// The number of rows after the cut.
     pub(super) found: usize,
@@ -37,7 +37,7 @@ pub(super) fn recover(
     program: &PillarboxProgram,
     folder: &Path,
     image: &FolderContent,
-    cut: CutStory,
+    cut: InterruptedRun,
 ) -> Result<RecoveredInbox, Vec<Violation>> {
     image
         .write(folder)
@@ -53,20 +53,20 @@ pub(super) fn recover(
     };
 
     let rows = list(&[])?;
-    let CutStory {
-        mut story,
+    let InterruptedRun {
+        mut observed,
         answered,
         output: before,
         unacknowledged,
         acknowledged,
     } = cut;
-    story.found(&rows);
+    observed.found(&rows);
     for (post, status, took) in answered {
-        story.answered(post, status, took);
+        observed.answered(post, status, took);
     }
-    story.delivered(&before);
-    story.fault_injected("power cut");
-    let sent_again = send_again(&serve, &unacknowledged, &mut story)
+    observed.delivered(&before);
+    observed.fault_injected("power cut");
+    let sent_again = send_again(&serve, &unacknowledged, &mut observed)
         .map_err(|text| vec![unanswered(&mut serve, text)])?;
     let deadline = Instant::now() + DRAIN_TIMEOUT;
     while !list(&["--state", "open"])?.is_empty() && Instant::now() < deadline {
@@ -75,21 +75,21 @@ pub(super) fn recover(
     serve.stop().map_err(|text| vec![violation("stop", text)])?;
 
     let left = list(&[])?;
-    story.found(&left);
+    observed.found(&left);
     for (post, outcome) in &sent_again {
         match outcome.status {
-            Some(status) => story.answered(*post, status, outcome.took),
-            None => story.stuck("a request after the recovery"),
+            Some(status) => observed.answered(*post, status, outcome.took),
+            None => observed.stuck("a request after the recovery"),
         }
     }
     let after = fs::read(output.with_extension("stdout")).unwrap_or_default();
-    story.delivered(&after);
-    let violations = judge(program, folder, &mut story, &left);
+    observed.delivered(&after);
+    let violations = judge(program, folder, &mut observed, &left);
     if !violations.is_empty() {
         return Err(violations);
     }
     Ok(RecoveredInbox {
-        story,
+        observed,
         acknowledged,
         found: rows.len(),
         open: rows.iter().filter(|row| !row.state.is_finished()).count(),
@@ -101,11 +101,11 @@ pub(super) fn recover(
 fn judge(
     program: &PillarboxProgram,
     folder: &Path,
-    story: &mut PowerStory,
+    observed: &mut ObservedHistory,
     left: &[ListedRow],
 ) -> Vec<Violation> {
-    story.finished(left);
-    let mut violations = check(&story.ended(left));
+    observed.finished(left);
+    let mut violations = check(&observed.ended(left));
     violations.extend(judge_file(program, folder));
     violations
 }
@@ -114,13 +114,13 @@ fn judge(
 fn send_again(
     serve: &RunningServe,
     messages: &[PostedMessage],
-    story: &mut PowerStory,
+    observed: &mut ObservedHistory,
 ) -> Result<Vec<(u32, PostOutcome)>, String> {
     let url = serve.url("pay")?;
     let mut connection = PostConnection::open(&url).map_err(|error| error.to_string())?;
     let again = messages.iter().enumerate().take(MAX_SENT_AGAIN);
     let posted = again.map(|(index, message)| {
-        let post = story.posted(message);
+        let post = observed.posted(message);
         (post, connection.post(index, message))
     });
     Ok(posted.collect())
@@ -130,7 +130,7 @@ fn send_again(
 fn unanswered(serve: &mut RunningServe, text: String) -> Violation {
     let deadline = Instant::now() + END_TIMEOUT;
     while Instant::now() < deadline {
-        if let Ok(Some(status)) = serve.ended() {
+        if let Ok(Some(status)) = serve.exit_status() {
             return violation("end", format!("serve ended with {status}: {}", serve.log()));
         }
         thread::sleep(Duration::from_millis(4));

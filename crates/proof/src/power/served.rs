@@ -113,7 +113,7 @@ impl RunningServe {
         let mut serve = Self { child, stderr };
         let deadline = Instant::now() + START_TIMEOUT;
         while !serve.log().contains("Ready.") {
-            if let Some(status) = serve.ended()? {
+            if let Some(status) = serve.exit_status()? {
                 return Err(format!("serve ended with {status}: {}", serve.log()));
             }
             if Instant::now() > deadline {
@@ -124,7 +124,7 @@ impl RunningServe {
         Ok(serve)
     }
 
-    pub(super) fn ended(&mut self) -> Result<Option<std::process::ExitStatus>, String> {
+    pub(super) fn exit_status(&mut self) -> Result<Option<std::process::ExitStatus>, String> {
         self.child.try_wait().map_err(|error| error.to_string())
     }
 
@@ -148,7 +148,7 @@ impl RunningServe {
             .map_err(|error| error.to_string())?;
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
-            match self.ended()? {
+            match self.exit_status()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => return Err(format!("serve ended with {status}: {}", self.log())),
                 None => thread::sleep(Duration::from_millis(4)),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, process::Command};
 use super::{
     disk::{DiskLie, RecordedDisk},
     folder_content::FolderContent,
-    interposer::{DiskManner, IS_SUPPORTED, SyncInterposer},
+    interposer::{DiskFaults, IS_SUPPORTED, SyncInterposer},
     journal::{DiskJournal, DiskOperation},
     survival::UnsyncedSurvival,
 };
@@ -239,7 +239,7 @@ fn the_interposer_records_every_change_in_order() {
         changes.current_dir(&watched),
         &watched,
         &journal,
-        DiskManner::default(),
+        DiskFaults::default(),
     );
     assert!(changes.output().unwrap().status.success());
     let bytes = fs::read(&journal).unwrap();

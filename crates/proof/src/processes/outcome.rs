@@ -27,7 +27,7 @@ pub(crate) struct LaneOutcome {
 impl LaneOutcome {
     /// Checks a complete history.
     pub(crate) fn judge(&mut self, what: &str, recorder: &HistoryRecorder) {
-        let (history, problems) = recorder.take();
+        let (history, problems) = recorder.take_history();
         let (mut answers, mut accepted) = (0, BTreeMap::new());
         for record in &history.records {
             match &record.event {

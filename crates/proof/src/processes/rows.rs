@@ -33,7 +33,7 @@ async fn rows(inbox: &impl ReadInbox) -> Vec<Row> {
 }
 
 /// One row with its body.
-async fn whole_row(inbox: &impl ReadInbox, key: &Key) -> Option<Row> {
+async fn read_row_with_body(inbox: &impl ReadInbox, key: &Key) -> Option<Row> {
     for _ in 0..READS {
         if let Ok(row) = inbox.get(key).await {
             return row;
@@ -73,7 +73,7 @@ pub(crate) async fn drain_table(inbox: &DynamoInbox, recorder: &HistoryRecorder,
             return;
         }
         open.retain(|(key, _)| recorder.is_at_rest(key));
-        recorder.lapsed(&open);
+        recorder.record_ended_leases(&open);
         table::lapse_leases(inbox.table(), &open).await;
     }
 }
@@ -84,7 +84,7 @@ pub(crate) async fn remaining_rows(
 ) -> Vec<(String, RowState, Option<Sha256Digest>)> {
     let mut left = Vec::new();
     for row in rows(inbox).await {
-        let whole = whole_row(inbox, &row.key).await;
+        let whole = read_row_with_body(inbox, &row.key).await;
         let body = whole.and_then(|row| row.body);
         let digest = body.map(|body| digest_of(&body));
         left.push((row.key.as_str().to_owned(), row.state.into(), digest));

@@ -250,7 +250,7 @@ mod tests {
         call("UpdateItem", &claim).record(&recorder, 1, (200, &reply));
         call("UpdateItem", &mark).record(&recorder, 1, (200, &reply));
         call("UpdateItem", &mark).record(&recorder, 1, (400, &reply));
-        let records = recorder.take().0.records;
+        let records = recorder.take_history().0.records;
         let text = format!("{records:?}");
         assert_eq!(records.len(), 2, "{text}");
         assert!(text.contains("attempt: 1, lease: 7, until:"), "{text}");

@@ -43,7 +43,7 @@ pub(super) fn watch() {
 }
 
 /// The number of lines that this thread has logged since the last call, and the first leak.
-pub(super) fn take() -> (u64, Option<Violation>) {
+pub(super) fn take_result() -> (u64, Option<Violation>) {
     (LINES.take(), LEAKED.take())
 }
 
@@ -112,7 +112,7 @@ mod tests {
                 tracing::trace!(target: "pillarbox::delivery", reason, "delivery failed");
                 tracing::error!(target: "another", reason, "is not the product's");
             });
-            take()
+            take_result()
         };
         assert_eq!(logged("status 503"), (1, None));
         let (lines, leaked) = logged("<someXml>");

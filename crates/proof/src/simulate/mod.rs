@@ -126,7 +126,7 @@ impl SimulationTotals {
 
 /// `proof simulate`.
 pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
-    arguments.only(&["histories", "seed", "threads", "first"])?;
+    arguments.require_known(&["histories", "seed", "threads", "first"])?;
     let histories: u64 = arguments.number("histories", 10_000)?;
     let seed: u64 = arguments.number("seed", 1)?;
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
@@ -154,7 +154,7 @@ pub(crate) fn command(arguments: &CommandArguments) -> Result<bool, String> {
 /// Checks the history that has just run on this thread. Returns the number of logged lines and the
 /// violations.
 fn judge(history: &History) -> (u64, Vec<Violation>) {
-    let (lines, leaked) = leaks::take();
+    let (lines, leaked) = leaks::take_result();
     let violations = check(history).into_iter().chain(leaked);
     (lines, violations.collect())
 }
@@ -188,7 +188,7 @@ fn simulate(histories: u64, seed: u64, threads: u64, most: usize) -> SimulationT
 /// Shrinks a plan step by step, as long as it still violates the same rule.
 fn shrink(mut plan: HistoryPlan, mut violation: Violation) -> (HistoryPlan, Violation) {
     'smaller: loop {
-        for smaller in plan.smaller() {
+        for smaller in plan.smaller_plans() {
             let (_, found) = judge(&run(&smaller));
             if let Some(same) = found.into_iter().find(|found| found.rule == violation.rule) {
                 (plan, violation) = (smaller, same);

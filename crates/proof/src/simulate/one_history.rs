@@ -51,7 +51,7 @@ async fn run_in_runtime(plan: HistoryPlan) -> History {
     tokio::time::sleep(simulation.plan.span()).await;
     end_faults(&simulation);
     drain(&simulation, senders).await;
-    settle(&simulation, &network).await;
+    run_until_complete(&simulation, &network).await;
     others.shutdown().await;
     record_remaining_rows(&simulation);
     simulation.take_history()
@@ -131,7 +131,7 @@ async fn wait_until_no_row_is_open(simulation: &Simulation) {
 
 /// Reconciles until no message is missing. In one history of four, all rows then expire, and
 /// captured requests are sent again.
-async fn settle(simulation: &Arc<Simulation>, network: &Arc<SenderNetwork>) {
+async fn run_until_complete(simulation: &Arc<Simulation>, network: &Arc<SenderNetwork>) {
     for _ in 0..20 {
         if !is_waiting(simulation) {
             break;

@@ -204,7 +204,7 @@ impl HistoryPlan {
     }
 
     /// Plans that are each smaller in one number or kind of fault, the largest steps first.
-    pub(crate) fn smaller(&self) -> Vec<Self> {
+    pub(crate) fn smaller_plans(&self) -> Vec<Self> {
         let mut plans = Vec::new();
         for (index, (_, least, now)) in self.clone().numbers().into_iter().enumerate() {
             let least = least.unwrap_or(*now);
@@ -295,7 +295,7 @@ mod tests {
     fn shrinking_a_plan_ends() {
         let mut plan = HistoryPlan::of(7, 3);
         let mut steps = 0;
-        while let Some(smaller) = plan.smaller().into_iter().next() {
+        while let Some(smaller) = plan.smaller_plans().into_iter().next() {
             assert_ne!(smaller, plan);
             plan = smaller;
             steps += 1;

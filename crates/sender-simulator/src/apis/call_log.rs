@@ -108,7 +108,7 @@ impl<E: Copy + PartialEq> CallLog<E> {
     }
 
     /// The largest number of calls in any second. The end of the second is not part of it.
-    pub fn most_in_a_second(&self) -> usize {
+    pub fn max_calls_per_second(&self) -> usize {
         let within = |first: Timestamp| {
             self.0
                 .iter()
@@ -150,7 +150,10 @@ mod tests {
             (&[7, 7, 7], ms(0), 3),
         ] {
             assert_eq!(
-                (calls(times).smallest_gap(), calls(times).most_in_a_second()),
+                (
+                    calls(times).smallest_gap(),
+                    calls(times).max_calls_per_second()
+                ),
                 (gap, most),
                 "{times:?}"
             );

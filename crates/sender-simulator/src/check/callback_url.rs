@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_url_may_have_pay_s_maximum_length() {
-        let of = |length: usize| {
+        let url_of = |length: usize| {
             format!(
                 "https://a.gov.uk/{}",
                 "x".repeat(length - "https://a.gov.uk/".len())
@@ -227,8 +227,8 @@ mod tests {
         grades(
             length,
             &[
-                (&of(2_048), Some(Grade::Passed)),
-                (&of(2_049), Some(Grade::Failed)),
+                (&url_of(2_048), Some(Grade::Passed)),
+                (&url_of(2_049), Some(Grade::Failed)),
             ],
         );
     }

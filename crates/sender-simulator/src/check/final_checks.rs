@@ -162,7 +162,7 @@ fn answer_time(sender: Sender, stats: &ResponseStats, slow: Option<Duration>) ->
 }
 
 /// Only Pay reacts to these headers.
-fn absent(sender: Sender, stats: &ResponseStats, seen: &[String]) -> ProbeResult {
+fn require_no_headers(sender: Sender, stats: &ResponseStats, seen: &[String]) -> ProbeResult {
     if stats.responses == 0 {
         return NotTriedError::because("there was no response");
     }
@@ -177,7 +177,7 @@ fn absent(sender: Sender, stats: &ResponseStats, seen: &[String]) -> ProbeResult
 }
 
 fn set_cookie(sender: Sender, stats: &ResponseStats) -> ProbeResult {
-    absent(
+    require_no_headers(
         sender,
         stats,
         &stats.cookies.iter().cloned().collect::<Vec<_>>(),
@@ -186,7 +186,7 @@ fn set_cookie(sender: Sender, stats: &ResponseStats) -> ProbeResult {
 
 fn content_encoding(sender: Sender, stats: &ResponseStats) -> ProbeResult {
     let encodings: Vec<String> = stats.encodings.iter().cloned().collect();
-    absent(sender, stats, &encodings)
+    require_no_headers(sender, stats, &encodings)
 }
 
 fn retry_after(sender: Sender, stats: &ResponseStats) -> ProbeResult {
@@ -194,13 +194,13 @@ fn retry_after(sender: Sender, stats: &ResponseStats) -> ProbeResult {
         .pauses
         .iter()
         .map(|(status, pause)| format!("Retry-After: {pause} with {status}"));
-    absent(sender, stats, &pauses.collect::<Vec<_>>())
+    require_no_headers(sender, stats, &pauses.collect::<Vec<_>>())
 }
 
 fn odd_status(stats: &ResponseStats) -> ProbeResult {
     let odd: Vec<String> = stats.odd.iter().map(u16::to_string).collect();
     // They lose no notification with either sender.
-    absent(Sender::Hmrc, stats, &odd)
+    require_no_headers(Sender::Hmrc, stats, &odd)
 }
 
 #[cfg(test)]

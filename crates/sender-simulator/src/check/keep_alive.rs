@@ -96,13 +96,13 @@ async fn keep_alive(run: &mut CheckRun<'_>) -> ProbeResult {
         .deliver_on(&mut connection, &samples::ordinary(run))
         .await?;
     Ok(ProbeAssessment::new(
-        second_on_it(run, &second),
+        grade_second_request(run, &second),
         second.described_with_time(),
     ))
 }
 
 /// HMRC immediately repeats a push if the connection closes, so only Pay loses an attempt.
-fn second_on_it(run: &CheckRun<'_>, reply: &TimedResponse) -> Grade {
+fn grade_second_request(run: &CheckRun<'_>, reply: &TimedResponse) -> Grade {
     let usual = run.usual.as_ref().ok().copied();
     match (&reply.response, run.sender) {
         (Ok(response), sender)
@@ -123,7 +123,7 @@ async fn idle(run: &mut CheckRun<'_>) -> ProbeResult {
     let reply = run
         .deliver_on(&mut connection, &samples::ordinary(run))
         .await?;
-    let grade = second_on_it(run, &reply).min(Grade::Warning);
+    let grade = grade_second_request(run, &reply).min(Grade::Warning);
     Ok(ProbeAssessment::new(
         grade,
         format!("after {} idle: {}", ms(run.options.idle), reply.described()),

@@ -38,7 +38,7 @@ impl TimedResponse {
     pub(super) fn described(&self) -> String {
         match &self.response {
             Ok(response) => describe(response),
-            Err(error) => brief(error),
+            Err(error) => message_without_advice(error),
         }
     }
 
@@ -74,7 +74,7 @@ fn redirect_target(location: &str) -> String {
 }
 
 /// An error without its advice, which the finding has.
-fn brief(error: &ExchangeError) -> String {
+fn message_without_advice(error: &ExchangeError) -> String {
     match error {
         ExchangeError::Target(error) => error.to_string(),
         ExchangeError::Connect { host, port, error } => {

@@ -169,14 +169,14 @@ fn parse(bytes: &[u8]) -> Option<(Option<Sender>, CapturedRequest)> {
     // A cookie belongs to the run that got it.
     headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cookie"));
     let body = bytes[length..].to_vec();
-    let has = |wanted: &str| {
+    let is_captured = |wanted: &str| {
         headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
     let signer = Sender::ALL
         .into_iter()
-        .find(|sender| has(sender.signature_header()));
+        .find(|sender| is_captured(sender.signature_header()));
     let signer = signer.filter(|_| head.method == Some("POST"));
     let id = signer
         .map(|signer| message_id(signer, &body))

@@ -44,7 +44,7 @@ pub fn compare(sent: &[SentMessage], stored: &[StoredMessage]) -> Vec<ReceiverFa
     faults.extend(
         by_event
             .values()
-            .filter_map(|stored| two_keys(stored, &records)),
+            .filter_map(|stored| several_keys(stored, &records)),
     );
     faults.sort_by(|a, b| (a.name, &a.id).cmp(&(b.name, &b.id)));
     faults
@@ -86,7 +86,7 @@ fn stored_twice(id: &str, copies: &[&StoredMessage]) -> Option<ReceiverFault> {
 }
 
 /// One event delivered under several keys. Events that this run did not send are ignored.
-fn two_keys(
+fn several_keys(
     stored: &[&StoredMessage],
     records: &HashMap<&str, SenderRecord>,
 ) -> Option<ReceiverFault> {

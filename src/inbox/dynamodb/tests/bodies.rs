@@ -229,7 +229,8 @@ async fn the_sweep_settles_parts_whose_process_ended_after_it_finished_the_row()
         inbox.record(entry).await.unwrap();
     }
     let end = days_after(NOW, 90);
-    let row = |entry: &Entry| UpdateExpression::of(&inbox, entry.key.as_str()).only_known();
+    let row =
+        |entry: &Entry| UpdateExpression::of(&inbox, entry.key.as_str()).require_known_version();
     let delivered = row(&finished)
         .set("state", names::text("delivered"))
         .set("expires_at", names::expiry(end))

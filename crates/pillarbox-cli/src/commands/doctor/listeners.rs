@@ -74,7 +74,7 @@ async fn address(
 
 /// Whether `address` responds as serve does.
 async fn answers(address: SocketAddr, (path, mark): KnownAnswer) -> bool {
-    let asked = local_request::get(address, path, MAX_ANSWER_BYTES);
-    let answer = timeout(ANSWER_TIMEOUT, asked).await;
+    let request = local_request::get(address, path, MAX_ANSWER_BYTES);
+    let answer = timeout(ANSWER_TIMEOUT, request).await;
     matches!(answer, Ok(Ok(answer)) if answer.contains(mark))
 }

@@ -121,7 +121,7 @@ async fn an_open_row_needs_a_person_immediately_if_serve_has_stopped() {
     let (folder, _inbox) = inbox_with(&[entry]).await;
     let (printed, is_well) = doctor(folder.path(), free().await, free().await).await;
     assert!(is_well, "{printed}");
-    drop(ServeLock::take(&folder.path().join("inbox.db")).unwrap());
+    drop(ServeLock::acquire(&folder.path().join("inbox.db")).unwrap());
     let (printed, is_well) = doctor(folder.path(), free().await, free().await).await;
     assert_eq!(
         (printed.lines().next(), is_well),
@@ -135,7 +135,7 @@ async fn an_open_row_needs_a_person_immediately_if_serve_has_stopped() {
 #[tokio::test]
 async fn doctor_recognises_the_serve_that_runs_on_its_inbox() {
     let (folder, inbox) = inbox_with(&[]).await;
-    let _lock = ServeLock::take(&folder.path().join("inbox.db")).unwrap();
+    let _lock = ServeLock::acquire(&folder.path().join("inbox.db")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let console_at = listener.local_addr().unwrap();
     let console = ConsoleSettings {
@@ -180,12 +180,12 @@ async fn doctor_recognises_the_serve_that_runs_on_its_inbox() {
 #[tokio::test]
 async fn one_value_behind_two_references_is_wrong_and_one_reference_of_two_sources_is_shown() {
     let folder = tempfile::tempdir().unwrap();
-    let place = |name: &str| folder.path().join(name).display().to_string();
+    let path = |name: &str| folder.path().join(name).display().to_string();
     for name in ["one", "two"] {
-        std::fs::write(place(name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").unwrap();
+        std::fs::write(path(name), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").unwrap();
     }
     let source = |name: &str, secret: &str| {
-        let secret = place(secret);
+        let secret = path(secret);
         format!("[sources.{name}]\nkind = \"hmrc\"\nsecrets = [\"file:{secret}\"]\n")
     };
     for (second, health, words) in [

@@ -82,7 +82,7 @@ impl ReconcileArgs {
             outcome = &mut run => outcome,
             _ = tokio::signal::ctrl_c() => { stop.cancel(); run.await }
         };
-        bar.end();
+        bar.finish();
         if self.json {
             table::json(&outcome, output)?;
         } else {

@@ -48,7 +48,7 @@ impl ProgressLine {
     }
 
     /// Removes the line.
-    pub(super) fn end(&self) {
+    pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 

@@ -28,7 +28,7 @@ pub(super) fn print_banner(
         paint("Pillarbox", BOLD),
         env!("CARGO_PKG_VERSION")
     ))?;
-    output.info(&format!("  configuration  {}", settings.place))?;
+    output.info(&format!("  configuration  {}", settings.document_name))?;
     for source in &settings.config.sources {
         for line in source_lines(source, keyring, bound) {
             output.info(&line)?;

@@ -94,9 +94,9 @@ impl ServeArgs {
         output: &mut CommandOutput,
     ) -> Result<(), CommandError> {
         let loaded = self.load(global, output).await?;
-        let (config, place) = (&loaded.settings.config, &loaded.settings.place);
+        let (config, document_name) = (&loaded.settings.config, &loaded.settings.document_name);
         let checked = config.check_own_destination();
-        checked.map_err(|error| ErrorCode::Config.error(format!("{place} {error}")))?;
+        checked.map_err(|error| ErrorCode::Config.error(format!("{document_name} {error}")))?;
         let lines = ["of this program".to_owned()];
         loaded.deliver_to(destination, &lines).run(output).await
     }

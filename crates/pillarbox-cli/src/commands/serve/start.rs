@@ -65,7 +65,7 @@ impl<D: Destination> ServeStart<'_, D> {
         raise_descriptor_limit();
         match self.settings.config.inbox.clone() {
             InboxConfig::Sqlite { path } => {
-                let lock = ServeLock::take(&path)?;
+                let lock = ServeLock::acquire(&path)?;
                 let inbox = Arc::new(SqliteInbox::create_locked(&path, lock)?);
                 let alone = |_: &CancellationToken| (SweepDuty::always(), std::future::ready(()));
                 let name = path.display().to_string();
@@ -78,7 +78,7 @@ impl<D: Destination> ServeStart<'_, D> {
                 let names = sources.clone();
                 let compete = move |stop: &CancellationToken| {
                     let (duty, competing) =
-                        sweep_lease::compete(competitor, clock, &names, stop.clone());
+                        sweep_lease::start_competing(competitor, clock, &names, stop.clone());
                     (duty, async move { drop(competing.await) })
                 };
                 let name = format!("table {table}");

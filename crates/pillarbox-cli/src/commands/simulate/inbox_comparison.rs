@@ -31,7 +31,7 @@ pub(super) async fn compare(
     output: &mut CommandOutput,
 ) -> Result<Vec<ReceiverFault>, CommandError> {
     let inbox = settings.open_inbox(InboxAccess::Read).await?;
-    settle(&inbox, source, output).await?;
+    wait_until_delivered(&inbox, source, output).await?;
     let filter = RowFilter {
         source: Some(source.as_str().to_owned()),
         since: Some(began.minus(MAX_CLOCK_SKEW)),
@@ -60,7 +60,7 @@ pub(super) async fn compare(
 }
 
 /// Waits until the source has no open rows, or the time limit passes.
-async fn settle(
+async fn wait_until_delivered(
     inbox: &AnyInbox,
     source: &SourceName,
     output: &mut CommandOutput,

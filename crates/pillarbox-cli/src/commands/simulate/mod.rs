@@ -308,7 +308,7 @@ impl SimulateArgs {
             never = reporter.show_bar() => match never {},
             _ = tokio::signal::ctrl_c() => { stop.cancel(); runs.await }
         };
-        reporter.end()?;
+        reporter.finish()?;
         ended
             .into_iter()
             .map(|one| one.map_err(|error| CommandError::Usage(error.to_string())))

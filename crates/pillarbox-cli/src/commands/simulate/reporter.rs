@@ -111,7 +111,7 @@ impl<'a> SimulationReporter<'a> {
     }
 
     /// Removes the bar. Returns the error that stopped the run, if there is one.
-    pub(super) fn end(&self) -> Result<(), CommandError> {
+    pub(super) fn finish(&self) -> Result<(), CommandError> {
         self.bar.finish_and_clear();
         let failed = self
             .failed

@@ -180,8 +180,8 @@ mod tests {
     #[tokio::test]
     async fn the_instructions_of_serve_pull_run_in_a_shell() {
         let folder = tempfile::tempdir().unwrap();
-        for place in ["demo", "it's a \"folder\""] {
-            let settings = CommandSettings::test(Config::demo(&folder.path().join(place)));
+        for name in ["demo", "it's a \"folder\""] {
+            let settings = CommandSettings::test(Config::demo(&folder.path().join(name)));
             let source = settings.source("hmrc").unwrap().name.clone();
             let url = Url::parse("http://127.0.0.1:8080/hmrc").unwrap();
             let mut plan =
@@ -198,7 +198,7 @@ mod tests {
             let (heading, commands) = printed.text().split_once(":\n").map(to_owned_pair).unwrap();
             assert!(heading.contains("3 PENDING"), "{heading}");
             let ran = run_in_shell(&commands, folder.path());
-            let inbox = folder.path().join(place).join("pillarbox.db");
+            let inbox = folder.path().join(name).join("pillarbox.db");
             let expected = [
                 "reconcile",
                 "hmrc",

@@ -40,12 +40,12 @@ pub(super) fn print(
         summary.count_genuine(DeliveryOutcome::LostByRedirect),
         summary.undecided,
     ))?;
-    for ((what, fate), count) in summary
+    for ((what, outcome), count) in summary
         .settled
         .iter()
         .filter(|((what, _), _)| !matches!(*what, "notification" | "second-id"))
     {
-        output.data(&format!("  {what} {fate} {count}"))?;
+        output.data(&format!("  {what} {outcome} {count}"))?;
     }
     if summary.lost > 0 {
         output.data(&format!(
@@ -193,7 +193,7 @@ pub(super) fn json(plan: &RunPlan, summary: &RunSummary) -> Result<String, Comma
             .value_at_percentile(f64::from(percent))
     };
     let settled: Vec<Value> = (summary.settled.iter())
-        .map(|((what, fate), count)| json!({"what": what, "fate": fate, "count": count}))
+        .map(|((what, outcome), count)| json!({"what": what, "fate": outcome, "count": count}))
         .collect();
     let faults: Vec<Value> = (summary.faults.iter())
         .map(|fault| json!({"name": fault.name, "id": fault.id, "sentence": fault.sentence}))

@@ -125,11 +125,11 @@ async fn prove_all(
             line.add_one();
             let (verdict, reason) = proof.verdict();
             if let Some(reason) = reason {
-                line.above(|| output.info(reason))?;
+                line.print_above(|| output.info(reason))?;
             }
             if let Some(reason) = reason.filter(|_| as_json) {
                 let key = Some(summary.key.as_str());
-                line.above(|| print_finding(key, verdict, reason, output))?;
+                line.print_above(|| print_finding(key, verdict, reason, output))?;
             }
         }
     }

@@ -43,10 +43,13 @@ async fn each_act_asks_for_confirmation_and_is_audited() {
         ("discard", RowState::Discarded, true),
         ("erase", RowState::Discarded, false),
     ] {
-        let asked = console.get(&format!("/notifications/pay:m0/{act}")).await;
-        assert_eq!(asked.status, 200, "{act}");
+        let confirmation = console.get(&format!("/notifications/pay:m0/{act}")).await;
+        assert_eq!(confirmation.status, 200, "{act}");
         let form = format!("action=\"/acts/{act}\"");
-        assert!(asked.shows(&form) && asked.shows("Cancel"), "{act}");
+        assert!(
+            confirmation.shows(&form) && confirmation.shows("Cancel"),
+            "{act}"
+        );
         let done = console.submit(&format!("/acts/{act}"), "key=pay:m0").await;
         let location = format!("location: /notifications/pay%3am0?done={act}\r\n");
         assert_eq!(done.status, 303, "{act}");
@@ -74,8 +77,8 @@ async fn an_act_that_the_state_does_not_allow_is_neither_offered_nor_done() {
     console.submit("/acts/discard", "key=pay:m0").await;
     let page = console.get("/notifications/pay:m0").await;
     assert!(page.shows("Replay: not now, because it was discarded"));
-    let asked = console.get("/notifications/pay:m0/replay").await;
-    assert!(asked.shows("it was discarded") && !asked.shows("/acts/replay"));
+    let confirmation = console.get("/notifications/pay:m0/replay").await;
+    assert!(confirmation.shows("it was discarded") && !confirmation.shows("/acts/replay"));
     let refused = console.submit("/acts/replay", "key=pay:m0").await;
     refused.assert_page(409, "it was discarded", "the reason");
     for fields in ["", "key=", "key=pay:none", "key=%3Cscript%3E"] {

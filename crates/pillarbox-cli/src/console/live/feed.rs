@@ -75,7 +75,7 @@ impl LiveFeed {
     }
 
     /// Lets the task end if no stream follows. Returns whether it must end.
-    fn end_unless_followed(&self) -> bool {
+    fn end_if_unused(&self) -> bool {
         let mut is_running = self.lock();
         if self.snapshots.receiver_count() > 0 {
             return false;
@@ -92,7 +92,7 @@ async fn read_while_followed<I: ConsoleInbox>(state: Weak<ConsoleState<I>>) {
         let Some(state) = state.upgrade().filter(|state| !state.stop.is_cancelled()) else {
             return;
         };
-        if state.live.end_unless_followed() {
+        if state.live.end_if_unused() {
             return;
         }
         let read = read(&state).await;

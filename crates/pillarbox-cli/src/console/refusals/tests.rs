@@ -29,7 +29,7 @@ async fn refused_requests_are_listed_with_their_causes_and_without_their_content
     record.digest_prefix = Some("0badcafe".to_owned());
     let header = "<script>\u{202e}";
     let body = b"{\"email\":\"jo@example.org\"}"[..].into();
-    log.note(&RefusedPost {
+    log.record(&RefusedPost {
         refusal: &Refusal::Signature(SignatureError::Malformed),
         record: &record,
         signatures: &[header.as_bytes()],

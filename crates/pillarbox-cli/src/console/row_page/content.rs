@@ -1,6 +1,6 @@
 //! The content of a notification, with its personal fields masked.
 
-use super::{asked::AskedFields, has_message};
+use super::{has_message, requested_fields::RequestedFields};
 use crate::payload::{self, HEX_BYTES, JsonError, PayloadLine, PrettyPayload};
 use pillarbox::inbox::Row;
 
@@ -17,7 +17,7 @@ pub(super) struct PayloadPanel {
     pub(super) shown: Vec<String>,
     pub(super) text: PayloadText,
     pub(super) inner: Option<InnerMessage>,
-    /// The exact bytes, if a person asked for them.
+    /// The exact bytes, if a person requested them.
     pub(super) bytes: Option<ShownBytes>,
 }
 
@@ -60,7 +60,7 @@ pub(super) fn json_text(row: &Row) -> Option<&str> {
 }
 
 impl PayloadPanel {
-    pub(super) fn of(row: &Row, asked: &AskedFields) -> Self {
+    pub(super) fn of(row: &Row, requested: &RequestedFields) -> Self {
         let body = row.body.as_deref().unwrap_or_default();
         let mut panel = Self {
             is_erased: row.body.is_none(),
@@ -69,29 +69,32 @@ impl PayloadPanel {
             shown: Vec::new(),
             text: PayloadText::TooLong,
             inner: None,
-            bytes: asked.bytes.map(|is_hex| ShownBytes::of(body, is_hex)),
+            bytes: requested.bytes.map(|is_hex| ShownBytes::of(body, is_hex)),
         };
         if let Err(error) = std::str::from_utf8(body) {
             let valid_up_to = error.valid_up_to();
             panel.text = PayloadText::NotText { valid_up_to };
         } else if let Some(text) = json_text(row) {
-            panel.read(text, has_message(row), asked);
+            panel.read(text, has_message(row), requested);
         }
         panel
     }
 
-    fn read(&mut self, text: &str, has_message: bool, asked: &AskedFields) {
+    fn read(&mut self, text: &str, has_message: bool, requested: &RequestedFields) {
         let fields = payload::fields(text, has_message);
-        let PrettyPayload { lines, is_cut } = payload::pretty(text, &fields, &asked.outer);
+        let PrettyPayload { lines, is_cut } = payload::pretty(text, &fields, &requested.outer);
         let error = payload::json_error(text);
         self.text = PayloadText::Json {
             lines,
             is_cut,
             error,
         };
-        let outer = asked.outer.iter().filter(|number| **number < fields.len());
+        let outer = requested
+            .outer
+            .iter()
+            .filter(|number| **number < fields.len());
         self.shown.extend(outer.map(usize::to_string));
-        let Some(message) = asked.message(text, &fields) else {
+        let Some(message) = requested.message(text, &fields) else {
             return;
         };
         if payload::json_error(&message).is_some() {
@@ -100,9 +103,12 @@ impl PayloadPanel {
             return;
         }
         let fields = payload::fields(&message, false);
-        let inner = asked.inner.iter().filter(|number| **number < fields.len());
+        let inner = requested
+            .inner
+            .iter()
+            .filter(|number| **number < fields.len());
         self.shown.extend(inner.map(|number| format!("m{number}")));
-        let PrettyPayload { lines, is_cut } = payload::pretty(&message, &fields, &asked.inner);
+        let PrettyPayload { lines, is_cut } = payload::pretty(&message, &fields, &requested.inner);
         self.inner = Some(InnerMessage::Json { lines, is_cut });
     }
 }

@@ -29,8 +29,8 @@ impl SignaturePanel {
             ),
             StoredProof::Pulled => (
                 false,
-                "Pulled: Pillarbox asked its sender for it over TLS. A pulled notification has no \
-                 signature.",
+                "Pulled: Pillarbox fetched it from its sender over TLS. A pulled notification has \
+                 no signature.",
             ),
             StoredProof::Erased => (false, "Its bytes are erased, so nothing is left to prove."),
             StoredProof::OtherSecret(why) => return Self::with(false, &why, row),

@@ -15,11 +15,15 @@ async fn a_request_for_another_host_is_misdirected() {
         &format!("evil.example:{port}"),
         &format!("127.0.0.1:{port}.example"),
     ] {
-        let answer = console.ask("GET", "/", host).await;
+        let answer = console.request("GET", "/", host).await;
         assert_eq!((answer.status, answer.rows()), (421, 0), "{host}");
     }
     for host in [&format!("localhost:{port}"), "localhost:9000", "[::1]:9000"] {
-        assert_eq!(console.ask("GET", "/", host).await.status, 200, "{host}");
+        assert_eq!(
+            console.request("GET", "/", host).await.status,
+            200,
+            "{host}"
+        );
     }
     let ours = console.at;
     for request in [
@@ -39,12 +43,12 @@ async fn an_unsupported_method_is_refused() {
     let host = console.at.to_string();
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
         for target in ["/", "/notifications/pay:m1", "/console.css", "/none"] {
-            let answer = console.ask(method, target, &host).await;
+            let answer = console.request(method, target, &host).await;
             assert_eq!(answer.status, 405, "{method} {target}");
             assert!(answer.head.contains("allow: get, head, post\r\n"));
         }
     }
-    let head = console.ask("HEAD", "/", &host).await;
+    let head = console.request("HEAD", "/", &host).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
@@ -53,8 +57,8 @@ async fn every_answer_has_the_security_headers() {
     let console = TestConsole::with(&[paid("m1")]).await;
     let host = console.at.to_string();
     let mut answers = vec![
-        console.ask("GET", "/", "evil.example").await,
-        console.ask("POST", "/", &host).await,
+        console.request("GET", "/", "evil.example").await,
+        console.request("POST", "/", &host).await,
     ];
     for target in [
         "/",
@@ -65,7 +69,7 @@ async fn every_answer_has_the_security_headers() {
         "/notifications/pay:m1/fixture",
     ] {
         answers.push(console.get(target).await);
-        answers.push(console.ask("HEAD", target, &host).await);
+        answers.push(console.request("HEAD", target, &host).await);
     }
     console.tamper("UPDATE notification SET v = 99");
     answers.push(console.get("/notifications").await);
@@ -130,7 +134,7 @@ async fn metrics_follow_the_rules_of_all_pages() {
         ("POST", format!("127.0.0.1:{port}"), 403),
         ("GET", "prometheus.example:8081".to_owned(), 421),
     ] {
-        let response = console.ask(method, "/metrics", &host).await;
+        let response = console.request(method, "/metrics", &host).await;
         assert_eq!(response.status, status, "{method} {host}");
         let is_text = response
             .head

@@ -104,7 +104,7 @@ impl TestConsole {
     }
 
     pub(super) async fn get(&self, target: &str) -> TestResponse {
-        self.ask("GET", target, &self.at.to_string()).await
+        self.request("GET", target, &self.at.to_string()).await
     }
 
     pub(super) async fn get_with(&self, target: &str, header: &str) -> TestResponse {
@@ -114,7 +114,7 @@ impl TestConsole {
         self.send(&request).await
     }
 
-    pub(super) async fn ask(&self, method: &str, target: &str, host: &str) -> TestResponse {
+    pub(super) async fn request(&self, method: &str, target: &str, host: &str) -> TestResponse {
         self.send(&format!(
             "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         ))

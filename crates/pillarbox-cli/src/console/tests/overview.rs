@@ -75,8 +75,8 @@ async fn a_search_redirects_to_a_single_result_or_lists_several() {
         assert!(found.head.contains(&location), "{}", found.head);
         assert_eq!(console.get(target).await.status, 200, "{target}");
     }
-    let story = console.get("/payments/pay/payment-m1").await;
-    story.assert_shows(&[
+    let page = console.get("/payments/pay/payment-m1").await;
+    page.assert_shows(&[
         "Payment captured",
         "Payment refunded",
         "/notifications/pay%3Am2",

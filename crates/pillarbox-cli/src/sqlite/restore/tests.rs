@@ -24,7 +24,7 @@ const STEPS: [RestoreStep; 5] = [
 
 /// The keys in the file, whose bytes are all sound.
 async fn keys(file: &Path) -> Vec<String> {
-    if beside(file, ROLLBACK_JOURNAL).exists() {
+    if path_beside(file, ROLLBACK_JOURNAL).exists() {
         drop(SqliteInbox::create(file).unwrap()); // a reader cannot roll it back
     }
     let inbox = SqliteInbox::open_read_only(file).unwrap();
@@ -171,7 +171,7 @@ async fn a_restore_that_is_killed_at_any_step_leaves_one_whole_inbox_and_can_be_
                 old,
                 OldInbox::Stopped | OldInbox::Killed | OldInbox::RollingBack
             ) {
-                let aside = beside(&inbox, ".before-restore");
+                let aside = path_beside(&inbox, ".before-restore");
                 assert_eq!(
                     keys(&aside).await,
                     OLD_KEYS,
@@ -261,7 +261,7 @@ async fn an_invalid_backup_is_refused_and_the_inbox_is_unchanged() {
     ] {
         refused(backup, words);
     }
-    let lock = ServeLock::take(&path("inbox.db")).unwrap();
+    let lock = ServeLock::acquire(&path("inbox.db")).unwrap();
     refused("backup.db", "another `pillarbox serve` is running");
     drop(lock);
     let reading = rusqlite::Connection::open(path("inbox.db")).unwrap();

@@ -74,13 +74,13 @@ async fn a_file_whose_creation_was_interrupted_is_created_again() {
     journal[..8].copy_from_slice(&JOURNAL_MAGIC);
     journal[20..24].copy_from_slice(&512u32.to_be_bytes());
     journal[24..28].copy_from_slice(&2048u32.to_be_bytes());
-    std::fs::write(connection::beside(&file, "-journal"), journal).unwrap();
+    std::fs::write(connection::path_beside(&file, "-journal"), journal).unwrap();
 
     let inbox = SqliteInbox::create(&file).unwrap();
     inbox.record(&paid("m1")).await.unwrap();
     inbox.record(&paid("m2")).await.unwrap();
     drop(inbox);
-    assert!(!connection::beside(&file, "-journal").exists());
+    assert!(!connection::path_beside(&file, "-journal").exists());
     let inbox = SqliteInbox::open(&file).unwrap();
     assert!(inbox.get(&paid("m1").key).await.unwrap().is_some());
 }

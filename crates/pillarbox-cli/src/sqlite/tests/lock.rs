@@ -15,7 +15,7 @@ fn a_second_serve_cannot_run_under_another_name_of_the_file() {
     std::os::unix::fs::symlink(&elsewhere, &folder_link).unwrap();
     // The first `serve` creates the file, the second finds it.
     for exists in [false, true] {
-        let lock = ServeLock::take(&file).unwrap();
+        let lock = ServeLock::acquire(&file).unwrap();
         let inbox = SqliteInbox::create_locked(&file, lock).unwrap();
         if !exists {
             std::os::unix::fs::symlink(&file, &soft).unwrap();
@@ -26,14 +26,14 @@ fn a_second_serve_cannot_run_under_another_name_of_the_file() {
             names.extend([hard.clone(), folder_link.join("hard.db")]);
         }
         for name in &names {
-            let error = ServeLock::take(name).unwrap_err().to_string();
+            let error = ServeLock::acquire(name).unwrap_err().to_string();
             assert!(error.contains("another `pillarbox serve`"), "{error}");
             assert!(ServeLock::is_held(name), "{name:?}");
         }
         drop(inbox);
         for name in &names {
             assert!(!ServeLock::is_held(name));
-            drop(ServeLock::take(name).unwrap());
+            drop(ServeLock::acquire(name).unwrap());
         }
     }
 }
@@ -44,11 +44,11 @@ fn one_serve_at_a_time_has_the_lock_and_is_held_neither_creates_nor_locks_anythi
     let file = folder.path().join("inbox.db");
     assert!(!ServeLock::is_held(&file));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    let held = ServeLock::take(&file).unwrap();
+    let held = ServeLock::acquire(&file).unwrap();
     assert!(ServeLock::is_held(&file));
-    let error = ServeLock::take(&file).unwrap_err().to_string();
+    let error = ServeLock::acquire(&file).unwrap_err().to_string();
     assert!(error.contains("another `pillarbox serve`"), "{error}");
     drop(held);
     assert!(!ServeLock::is_held(&file));
-    ServeLock::take(&file).unwrap();
+    ServeLock::acquire(&file).unwrap();
 }

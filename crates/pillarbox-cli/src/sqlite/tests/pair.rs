@@ -30,7 +30,7 @@ async fn backup_in(folder: &TempDir, id: &str) -> PathBuf {
 }
 
 fn wal(file: &Path) -> PathBuf {
-    connection::beside(file, "-wal")
+    connection::path_beside(file, "-wal")
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn killed_inbox(rows: u32) -> TempInbox {
 fn put(file: &Path, bytes: &[u8], log: &[u8]) {
     std::fs::write(file, bytes).unwrap();
     std::fs::write(wal(file), log).unwrap();
-    let _ = std::fs::remove_file(connection::beside(file, "-shm"));
+    let _ = std::fs::remove_file(connection::path_beside(file, "-shm"));
 }
 
 #[tokio::test]

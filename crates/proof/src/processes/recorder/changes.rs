@@ -77,7 +77,7 @@ impl HistoryRecorder {
     }
 
     /// Records that the harness ended the leases of these rows, because their processes are dead.
-    pub(crate) fn lapsed(&self, rows: &[(String, u32)]) {
+    pub(crate) fn record_ended_leases(&self, rows: &[(String, u32)]) {
         let recording = &mut *self.lock();
         for (key, _) in rows {
             let row = recording.rows.entry(key.clone()).or_default();

@@ -29,13 +29,13 @@ impl HistoryRecorder {
             }
             let end = recording.history.records.len();
             // Bytes that no sender posted are a violation at any position.
-            let place = first_posts
+            let index = first_posts
                 .get(&found.digest)
-                .map_or(end, |place| place + 1);
+                .map_or(end, |index| index + 1);
             let content = recording.contents.get(&found.digest);
             let held = (found.state == RowState::Held).then_some("held");
             stored
-                .entry(place)
+                .entry(index)
                 .or_default()
                 .push(RecordedEvent::Stored {
                     key: found.key.clone(),
@@ -83,13 +83,13 @@ impl HistoryRecorder {
 fn insert(history: &mut History, mut at: BTreeMap<usize, Vec<RecordedEvent>>) {
     let old = std::mem::take(&mut history.records);
     let (mut time, end) = (0, old.len());
-    let mut put = |place: usize, time: i64, records: &mut Vec<TimedRecord>| {
-        for event in at.remove(&place).into_iter().flatten() {
+    let mut put = |index: usize, time: i64, records: &mut Vec<TimedRecord>| {
+        for event in at.remove(&index).into_iter().flatten() {
             records.push(TimedRecord { at: time, event });
         }
     };
-    for (place, record) in old.into_iter().enumerate() {
-        put(place, time, &mut history.records);
+    for (index, record) in old.into_iter().enumerate() {
+        put(index, time, &mut history.records);
         time = record.at;
         history.records.push(record);
     }

@@ -150,7 +150,7 @@ impl HistoryRecorder {
     }
 
     /// Returns the history and the problems.
-    pub(crate) fn take(&self) -> (History, Vec<String>) {
+    pub(crate) fn take_history(&self) -> (History, Vec<String>) {
         let recording = std::mem::take(&mut *self.lock());
         (recording.history, recording.problems)
     }

@@ -41,8 +41,8 @@ impl HistoryRecorder {
         let recording = &mut *self.lock();
         recording.contents.insert(digest, content);
         if genuine == BodyGenuineness::Proven {
-            let place = recording.history.records.len();
-            recording.first_posts.entry(digest).or_insert(place);
+            let index = recording.history.records.len();
+            recording.first_posts.entry(digest).or_insert(index);
         }
         let event = RecordedEvent::Posted {
             post,

@@ -142,7 +142,10 @@ impl SimulatedPayment {
     }
 
     /// The steps up to `now`, in order.
-    pub(super) fn steps_by(&self, now: Timestamp) -> impl DoubleEndedIterator<Item = PaymentStep> {
+    pub(super) fn steps_until(
+        &self,
+        now: Timestamp,
+    ) -> impl DoubleEndedIterator<Item = PaymentStep> {
         self.lifecycle
             .steps()
             .iter()
@@ -152,7 +155,7 @@ impl SimulatedPayment {
 
     /// The state at `now`; the first state before its creation.
     pub(super) fn state(&self, now: Timestamp) -> SimulatedPaymentState {
-        let latest = self.steps_by(now).rev().find_map(PaymentStep::state);
+        let latest = self.steps_until(now).rev().find_map(PaymentStep::state);
         latest
             .or_else(|| PaymentStep::Created.state())
             .expect("a payment is created in a state")
@@ -160,7 +163,7 @@ impl SimulatedPayment {
 
     /// Whether the step has happened by `now`.
     pub(super) fn has(&self, step: PaymentStep, now: Timestamp) -> bool {
-        self.steps_by(now).any(|past| past == step)
+        self.steps_until(now).any(|past| past == step)
     }
 
     /// The date of a step.

@@ -51,7 +51,7 @@ pub(super) fn events(payment: &SimulatedPayment, origin: &str, now: Timestamp) -
             "_links": {"payment_url": get(&url)},
         }))
     };
-    let events: Vec<Value> = payment.steps_by(now).filter_map(event).collect();
+    let events: Vec<Value> = payment.steps_until(now).filter_map(event).collect();
     let links = json!({"self": get(&format!("{url}/events"))});
     json!({"payment_id": payment.id(), "events": events, "_links": links})
 }
@@ -112,13 +112,13 @@ fn refund_list(
         });
         Some((at, refund))
     };
-    payment.steps_by(now).filter_map(refund).collect()
+    payment.steps_until(now).filter_map(refund).collect()
 }
 
 /// A refund counts from its request on, and not after it failed.
 fn refund_summary(payment: &SimulatedPayment, now: Timestamp) -> Value {
     let submitted: u32 = payment
-        .steps_by(now)
+        .steps_until(now)
         .map(|step| match step {
             PaymentStep::RefundSubmitted(n) if !payment.has(PaymentStep::RefundFailed(n), now) => {
                 REFUNDS[n]

@@ -40,7 +40,7 @@ impl ListedRow {
 
 /// The known state of a row.
 #[derive(Clone, Copy, Default)]
-struct RowSoFar {
+struct KnownRowState {
     content: u64,
     is_stored: bool,
     attempts: u32,
@@ -49,15 +49,15 @@ struct RowSoFar {
 
 /// The history of an inbox so far, over all cuts that it survived.
 #[derive(Clone, Default)]
-pub(super) struct PowerStory {
+pub(super) struct ObservedHistory {
     pub(super) history: History,
-    rows: BTreeMap<String, RowSoFar>,
+    rows: BTreeMap<String, KnownRowState>,
     at: i64,
     posts: u32,
     calls: u32,
 }
 
-impl PowerStory {
+impl ObservedHistory {
     fn push(&mut self, what: RecordedEvent) {
         self.at += 1;
         self.history.push(self.at, what);
@@ -66,9 +66,9 @@ impl PowerStory {
     /// Records that a sender created a message.
     pub(super) fn created(&mut self, message: &PostedMessage) {
         let content = message.content;
-        let known = RowSoFar {
+        let known = KnownRowState {
             content,
-            ..RowSoFar::default()
+            ..KnownRowState::default()
         };
         self.rows.entry(message.key()).or_insert(known);
         self.push(RecordedEvent::Created {

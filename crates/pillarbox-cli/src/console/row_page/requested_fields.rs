@@ -1,4 +1,4 @@
-//! Which personal fields, or bytes, a person asked to see.
+//! Which personal fields, or bytes, a person requested.
 
 use std::collections::HashSet;
 
@@ -9,30 +9,30 @@ use crate::{
 };
 use pillarbox::inbox::Row;
 
-/// What a person asked to see.
+/// What a person requested.
 #[derive(Default)]
-pub(super) struct AskedFields {
+pub(super) struct RequestedFields {
     pub(super) outer: HashSet<usize>,
     pub(super) inner: HashSet<usize>,
     pub(super) bytes: Option<bool>,
 }
 
-impl AskedFields {
+impl RequestedFields {
     pub(super) fn of(form: &ConsoleForm) -> Self {
-        let mut asked = Self::default();
+        let mut requested = Self::default();
         for given in form.all("show") {
             let (fields, number) = match given.strip_prefix('m') {
-                Some(number) => (&mut asked.inner, number),
-                None => (&mut asked.outer, given),
+                Some(number) => (&mut requested.inner, number),
+                None => (&mut requested.outer, given),
             };
             fields.extend(number.parse::<usize>().ok());
         }
-        asked.bytes = match form.get("bytes") {
+        requested.bytes = match form.get("bytes") {
             Some("exact") => Some(false),
             Some("hex") => Some(true),
             _ => None,
         };
-        asked
+        requested
     }
 
     /// The names of the shown fields that the notification has.
