@@ -117,13 +117,8 @@ async fn a_batch_and_a_sweep_deliver_received_notifications() {
     let (name, inbox) = table("handed-on").await;
     let mut receive = BootstrapProcess::start(&deployed("receive", &name)).await;
     for (source, id) in [(pay(), "a"), (hmrc(), "b"), (pay(), "c")] {
-        assert_eq!(
-            receive
-                .answer(&genuine(LambdaFront::HttpApi, &source, id))
-                .await
-                .status,
-            200
-        );
+        let event = genuine(LambdaFront::HttpApi, &source, id);
+        assert_eq!(receive.answer(&event).await.status, 200);
     }
     let mut process = BootstrapProcess::start(&deployed("process", &name)).await;
     let records = batch(&[
@@ -262,26 +257,16 @@ async fn hostile_events_are_answered_400_and_the_process_goes_on() {
                 "{front:?} query"
             );
         }
-        assert_eq!(
-            bootstrap
-                .answer(&front.invocation(&unsigned(&pay(), "x"), now()))
-                .await
-                .status,
-            401
-        );
+        let event = front.invocation(&unsigned(&pay(), "x"), now());
+        assert_eq!(bootstrap.answer(&event).await.status, 401);
     }
     let stored = keys(&inbox).await;
     assert!(
         stored.iter().all(|key| key.starts_with("pay:n2")),
         "{stored:?}"
     );
-    assert_eq!(
-        bootstrap
-            .answer(&genuine(LambdaFront::Rest, &pay(), "n1"))
-            .await
-            .status,
-        200
-    );
+    let event = genuine(LambdaFront::Rest, &pay(), "n1");
+    assert_eq!(bootstrap.answer(&event).await.status, 200);
     assert!(
         bootstrap
             .lines()
@@ -562,13 +547,8 @@ async fn an_event_that_is_not_json_is_an_error_without_its_content() {
             "{report:?}"
         );
     }
-    assert_eq!(
-        bootstrap
-            .answer(&genuine(LambdaFront::HttpApi, &pay(), "n1"))
-            .await
-            .status,
-        200
-    );
+    let event = genuine(LambdaFront::HttpApi, &pay(), "n1");
+    assert_eq!(bootstrap.answer(&event).await.status, 200);
     assert!(
         bootstrap
             .lines()

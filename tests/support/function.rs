@@ -79,6 +79,13 @@ impl<D: Destination> DeployedFunction<D> {
         assert_eq!(found.trim_end(), outcome, "{front:?} {key}");
     }
 
+    /// Posts a message, which must be recorded under its source's key of this id.
+    pub async fn records(&self, front: LambdaFront, source: &Source, id: &str) {
+        let request = post(source, source.message(id, NOW));
+        let key = format!("{}:{id}", source.name);
+        self.keeps(front, &request, "recorded", &key).await;
+    }
+
     pub async fn row(&self, key: &str) -> Option<Row> {
         self.inbox.get(&Key::parse(key).unwrap()).await.unwrap()
     }

@@ -199,6 +199,18 @@ impl Server {
         self.has(source, body, outcome, key).await;
     }
 
+    /// Posts `body`, which must be recorded under the source's key of this id.
+    pub async fn records(&self, source: &Source, body: impl AsRef<[u8]>, id: &str) {
+        let key = format!("{}:{id}", source.name);
+        self.keeps(source, body, "recorded", &key).await;
+    }
+
+    /// Posts `body`, which must be held as unreadable.
+    pub async fn holds_unreadable(&self, source: &Source, body: impl AsRef<[u8]>) {
+        let key = source.unreadable_key(&body);
+        self.keeps(source, body, "held unreadable", &key).await;
+    }
+
     /// Checks that `body` is kept under `key`, byte for byte and with its proof, as `outcome` says.
     pub async fn has(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
         let row = self

@@ -3,16 +3,138 @@
 use std::{collections::BTreeSet, future::pending};
 
 use pillarbox::{
-    domain::{Key, SourceName, Timestamp},
+    domain::{SourceName, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
-        DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
-        LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-        ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter,
-        RowPage, SourceFilter, SummaryRequest,
+        CasOutcome, InboxError, KvEntry, KvKey, LedgerEntry, PendingEvent, ReceiveInbox,
+        ReconcileInbox, RecordOutcome,
     },
-    senders::{Entry, EventName},
+    senders::Entry,
 };
+
+/// Implements what delivery, readers, operators and the audit trail may do with an inbox: each
+/// method is `$answer`.
+#[macro_export]
+macro_rules! answer_unused_methods {
+    ($inbox:ty, $answer:expr) => {
+        const _: () = {
+            use pillarbox::{
+                domain::{Key, SourceName, Timestamp},
+                inbox::*,
+                senders::EventName,
+            };
+
+            impl DeliveryInbox for $inbox {
+                async fn find_due(
+                    &self,
+                    _: &SourceFilter,
+                    _: Timestamp,
+                    _: usize,
+                ) -> Result<Vec<Key>, InboxError> {
+                    $answer
+                }
+
+                async fn claim(
+                    &self,
+                    _: &Key,
+                    _: &Claim,
+                ) -> Result<Option<(Row, Fence)>, InboxError> {
+                    $answer
+                }
+
+                async fn claim_event(
+                    &self,
+                    _: &EventName,
+                    _: &Key,
+                    _: Timestamp,
+                ) -> Result<EventClaim, InboxError> {
+                    $answer
+                }
+
+                async fn mark(&self, _: &Fence, _: &Mark) -> Result<MarkOutcome, InboxError> {
+                    $answer
+                }
+
+                async fn record_last_received(
+                    &self,
+                    _: &SourceName,
+                    _: Timestamp,
+                ) -> Result<(), InboxError> {
+                    $answer
+                }
+
+                async fn pending_gauges(
+                    &self,
+                    _: Timestamp,
+                    _: usize,
+                ) -> Result<PendingGauges, InboxError> {
+                    $answer
+                }
+
+                async fn silent_since(
+                    &self,
+                    _: &SourceName,
+                    _: Timestamp,
+                ) -> Result<Timestamp, InboxError> {
+                    $answer
+                }
+            }
+
+            impl ReadInbox for $inbox {
+                async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
+                    $answer
+                }
+
+                async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
+                    $answer
+                }
+
+                async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
+                    $answer
+                }
+            }
+
+            impl OperatorInbox for $inbox {
+                async fn replay(&self, _: &Key, _: Timestamp) -> Result<ReplayOutcome, InboxError> {
+                    $answer
+                }
+
+                async fn discard(
+                    &self,
+                    _: &Key,
+                    _: &DiscardRequest,
+                ) -> Result<DiscardOutcome, InboxError> {
+                    $answer
+                }
+
+                async fn import(&self, _: &Row) -> Result<ImportOutcome, InboxError> {
+                    $answer
+                }
+
+                async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
+                    $answer
+                }
+            }
+
+            impl AuditInbox for $inbox {
+                async fn write_audit_entry(
+                    &self,
+                    _: &AuditEntry,
+                    _: Timestamp,
+                ) -> Result<(), InboxError> {
+                    $answer
+                }
+
+                async fn audit_entries(
+                    &self,
+                    _: Option<Timestamp>,
+                    _: usize,
+                ) -> Result<Vec<AuditEntry>, InboxError> {
+                    $answer
+                }
+            }
+        };
+    };
+}
 
 /// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.
 pub struct SilentInbox;
@@ -29,45 +151,7 @@ impl ReceiveInbox for SilentInbox {
     }
 }
 
-impl DeliveryInbox for SilentInbox {
-    async fn find_due(
-        &self,
-        _: &SourceFilter,
-        _: Timestamp,
-        _: usize,
-    ) -> Result<Vec<Key>, InboxError> {
-        pending().await
-    }
-
-    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
-        pending().await
-    }
-
-    async fn claim_event(
-        &self,
-        _: &EventName,
-        _: &Key,
-        _: Timestamp,
-    ) -> Result<EventClaim, InboxError> {
-        pending().await
-    }
-
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<MarkOutcome, InboxError> {
-        pending().await
-    }
-
-    async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
-        pending().await
-    }
-
-    async fn pending_gauges(&self, _: Timestamp, _: usize) -> Result<PendingGauges, InboxError> {
-        pending().await
-    }
-
-    async fn silent_since(&self, _: &SourceName, _: Timestamp) -> Result<Timestamp, InboxError> {
-        pending().await
-    }
-}
+answer_unused_methods!(SilentInbox, pending().await);
 
 impl ReconcileInbox for SilentInbox {
     async fn ledger_entries(
@@ -100,52 +184,6 @@ impl ReconcileInbox for SilentInbox {
         _: Option<u64>,
         _: &KvEntry,
     ) -> Result<CasOutcome, InboxError> {
-        pending().await
-    }
-}
-
-impl ReadInbox for SilentInbox {
-    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
-        pending().await
-    }
-
-    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
-        pending().await
-    }
-
-    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
-        pending().await
-    }
-}
-
-impl OperatorInbox for SilentInbox {
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<ReplayOutcome, InboxError> {
-        pending().await
-    }
-
-    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<DiscardOutcome, InboxError> {
-        pending().await
-    }
-
-    async fn import(&self, _: &Row) -> Result<ImportOutcome, InboxError> {
-        pending().await
-    }
-
-    async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
-        pending().await
-    }
-}
-
-impl AuditInbox for SilentInbox {
-    async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
-        pending().await
-    }
-
-    async fn audit_entries(
-        &self,
-        _: Option<Timestamp>,
-        _: usize,
-    ) -> Result<Vec<AuditEntry>, InboxError> {
         pending().await
     }
 }

@@ -5,59 +5,68 @@ use url::Url;
 use crate::{Sender, SenderRequest, is_loopback, target::host_header};
 
 /// A client's reaction to a redirect.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RedirectStep {
-    /// It sends this request to this URL.
-    Follow(SenderRequest, Url),
+    /// It sends the next request.
+    Follow,
     /// It sends the request to a URL that must not receive test data, so the simulation does not.
     Elsewhere,
     /// It follows no further: there were too many redirects, or they lead in a circle.
     TooMany,
 }
 
-/// The redirects of one attempt.
+/// Where redirects led the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RedirectOutcome {
+    Nowhere,
+    ToResponse,
+    /// To a URL that must not receive test data.
+    Elsewhere,
+}
+
+/// The requests of one attempt, each after a redirect of the one before it.
 pub(crate) struct RedirectChain {
     sender: Sender,
+    /// The current request, and its URL.
+    pub(crate) request: SenderRequest,
+    pub(crate) url: Url,
     /// The targets so far. The URL of the first request is not one.
     targets: Vec<Url>,
+    pub(crate) outcome: RedirectOutcome,
 }
 
 impl RedirectChain {
-    pub(crate) fn new(sender: Sender) -> Self {
+    pub(crate) fn new(sender: Sender, request: SenderRequest, url: Url) -> Self {
         Self {
             sender,
+            request,
+            url,
             targets: Vec::new(),
+            outcome: RedirectOutcome::Nowhere,
         }
     }
 
-    /// The step after a redirect of `request`, which was sent to `from`.
-    pub(crate) fn follow(
-        &mut self,
-        from: &Url,
-        request: &SenderRequest,
-        whole: bool,
-        location: &str,
-    ) -> RedirectStep {
+    /// Follows a redirect of the current request to `location`, with its body if `whole`.
+    pub(crate) fn follow(&mut self, whole: bool, location: &str) -> RedirectStep {
         if self.targets.len() >= self.max_redirects() {
             return RedirectStep::TooMany;
         }
-        let Some(target) = resolve(from, location) else {
+        let Some(target) = resolve(&self.url, location) else {
+            self.outcome = RedirectOutcome::Elsewhere;
             return RedirectStep::Elsewhere;
         };
         if self.sender == Sender::GovukPay && self.targets.contains(&target) {
             return RedirectStep::TooMany;
         }
         self.targets.push(target.clone());
-        let request = if whole {
-            request.clone()
-        } else {
-            without_body(self.sender, request.clone())
-        };
-        RedirectStep::Follow(readdress(request, &target), target)
-    }
-
-    /// Whether the client has followed a redirect.
-    pub(crate) fn has_followed(&self) -> bool {
-        !self.targets.is_empty()
+        let mut request = self.request.clone();
+        if !whole {
+            request = without_body(self.sender, request);
+        }
+        self.request = readdress(request, &target);
+        self.url = target;
+        self.outcome = RedirectOutcome::ToResponse;
+        RedirectStep::Follow
     }
 
     /// The number of redirects that the client follows. HMRC's counts the fifth and gives up.
@@ -153,19 +162,12 @@ mod tests {
         ] {
             let body = sender.body(None, &TestClock::new()).unwrap();
             let request = sender.request(&body, "secret", &url);
-            let mut chain = RedirectChain::new(sender);
-            let mut from = url.clone();
-            let steps =
-                (0..100).take_while(
-                    |n| match chain.follow(&from, &request, true, &location(*n)) {
-                        RedirectStep::Follow(same, to) => {
-                            assert_eq!(same, request);
-                            from = to;
-                            true
-                        }
-                        RedirectStep::Elsewhere | RedirectStep::TooMany => false,
-                    },
-                );
+            let mut chain = RedirectChain::new(sender, request.clone(), url.clone());
+            let steps = (0..100).take_while(|n| {
+                let step = chain.follow(true, &location(*n));
+                assert_eq!(chain.request, request);
+                step == RedirectStep::Follow
+            });
             assert_eq!(steps.count(), followed, "{sender:?} {}", location(1));
         }
     }

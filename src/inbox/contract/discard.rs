@@ -103,6 +103,34 @@ pub async fn refuses_to_discard_a_row_during_an_attempt(inbox: &impl Inbox) {
     );
 }
 
+async fn mark_repeat(inbox: &impl Inbox, key: &Key, of: &Key) {
+    let fence = claim(inbox, key, NOW, 2).await;
+    let mark = Mark::Repeat {
+        of: of.clone(),
+        expires_at: expiry(90),
+    };
+    inbox.mark(&fence, &mark).await.unwrap();
+}
+
+/// Erases a row, which keeps its reason and its digests.
+async fn erase(inbox: &impl Inbox, key: &Key, reason: &str) {
+    let before = row(inbox, key).await;
+    assert_eq!(
+        inbox.discard(key, &discard_at(0, true)).await.unwrap(),
+        DiscardOutcome::Done
+    );
+    has_no_copy(inbox, key).await;
+    let after = row(inbox, key).await;
+    assert_eq!(
+        (after.state, after.reason.as_deref(), after.body),
+        (State::Discarded, Some(reason), None)
+    );
+    assert_eq!(
+        (after.digest, after.content_digest, after.signature),
+        (before.digest, before.content_digest, before.signature)
+    );
+}
+
 pub async fn erases_rows_of_every_state_and_keeps_their_reasons(inbox: &impl Inbox) {
     let done = record_paid(inbox, "done").await;
     let repeat = record_paid(inbox, "repeat").await;
@@ -110,12 +138,7 @@ pub async fn erases_rows_of_every_state_and_keeps_their_reasons(inbox: &impl Inb
     let event = row(inbox, &done).await.event().unwrap();
     inbox.claim_event(&event, &done, later(97)).await.unwrap();
     mark_delivered(inbox, &done).await;
-    let fence = claim(inbox, &repeat, NOW, 2).await;
-    let mark = Mark::Repeat {
-        of: done.clone(),
-        expires_at: expiry(90),
-    };
-    inbox.mark(&fence, &mark).await.unwrap();
+    mark_repeat(inbox, &repeat, &done).await;
     mark_dead(inbox, &dead).await;
     let long = long_hmrc("long", "PENDING");
     inbox.record(&long).await.unwrap();
@@ -136,22 +159,7 @@ pub async fn erases_rows_of_every_state_and_keeps_their_reasons(inbox: &impl Inb
         (&long.key, "delivered"),
         (&held.key, "unreadable"),
     ] {
-        let before = row(inbox, key).await;
-        let erase = discard_at(0, true);
-        assert_eq!(
-            inbox.discard(key, &erase).await.unwrap(),
-            DiscardOutcome::Done
-        );
-        has_no_copy(inbox, key).await;
-        let after = row(inbox, key).await;
-        assert_eq!(
-            (after.state, after.reason.as_deref(), after.body),
-            (State::Discarded, Some(reason), None)
-        );
-        assert_eq!(
-            (after.digest, after.content_digest, after.signature),
-            (before.digest, before.content_digest, before.signature)
-        );
+        erase(inbox, key, reason).await;
         assert!(matches!(
             inbox.replay(key, NOW).await.unwrap(),
             ReplayOutcome::Refused(_)

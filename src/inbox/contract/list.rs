@@ -46,53 +46,30 @@ const PAID: &str = "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0";
 
 /// Filters, with the keys that each of them lists.
 fn filters() -> Vec<(RowFilter, &'static str)> {
-    let all = RowFilter::default();
-    let mut filters = vec![];
-    for (source, keys) in [("pay", PAID), ("hmrc", "hmrc:n1"), ("pa", "")] {
-        let source = Some(source.into());
-        filters.push((
-            RowFilter {
-                source,
-                ..all.clone()
-            },
-            keys,
-        ));
-    }
-    for (state, keys) in [(State::Dead, "pay:m2"), (State::Held, "")] {
-        let state = Some(state);
-        filters.push((
-            RowFilter {
-                state,
-                ..all.clone()
-            },
-            keys,
-        ));
-    }
-    for (since, until, keys) in [
-        (7, None, "hmrc:n1 pay:m6"),
-        (9, None, ""),
-        (6, Some(7), "pay:m5"),
-    ] {
-        let (since, until) = (Some(later(since)), until.map(later));
-        let filter = RowFilter {
-            since,
-            until,
-            ..all.clone()
-        };
-        filters.push((filter, keys));
-    }
-    let of_type = RowFilter {
-        event_type: Some("notification".into()),
-        ..all.clone()
+    type Change = fn(&mut RowFilter);
+    let filters: [(Change, &str); 11] = [
+        (|all| all.source = Some("pay".into()), PAID),
+        (|all| all.source = Some("hmrc".into()), "hmrc:n1"),
+        (|all| all.source = Some("pa".into()), ""),
+        (|all| all.state = Some(State::Dead), "pay:m2"),
+        (|all| all.state = Some(State::Held), ""),
+        (|all| all.since = Some(later(7)), "hmrc:n1 pay:m6"),
+        (|all| all.since = Some(later(9)), ""),
+        (
+            |all| (all.since, all.until) = (Some(later(6)), Some(later(7))),
+            "pay:m5",
+        ),
+        (
+            |all| all.event_type = Some("notification".into()),
+            "hmrc:n1",
+        ),
+        (|all| all.subject = Some("50dca3fc".into()), "hmrc:n1"),
+        (|all| all.kind = Some(SenderKind::HMRC), "hmrc:n1"),
+    ];
+    let with = |(change, keys): (Change, _)| {
+        let mut filter = RowFilter::default();
+        change(&mut filter);
+        (filter, keys)
     };
-    let of_box = RowFilter {
-        subject: Some("50dca3fc".into()),
-        ..all.clone()
-    };
-    let of_kind = RowFilter {
-        kind: Some(SenderKind::HMRC),
-        ..all
-    };
-    filters.extend([of_type, of_box, of_kind].map(|filter| (filter, "hmrc:n1")));
-    filters
+    filters.map(with).into()
 }

@@ -122,51 +122,7 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
             found: version,
         });
     }
-    let damaged = |what| InboxError::Damaged {
-        key: key.clone(),
-        what,
-    };
-    let owned_text = |name| text_of(item, name).map(str::to_owned);
-    let received_at =
-        instant_of(item, "received_at").ok_or_else(|| damaged("it has no received_at"))?;
-    let row = Row {
-        body: None,
-        digest: digest_of(item, "digest").ok_or_else(|| damaged("it has no digest"))?,
-        content_digest: digest_of(item, "content_digest")
-            .ok_or_else(|| damaged("it has no content_digest"))?,
-        signature: bytes_of(item, "signature")
-            .map(hex::encode)
-            .or_else(|| owned_text("signature")),
-        key_label: owned_text("key_label"),
-        secret_fingerprint: bytes_of(item, "secret_fingerprint")
-            .and_then(SecretFingerprint::from_bytes),
-        kind: text_of(item, "kind")
-            .and_then(SenderKind::parse)
-            .ok_or_else(|| damaged("it has no kind that this program knows"))?,
-        event_type: owned_text("event_type").ok_or_else(|| damaged("it has no event_type"))?,
-        subject: owned_text("subject"),
-        event_at: instant_of(item, "event_at"),
-        received_at,
-        origin: text_of(item, "origin")
-            .and_then(Origin::parse)
-            .ok_or_else(|| damaged("it has no origin"))?,
-        state: text_of(item, "state")
-            .and_then(State::parse)
-            .ok_or_else(|| damaged("it has no state"))?,
-        reason: owned_text("reason"),
-        index_partition: owned_text("shelf"),
-        attempts: number_of(item, "attempts").unwrap_or_default(),
-        lease: lease_of(item),
-        budget_from: instant_of(item, "budget_from").unwrap_or(received_at),
-        last_error: owned_text("last_error"),
-        due_at: instant_of(item, "due_at"),
-        expires_at: number_of(item, "expires_at")
-            .map(|seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000))),
-        history: bytes_of(item, "history")
-            .map(DeliveryHistory::decode)
-            .unwrap_or_default(),
-        key: key.clone(),
-    };
+    let row = read_row(item, &key)?;
     let deflated = matches!(item.get("deflated"), Some(AttributeValue::Bool(true)));
     let inline = bytes_of(item, "body").map(|bytes| StoredBody {
         deflated,
@@ -177,13 +133,64 @@ pub(super) fn read(item: &TableItem) -> Result<DecodedItem, InboxError> {
         .map(|(count, digest)| BodyParts {
             digest,
             count,
-            received_at,
+            received_at: row.received_at,
         });
     Ok(DecodedItem {
         row,
         inline,
         parts,
         deflated,
+    })
+}
+
+/// Reads the row of an item, without its body.
+fn read_row(item: &TableItem, key: &Key) -> Result<Row, InboxError> {
+    let owned_text = |name| text_of(item, name).map(str::to_owned);
+    let digest = |name| digest_of(item, name);
+    let kind = text_of(item, "kind").and_then(SenderKind::parse);
+    let origin = text_of(item, "origin").and_then(Origin::parse);
+    let state = text_of(item, "state").and_then(State::parse);
+    let received_at = instant_of(item, "received_at");
+    let received_at = require(key, received_at, "it has no received_at")?;
+    let fingerprint = bytes_of(item, "secret_fingerprint");
+    let expires_at = number_of(item, "expires_at");
+    Ok(Row {
+        key: key.clone(),
+        body: None,
+        digest: require(key, digest("digest"), "it has no digest")?,
+        content_digest: require(key, digest("content_digest"), "it has no content_digest")?,
+        signature: bytes_of(item, "signature")
+            .map(hex::encode)
+            .or_else(|| owned_text("signature")),
+        key_label: owned_text("key_label"),
+        secret_fingerprint: fingerprint.and_then(SecretFingerprint::from_bytes),
+        kind: require(key, kind, "it has no kind that this program knows")?,
+        event_type: require(key, owned_text("event_type"), "it has no event_type")?,
+        subject: owned_text("subject"),
+        event_at: instant_of(item, "event_at"),
+        received_at,
+        origin: require(key, origin, "it has no origin")?,
+        state: require(key, state, "it has no state")?,
+        reason: owned_text("reason"),
+        index_partition: owned_text("shelf"),
+        attempts: number_of(item, "attempts").unwrap_or_default(),
+        lease: lease_of(item),
+        budget_from: instant_of(item, "budget_from").unwrap_or(received_at),
+        last_error: owned_text("last_error"),
+        due_at: instant_of(item, "due_at"),
+        expires_at: expires_at
+            .map(|seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000))),
+        history: bytes_of(item, "history")
+            .map(DeliveryHistory::decode)
+            .unwrap_or_default(),
+    })
+}
+
+/// A value without which the row cannot be used.
+fn require<T>(key: &Key, value: Option<T>, what: &'static str) -> Result<T, InboxError> {
+    value.ok_or_else(|| InboxError::Damaged {
+        key: key.clone(),
+        what,
     })
 }
 

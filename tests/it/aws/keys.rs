@@ -89,6 +89,25 @@ fn holding(current: &str) -> CloudReply {
     CloudReply::Done(json!({"SecretString": json!({"current": current}).to_string()}))
 }
 
+/// A keyring of a document's sources. Each environment variable has the value `secret`.
+fn keyring(
+    document: &str,
+    secret: &str,
+    cloud: &SimulatedAws,
+    clock: &Arc<ManualClock>,
+) -> Arc<Keyring> {
+    let config = Config::read(document, "p").unwrap();
+    let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
+    let secret_sources = SecretSources {
+        env: &|_| Some(secret.to_owned()),
+        file: &file,
+        vault: FetchedSecrets::NOTHING,
+    };
+    let manager = SecretsManager::new(&cloud.aws());
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    Keyring::new(config.source_secrets(), &secret_sources, Some(manager), clock)
+}
+
 impl RotatingReceiver {
     /// Secrets Manager holds `OLD`, and was read at the start.
     async fn warm() -> Self {
@@ -107,20 +126,7 @@ impl RotatingReceiver {
             "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"secretsmanager:{ARN}#current\"]\n\
              [sources.hmrc]\nkind = \"hmrc\"\nsecrets = [\"env:KEPT\"]\n"
         );
-        let config = Config::read(&document, "p").unwrap();
-        let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-        let secret_sources = SecretSources {
-            env: &|_| Some(KEPT.to_owned()),
-            file: &file,
-            vault: FetchedSecrets::NOTHING,
-        };
-        let manager = SecretsManager::new(&cloud.aws());
-        let keyring = Keyring::new(
-            config.source_secrets(),
-            &secret_sources,
-            Some(manager),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-        );
+        let keyring = keyring(&document, KEPT, &cloud, &clock);
         let folder = tempfile::tempdir().unwrap();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         Self {
@@ -273,20 +279,8 @@ async fn a_secret_that_becomes_another_source_s_is_logged_and_refuses_no_genuine
         "[sources.other]\nkind = \"govuk-pay\"\nsecrets = [\"env:OTHER\"]\n\
          [sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"secretsmanager:{ARN}#current\"]\n"
     );
-    let config = Config::read(&document, "p").unwrap();
-    let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let secret_sources = SecretSources {
-        env: &|_| Some(NEW.to_owned()),
-        file: &file,
-        vault: FetchedSecrets::NOTHING,
-    };
     let clock = ManualClock::new();
-    let keyring = Keyring::new(
-        config.source_secrets(),
-        &secret_sources,
-        Some(SecretsManager::new(&cloud.aws())),
-        Arc::clone(&clock) as Arc<dyn Clock>,
-    );
+    let keyring = keyring(&document, NEW, &cloud, &clock);
     keyring.warm().await;
     assert!(keyring.take_fetch_errors().is_empty());
 
@@ -455,24 +449,8 @@ async fn a_source_whose_secrets_are_elsewhere_never_causes_a_call() {
 #[tokio::test]
 async fn a_process_without_such_secrets_never_calls_aws() {
     let cloud = SimulatedAws::answering(|_| panic!("AWS is not called")).await;
-    let config = Config::read(
-        "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n",
-        "p",
-    )
-    .unwrap();
-    let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let secret_sources = SecretSources {
-        env: &|_| Some(OLD.to_owned()),
-        file: &file,
-        vault: FetchedSecrets::NOTHING,
-    };
-    let clock = ManualClock::new();
-    let keyring = Keyring::new(
-        config.source_secrets(),
-        &secret_sources,
-        Some(SecretsManager::new(&cloud.aws())),
-        clock,
-    );
+    let document = "[sources.pay]\nkind = \"govuk-pay\"\nsecrets = [\"env:PAY\"]\n";
+    let keyring = keyring(document, OLD, &cloud, &ManualClock::new());
     keyring.warm().await;
     let keys = keyring.keys();
     assert!(Arc::ptr_eq(&keys, &keyring.renewed(&keys).await));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use test_support::{
     fronts::{LambdaFront, batch, record, sequence},
-    function::{DeployedFunction, post},
+    function::DeployedFunction,
     message::{both, hmrc, pay},
     server::{NOW, RecordingDestination},
 };
@@ -23,14 +23,7 @@ async fn a_batch_delivers_a_received_notification_once() {
     let mut changes = Vec::new();
     for source in both() {
         let key = format!("{}:n1", source.name);
-        deployed
-            .keeps(
-                LambdaFront::HttpApi,
-                &post(&source, source.message("n1", NOW)),
-                "recorded",
-                &key,
-            )
-            .await;
+        deployed.records(LambdaFront::HttpApi, &source, "n1").await;
         changes.push((key, "recorded"));
     }
     changes.extend([
@@ -58,14 +51,7 @@ async fn the_sweep_delivers_what_no_batch_delivered() {
     let deployed = DeployedFunction::with(Role::All, remembers.clone());
     for n in 0..5 {
         let (id, source) = (format!("n{n}"), hmrc());
-        deployed
-            .keeps(
-                LambdaFront::Rest,
-                &post(&source, source.message(&id, NOW)),
-                "recorded",
-                &format!("hmrc:{id}"),
-            )
-            .await;
+        deployed.records(LambdaFront::Rest, &source, &id).await;
     }
     let reply = deployed.invoke(&json!({"role": "sweep"})).await.unwrap();
     assert_eq!(reply, json!({"delivered": 5, "retry": 0, "dead": 0}));
@@ -80,14 +66,7 @@ async fn the_sweep_delivers_what_no_batch_delivered() {
 async fn a_batch_with_a_record_that_can_not_be_read_is_not_begun() {
     let deployed = DeployedFunction::new();
     let source = pay();
-    deployed
-        .keeps(
-            LambdaFront::HttpApi,
-            &post(&source, source.message("n1", NOW)),
-            "recorded",
-            "pay:n1",
-        )
-        .await;
+    deployed.records(LambdaFront::HttpApi, &source, "n1").await;
     for (problem, spoil) in [
         (
             StreamRecordError::Sequence,
@@ -144,14 +123,7 @@ async fn a_panic_on_one_row_is_logged_and_the_others_are_delivered() {
     let keys = ["hmrc:n0", "hmrc:n1", "hmrc:n2"];
     for key in keys {
         let id = key.trim_start_matches("hmrc:");
-        deployed
-            .keeps(
-                LambdaFront::HttpApi,
-                &post(&source, source.message(id, NOW)),
-                "recorded",
-                key,
-            )
-            .await;
+        deployed.records(LambdaFront::HttpApi, &source, id).await;
     }
     let reply = deployed
         .invoke(&batch(&keys.map(|key| (key, "recorded"))))

@@ -72,30 +72,14 @@ async fn bodies_of_every_size_up_to_the_cap_come_back_whole() {
         MAX_BODY_BYTES,
     ] {
         let body = noise(length);
-        server
-            .keeps(
-                &source,
-                &body,
-                "held unreadable",
-                &source.unreadable_key(&body),
-            )
-            .await;
+        server.holds_unreadable(&source, &body).await;
     }
-    server
-        .keeps(&source, "", "held unreadable", &source.unreadable_key(""))
-        .await;
+    server.holds_unreadable(&source, "").await;
     for source in both() {
         for length in [8_192, 350_000, 2_100_000, MAX_BODY_BYTES] {
             let body = of_length(&source, &format!("n{length}"), length);
             assert_eq!(body.len(), length);
-            server
-                .keeps(
-                    &source,
-                    &body,
-                    "recorded",
-                    &format!("{}:n{length}", source.name),
-                )
-                .await;
+            server.records(&source, &body, &format!("n{length}")).await;
         }
     }
 }
@@ -296,14 +280,7 @@ async fn unknown_fields_and_event_types_are_recorded() {
     ];
     for (index, (source, part, other)) in changes.into_iter().enumerate() {
         let body = with(&source.message(&format!("n{index}"), NOW), part, other);
-        server
-            .keeps(
-                source,
-                body,
-                "recorded",
-                &format!("{}:n{index}", source.name),
-            )
-            .await;
+        server.records(source, body, &format!("n{index}")).await;
     }
 }
 
@@ -331,23 +308,11 @@ async fn ids_are_opaque() {
             (&longest, &longest),
         ] {
             server
-                .keeps(
-                    &source,
-                    source.message(id, NOW),
-                    "recorded",
-                    &format!("{}:{encoded}", source.name),
-                )
+                .records(&source, source.message(id, NOW), encoded)
                 .await;
         }
         let escaped = source.message(r"\u0061bc", NOW);
-        server
-            .keeps(
-                &source,
-                escaped,
-                "recorded",
-                &format!("{}:abc", source.name),
-            )
-            .await;
+        server.records(&source, escaped, "abc").await;
     }
 }
 

@@ -61,14 +61,7 @@ async fn dates_are_read_in_every_form_the_senders_have_used() {
                 &NOW.to_string(),
                 form,
             );
-            server
-                .keeps(
-                    &source,
-                    body,
-                    "recorded",
-                    &format!("{}:n{index}", source.name),
-                )
-                .await;
+            server.records(&source, body, &format!("n{index}")).await;
         }
     }
 }
@@ -100,14 +93,7 @@ async fn a_date_that_is_absent_or_none_is_unreadable() {
         {
             let plain = source.message(&format!("n{index}"), NOW);
             let body = with(&plain, &format!(r#""{field}":"{NOW}""#), &date);
-            server
-                .keeps(
-                    &source,
-                    &body,
-                    "held unreadable",
-                    &source.unreadable_key(&body),
-                )
-                .await;
+            server.holds_unreadable(&source, &body).await;
         }
     }
 }

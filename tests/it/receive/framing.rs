@@ -68,6 +68,19 @@ async fn a_body_that_is_framed_twice_is_refused() {
     assert!(server.keys().await.is_empty());
 }
 
+/// The second request is refused, although its beginning comes with the first.
+async fn refuses_second(
+    server: &Server,
+    first: &[u8],
+    (beginning, rest): (&[u8], &[u8]),
+    what: &str,
+) {
+    let mut client = server.client().await;
+    let answer = client.send([first, beginning].concat()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(client.send(rest).await.status, 400, "{what}");
+}
+
 #[tokio::test]
 async fn a_body_that_is_framed_twice_is_refused_behind_another_request_too() {
     let server = Server::start().await;
@@ -81,19 +94,8 @@ async fn a_body_that_is_framed_twice_is_refused_behind_another_request_too() {
         let head = request.head(framing).len();
         // The first bytes of the second request arrive with the first request.
         for along in (0..head + 8).step_by(5).chain([second.len()]) {
-            let mut client = server.client().await;
-            assert_eq!(
-                client
-                    .send([&first, &second[..along]].concat())
-                    .await
-                    .status,
-                200
-            );
-            assert_eq!(
-                client.send(&second[along..]).await.status,
-                400,
-                "{along} bytes of {framing}"
-            );
+            let what = format!("{along} bytes of {framing}");
+            refuses_second(&server, &first, second.split_at(along), &what).await;
         }
     }
     let disguise = "X: GET / HTTP/1.1\r\nContent-Length: 1\r\nY: GET / \
@@ -101,19 +103,8 @@ async fn a_body_that_is_framed_twice_is_refused_behind_another_request_too() {
     let (_, second, _) = framed(disguise);
     let text = String::from_utf8(second.clone()).unwrap();
     for (along, _) in text.match_indices("GET /") {
-        let mut client = server.client().await;
-        assert_eq!(
-            client
-                .send([&first, &second[..along]].concat())
-                .await
-                .status,
-            200
-        );
-        assert_eq!(
-            client.send(&second[along..]).await.status,
-            400,
-            "a head that begins inside a header"
-        );
+        let what = "a head that begins inside a header";
+        refuses_second(&server, &first, second.split_at(along), what).await;
     }
     assert!(server.keys().await.is_empty());
 }

@@ -57,12 +57,7 @@ async fn a_stalled_inbox_is_answered_503_in_time_and_recovers() {
     elsewhere.execute_batch("ROLLBACK").unwrap();
     for source in both() {
         server
-            .keeps(
-                &source,
-                source.message("after", NOW),
-                "recorded",
-                &format!("{}:after", source.name),
-            )
+            .records(&source, source.message("after", NOW), "after")
             .await;
     }
     let doubtful: Vec<String> = server
@@ -90,12 +85,7 @@ async fn an_inbox_file_that_is_gone_comes_back_without_a_restart() {
     let aside = server.file().with_extension("aside");
     for (index, source) in both().iter().enumerate() {
         server
-            .keeps(
-                source,
-                source.message("before", NOW),
-                "recorded",
-                &format!("{}:before", source.name),
-            )
+            .records(source, source.message("before", NOW), "before")
             .await;
         fs::rename(server.file(), &aside).unwrap();
         for n in 0..3 {
@@ -111,12 +101,7 @@ async fn an_inbox_file_that_is_gone_comes_back_without_a_restart() {
         );
         fs::rename(&aside, server.file()).unwrap();
         server
-            .keeps(
-                source,
-                source.message("after", NOW),
-                "recorded",
-                &format!("{}:after", source.name),
-            )
+            .records(source, source.message("after", NOW), "after")
             .await;
         assert_eq!(server.keys().await.len(), 2 * (index + 1));
     }
@@ -128,12 +113,7 @@ async fn an_inbox_file_that_is_spoilt_acknowledges_nothing_until_it_is_whole_aga
     let aside = server.file().with_extension("aside");
     let [source, _] = both();
     server
-        .keeps(
-            &source,
-            source.message("before", NOW),
-            "recorded",
-            "hmrc:before",
-        )
+        .records(&source, source.message("before", NOW), "before")
         .await;
     let elsewhere = Connection::open(server.file()).unwrap();
     let _: i64 = elsewhere
@@ -163,12 +143,7 @@ async fn an_inbox_file_that_is_spoilt_acknowledges_nothing_until_it_is_whole_aga
     fs::remove_dir(server.file()).unwrap();
     fs::rename(&aside, server.file()).unwrap();
     server
-        .keeps(
-            &source,
-            source.message("after", NOW),
-            "recorded",
-            "hmrc:after",
-        )
+        .records(&source, source.message("after", NOW), "after")
         .await;
     assert_eq!(server.keys().await, ["hmrc:before", "hmrc:after"]);
 }

@@ -11,17 +11,15 @@ use std::{
 };
 
 use pillarbox::{
-    domain::{Key, SourceName, Timestamp},
+    domain::{SourceName, Timestamp},
     inbox::{
-        AuditEntry, AuditInbox, BodyCopy, CasOutcome, Claim, DeliveryInbox, DiscardOutcome,
-        DiscardRequest, EventClaim, Fence, ImportOutcome, InboxError, InboxSummary, KvEntry, KvKey,
-        LedgerEntry, Mark, MarkOutcome, OperatorInbox, PageRequest, PendingEvent, PendingGauges,
-        ReadInbox, ReceiveInbox, ReconcileInbox, RecordOutcome, ReplayOutcome, Row, RowFilter,
-        RowPage, SourceFilter, SummaryRequest,
+        CasOutcome, InboxError, KvEntry, KvKey, LedgerEntry, PendingEvent, ReceiveInbox,
+        ReconcileInbox, RecordOutcome,
     },
-    senders::{Entry, EventName},
+    senders::Entry,
 };
 use pillarbox_cli::sqlite::SqliteInbox;
+use test_support::answer_unused_methods;
 use tokio::sync::Notify;
 
 /// Counts instants, and ends everything at one of them.
@@ -112,45 +110,7 @@ impl ReceiveInbox for CrashingInbox {
     }
 }
 
-impl DeliveryInbox for CrashingInbox {
-    async fn find_due(
-        &self,
-        _: &SourceFilter,
-        _: Timestamp,
-        _: usize,
-    ) -> Result<Vec<Key>, InboxError> {
-        unreachable!()
-    }
-
-    async fn claim(&self, _: &Key, _: &Claim) -> Result<Option<(Row, Fence)>, InboxError> {
-        unreachable!()
-    }
-
-    async fn claim_event(
-        &self,
-        _: &EventName,
-        _: &Key,
-        _: Timestamp,
-    ) -> Result<EventClaim, InboxError> {
-        unreachable!()
-    }
-
-    async fn mark(&self, _: &Fence, _: &Mark) -> Result<MarkOutcome, InboxError> {
-        unreachable!()
-    }
-
-    async fn record_last_received(&self, _: &SourceName, _: Timestamp) -> Result<(), InboxError> {
-        unreachable!()
-    }
-
-    async fn pending_gauges(&self, _: Timestamp, _: usize) -> Result<PendingGauges, InboxError> {
-        unreachable!()
-    }
-
-    async fn silent_since(&self, _: &SourceName, _: Timestamp) -> Result<Timestamp, InboxError> {
-        unreachable!()
-    }
-}
+answer_unused_methods!(CrashingInbox, unreachable!());
 
 impl ReconcileInbox for CrashingInbox {
     async fn ledger_entries(
@@ -190,51 +150,5 @@ impl ReconcileInbox for CrashingInbox {
         self.fuse
             .context(self.inbox.compare_and_swap(name, seen, next))
             .await
-    }
-}
-
-impl ReadInbox for CrashingInbox {
-    async fn get(&self, _: &Key) -> Result<Option<Row>, InboxError> {
-        unreachable!()
-    }
-
-    async fn list(&self, _: &RowFilter, _: PageRequest) -> Result<RowPage, InboxError> {
-        unreachable!()
-    }
-
-    async fn summary(&self, _: &SummaryRequest) -> Result<InboxSummary, InboxError> {
-        unreachable!()
-    }
-}
-
-impl OperatorInbox for CrashingInbox {
-    async fn replay(&self, _: &Key, _: Timestamp) -> Result<ReplayOutcome, InboxError> {
-        unreachable!()
-    }
-
-    async fn discard(&self, _: &Key, _: &DiscardRequest) -> Result<DiscardOutcome, InboxError> {
-        unreachable!()
-    }
-
-    async fn import(&self, _: &Row) -> Result<ImportOutcome, InboxError> {
-        unreachable!()
-    }
-
-    async fn body_copies(&self, _: &Key) -> Result<Vec<BodyCopy>, InboxError> {
-        unreachable!()
-    }
-}
-
-impl AuditInbox for CrashingInbox {
-    async fn write_audit_entry(&self, _: &AuditEntry, _: Timestamp) -> Result<(), InboxError> {
-        unreachable!()
-    }
-
-    async fn audit_entries(
-        &self,
-        _: Option<Timestamp>,
-        _: usize,
-    ) -> Result<Vec<AuditEntry>, InboxError> {
-        unreachable!()
     }
 }

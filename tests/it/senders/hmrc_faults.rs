@@ -75,37 +75,17 @@ async fn an_answer_can_be_anything_at_all() {
             "/misc/push-pull-notification/box/{BOX}/notifications"
         ))
         .unwrap();
-    let answer = client.get(url.clone()).send().await.unwrap();
+    let get = async || client.get(url.clone()).send().await.unwrap();
+    let answer = get().await;
     assert_eq!(
         (answer.status().as_u16(), &answer.headers()["retry-after"]),
         (503, &"7".parse().unwrap())
     );
     // The redirect is followed here, and leads to nothing.
-    assert_eq!(
-        client
-            .get(url.clone())
-            .send()
-            .await
-            .unwrap()
-            .status()
-            .as_u16(),
-        404
-    );
-    assert_eq!(
-        client
-            .get(url.clone())
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap(),
-        r#"[{"notificationId":"#
-    );
-    assert_eq!(
-        client.get(url).send().await.unwrap().headers()["content-type"],
-        "text/html"
-    );
+    assert_eq!(get().await.status().as_u16(), 404);
+    let text = get().await.text().await.unwrap();
+    assert_eq!(text, r#"[{"notificationId":"#);
+    assert_eq!(get().await.headers()["content-type"], "text/html");
 }
 
 #[tokio::test]

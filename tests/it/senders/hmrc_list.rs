@@ -279,13 +279,14 @@ async fn a_status_filter_ignores_case_and_no_filter_lists_all() {
         ("?status=Failed", &[2]),
         ("?status=ACKNOWLEDGED", &[0]),
     ] {
-        let expected: Vec<&String> = expected.iter().map(|n| &ids[*n]).collect();
-        assert_eq!(
-            hmrc.list(query).await.ids().iter().collect::<Vec<_>>(),
-            expected,
-            "{query}"
-        );
+        assert_lists(&hmrc, query, &ids, expected).await;
     }
+}
+
+/// The list of this query has the ids with these indexes.
+async fn assert_lists(hmrc: &PpnsClient, query: &str, ids: &[String], expected: &[usize]) {
+    let expected: Vec<String> = expected.iter().map(|n| ids[*n].clone()).collect();
+    assert_eq!(hmrc.list(query).await.ids(), expected, "{query}");
 }
 
 #[tokio::test]
@@ -311,12 +312,7 @@ async fn dates_belong_to_what_they_bound_at_both_ends() {
         ("?fromDate=2026-03-02&toDate=2026-03-03", &[0, 1, 2]),
         ("?fromDate=2026-03-03", &[]),
     ] {
-        let expected: Vec<&String> = expected.iter().map(|n| &ids[*n]).collect();
-        assert_eq!(
-            hmrc.list(query).await.ids().iter().collect::<Vec<_>>(),
-            expected,
-            "{query}"
-        );
+        assert_lists(&hmrc, query, &ids, expected).await;
     }
 }
 

@@ -9,61 +9,54 @@ use super::{fails, folder_after};
 #[test]
 fn what_does_not_exist_is_named_together_with_what_does() {
     let folder = folder_after(&[&["pay"]]);
-    fails(
-        &folder.run(&["send", "payy"]),
-        2,
-        &["no source `payy`", "hmrc, pay"],
-    );
-    fails(
-        &folder.run(&["send", "pay", "--event", "stolen"]),
-        2,
-        &["`stolen`", "captured, refunded"],
-    );
-    fails(
-        &folder.run(&["list", "--state", "lost"]),
-        2,
-        &["lost", "recorded, delivered, repeat, dead, held"],
-    );
-    fails(
-        &folder.run(&["list", "--source", "payy"]),
-        2,
-        &["no source `payy`", "hmrc, pay"],
-    );
-    fails(
-        &folder.run(&["list", "--source", "payy", "--json"]),
-        2,
-        &["no source `payy`"],
-    );
-    fails(
-        &folder.run(&["list", "--since", "yesterday"]),
-        2,
-        &["--since", "30m"],
-    );
-    fails(
-        &folder.run(&[
-            "verify",
-            "--source",
-            "payy",
-            "--body",
-            "x",
-            "--signature",
-            "y",
-        ]),
-        2,
-        &["no source `payy`"],
-    );
-    fails(
-        &folder.run(&[
-            "verify",
-            "--source",
-            "pay",
-            "--body",
-            "x",
-            "--signature",
-            "y",
-        ]),
-        2,
-        &["cannot read x"],
+    for (line, code, words) in [
+        ("send payy", 2, &["no source `payy`", "hmrc, pay"][..]),
+        (
+            "send pay --event stolen",
+            2,
+            &["`stolen`", "captured, refunded"],
+        ),
+        (
+            "list --state lost",
+            2,
+            &["lost", "recorded, delivered, repeat, dead, held"],
+        ),
+        ("list --source payy", 2, &["no source `payy`", "hmrc, pay"]),
+        ("list --source payy --json", 2, &["no source `payy`"]),
+        ("list --since yesterday", 2, &["--since", "30m"]),
+        (
+            "verify --source payy --body x --signature y",
+            2,
+            &["no source `payy`"],
+        ),
+        (
+            "verify --source pay --body x --signature y",
+            2,
+            &["cannot read x"],
+        ),
+        (
+            "--config missing.toml list",
+            2,
+            &["cannot read missing.toml"],
+        ),
+        (
+            "list --inbox sqlite:other.db",
+            1,
+            &["no inbox at other.db", "pillarbox inbox init"],
+        ),
+        ("lst", 2, &["error[PB001]: "]),
+        ("list --colour", 2, &["error[PB001]: "]),
+        ("replay", 2, &["error[PB001]: "]),
+        ("discard", 2, &["error[PB001]: "]),
+        ("show", 2, &["error[PB001]: "]),
+        ("completions cmd", 2, &["error[PB001]: "]),
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        fails(&folder.run(&arguments), code, words);
+    }
+    assert!(
+        !folder.path().join("other.db").exists(),
+        "looking makes no inbox"
     );
     for command in ["show", "replay", "discard"] {
         fails(
@@ -76,30 +69,6 @@ fn what_does_not_exist_is_named_together_with_what_does() {
             2,
             &["`café` is not a key", "SOURCE:ID"],
         );
-    }
-    fails(
-        &folder.run(&["--config", "missing.toml", "list"]),
-        2,
-        &["cannot read missing.toml"],
-    );
-    fails(
-        &folder.run(&["list", "--inbox", "sqlite:other.db"]),
-        1,
-        &["no inbox at other.db", "pillarbox inbox init"],
-    );
-    assert!(
-        !folder.path().join("other.db").exists(),
-        "looking makes no inbox"
-    );
-    for wrong in [
-        &["lst"][..],
-        &["list", "--colour"],
-        &["replay"],
-        &["discard"],
-        &["show"],
-        &["completions", "cmd"],
-    ] {
-        fails(&folder.run(wrong), 2, &["error[PB001]: "]);
     }
 }
 

@@ -16,15 +16,11 @@ fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
     folder.write("body.json", &raw.bytes);
     folder.write("saved.json", [&raw.bytes[..], b"\n"].concat());
 
-    let good = folder.run(&[
-        "verify",
-        "--source",
-        "pay",
-        "--body",
-        "body.json",
-        "--signature",
-        signature,
-    ]);
+    let verify = |source, body, signature| {
+        let of = ["verify", "--source", source, "--body", body];
+        folder.run(&[&of[..], &["--signature", signature]].concat())
+    };
+    let good = verify("pay", "body.json", signature);
     assert_eq!(good.code, 0, "{good:?}");
     let upper = signature.to_uppercase();
     for (source, body, signature, words) in [
@@ -38,15 +34,7 @@ fn verify_proves_a_body_and_explains_what_is_wrong_with_another() {
         ("pay", "body.json", &signature[..39], "39 digits of 64"),
         ("hmrc", "body.json", signature, "is as long as those in"),
     ] {
-        let bad = folder.run(&[
-            "verify",
-            "--source",
-            source,
-            "--body",
-            body,
-            "--signature",
-            signature,
-        ]);
+        let bad = verify(source, body, signature);
         assert_eq!(bad.code, 1, "{bad:?}");
         assert!(bad.stdout.contains(words), "`{words}` is missing: {bad:?}");
     }

@@ -1,9 +1,9 @@
-//! Checks the answers to senders, and acknowledgements at HMRC.
+//! Checks the messages of senders, the answers to them, and acknowledgements at HMRC.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{HistoryChecker, OpenPost, row::RowLife};
-use crate::history::BodyGenuineness;
+use crate::history::{BodyGenuineness, RecordedEvent};
 
 /// The longest time until an answer.
 const ANSWER_LIMIT: Duration = Duration::from_millis(2_500);
@@ -11,8 +11,57 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(2_500);
 /// The largest number of ids in one acknowledgement.
 const MAX_ACKNOWLEDGED: usize = 100;
 
-impl HistoryChecker<'_> {
-    pub(super) fn answered(&mut self, post: u32, status: u16, took: Duration) {
+impl<'a> HistoryChecker<'a> {
+    /// Checks an event of a message: at its sender, or at its sender's API.
+    pub(super) fn check_message(&mut self, event: &'a RecordedEvent) {
+        match event {
+            RecordedEvent::Created {
+                source,
+                id,
+                payment,
+                content,
+            } => {
+                let message = self.messages.entry((source, id)).or_default();
+                message.payment = payment.as_deref();
+                message.content = *content;
+            }
+            RecordedEvent::Posted {
+                post,
+                source,
+                id,
+                content,
+                digest,
+                genuine,
+            } => {
+                if *genuine == BodyGenuineness::Proven {
+                    self.proven.insert(*digest);
+                }
+                let open = OpenPost {
+                    source,
+                    id,
+                    content: *content,
+                    genuine: *genuine,
+                };
+                self.posts.insert(*post, open);
+            }
+            RecordedEvent::Answered { post, status, took } => self.answered(*post, *status, *took),
+            RecordedEvent::Ended {
+                source,
+                id,
+                acknowledged,
+            } => {
+                let message = self.messages.entry((source, id)).or_default();
+                message.acknowledged = Some(*acknowledged);
+            }
+            RecordedEvent::Listed { digest, .. } => {
+                self.proven.insert(*digest);
+            }
+            RecordedEvent::PullAcknowledged { source, ids } => self.pull_acknowledged(source, ids),
+            other => unreachable!("not an event of a message: {other:?}"),
+        }
+    }
+
+    fn answered(&mut self, post: u32, status: u16, took: Duration) {
         let Some(OpenPost {
             source,
             id,
@@ -48,7 +97,7 @@ impl HistoryChecker<'_> {
         self.contents.contains_key(&(key.as_str(), content))
     }
 
-    pub(super) fn pull_acknowledged(&mut self, source: &str, ids: &[String]) {
+    fn pull_acknowledged(&mut self, source: &str, ids: &[String]) {
         let distinct: BTreeSet<&String> = ids.iter().collect();
         let is_well_formed = distinct.len() == ids.len() && ids.len() <= MAX_ACKNOWLEDGED;
         self.require(is_well_formed, "I11", || {

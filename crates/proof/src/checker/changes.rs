@@ -1,10 +1,55 @@
-//! Checks the changes of a row: stored, claimed, marked, expired.
+//! Checks the changes of a row: stored, claimed, marked, replayed, discarded, expired.
 
 use super::{BUDGET_MILLIS, HistoryChecker, message_key};
-use crate::history::{RowState, Sha256Digest};
+use crate::history::{RecordedEvent, RowState, Sha256Digest};
 
 impl<'a> HistoryChecker<'a> {
-    pub(super) fn stored(
+    /// Checks a change of a row.
+    pub(super) fn check_change(&mut self, at: i64, event: &'a RecordedEvent) {
+        match event {
+            RecordedEvent::Stored {
+                key,
+                content,
+                digest,
+                held,
+            } => {
+                self.stored(at, key, *content, *digest, *held);
+            }
+            RecordedEvent::Claimed {
+                key,
+                attempt,
+                lease,
+                until,
+            } => {
+                self.claimed(at, key, *attempt, *lease, *until);
+            }
+            RecordedEvent::Marked { done: false, .. } => {}
+            RecordedEvent::Marked {
+                key,
+                attempt,
+                lease,
+                state,
+                reason,
+                ..
+            } => {
+                self.marked(at, key, (*attempt, *lease), *state, reason);
+            }
+            RecordedEvent::Replayed { key } => {
+                if let Some(row) = self.rows.get_mut(key.as_str()) {
+                    row.replay(at);
+                }
+            }
+            RecordedEvent::Discarded { key } => {
+                if let Some(row) = self.rows.get_mut(key.as_str()) {
+                    row.set_state(RowState::Discarded, at);
+                }
+            }
+            RecordedEvent::Expired { key, state } => self.expired(at, key, *state),
+            other => unreachable!("not a change of a row: {other:?}"),
+        }
+    }
+
+    fn stored(
         &mut self,
         at: i64,
         key: &'a str,
@@ -31,7 +76,7 @@ impl<'a> HistoryChecker<'a> {
         });
     }
 
-    pub(super) fn claimed(&mut self, at: i64, key: &'a str, attempt: u32, lease: u64, until: i64) {
+    fn claimed(&mut self, at: i64, key: &'a str, attempt: u32, lease: u64, until: i64) {
         let is_skewed = self.is_skewed;
         let row = self.rows.entry(key).or_default();
         let state = row.state;
@@ -49,14 +94,7 @@ impl<'a> HistoryChecker<'a> {
         });
     }
 
-    pub(super) fn marked(
-        &mut self,
-        at: i64,
-        key: &'a str,
-        claim: (u32, u64),
-        state: RowState,
-        reason: &str,
-    ) {
+    fn marked(&mut self, at: i64, key: &'a str, claim: (u32, u64), state: RowState, reason: &str) {
         let is_skewed = self.is_skewed;
         let row = self.rows.entry(key).or_default();
         let held_claim = row.lease.map(|(attempt, lease, _)| (attempt, lease));
@@ -94,7 +132,7 @@ impl<'a> HistoryChecker<'a> {
         }
     }
 
-    pub(super) fn expired(&mut self, at: i64, key: &'a str, state: RowState) {
+    fn expired(&mut self, at: i64, key: &'a str, state: RowState) {
         let row = self.rows.entry(key).or_default();
         let age = row.ended_at.map(|ended| at - ended);
         row.is_gone = true;

@@ -32,6 +32,13 @@ impl<'a> HistoryChecker<'a> {
         );
     }
 
+    pub(super) fn returned(&mut self, key: &str, call: u32, refused: bool) {
+        if let Some(row) = self.rows.get_mut(key) {
+            row.calls.remove(&call);
+            row.refusals += usize::from(refused);
+        }
+    }
+
     pub(super) fn accepted(&mut self, key: &'a str, call: u32, digest: Sha256Digest) {
         // Two processes whose clocks differ by more than a lease may deliver the same row.
         let is_skewed = self.is_skewed;

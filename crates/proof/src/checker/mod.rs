@@ -20,7 +20,7 @@ use std::{
 
 use row::RowLife;
 
-use crate::history::{BodyGenuineness, History, RecordedEvent, RowState, Sha256Digest};
+use crate::history::{BodyGenuineness, History, RecordedEvent, Sha256Digest};
 
 /// How long a row is retried.
 pub(crate) const BUDGET_MILLIS: i64 = 3 * 24 * 60 * 60 * 1000;
@@ -127,94 +127,21 @@ impl<'a> HistoryChecker<'a> {
 
     fn check_event(&mut self, at: i64, event: &'a RecordedEvent) {
         match event {
-            RecordedEvent::Created {
-                source,
-                id,
-                payment,
-                content,
-            } => {
-                let message = self.messages.entry((source, id)).or_default();
-                message.payment = payment.as_deref();
-                message.content = *content;
-            }
-            RecordedEvent::Posted {
-                post,
-                source,
-                id,
-                content,
-                digest,
-                genuine,
-            } => {
-                if *genuine == BodyGenuineness::Proven {
-                    self.proven.insert(*digest);
-                }
-                let open = OpenPost {
-                    source,
-                    id,
-                    content: *content,
-                    genuine: *genuine,
-                };
-                self.posts.insert(*post, open);
-            }
-            RecordedEvent::Answered { post, status, took } => self.answered(*post, *status, *took),
-            RecordedEvent::Ended {
-                source,
-                id,
-                acknowledged,
-            } => {
-                let message = self.messages.entry((source, id)).or_default();
-                message.acknowledged = Some(*acknowledged);
-            }
-            RecordedEvent::Listed { digest, .. } => {
-                self.proven.insert(*digest);
-            }
-            RecordedEvent::PullAcknowledged { source, ids } => self.pull_acknowledged(source, ids),
-            RecordedEvent::Stored {
-                key,
-                content,
-                digest,
-                held,
-            } => {
-                self.stored(at, key, *content, *digest, *held);
-            }
-            RecordedEvent::Claimed {
-                key,
-                attempt,
-                lease,
-                until,
-            } => {
-                self.claimed(at, key, *attempt, *lease, *until);
-            }
+            RecordedEvent::Created { .. }
+            | RecordedEvent::Posted { .. }
+            | RecordedEvent::Answered { .. }
+            | RecordedEvent::Ended { .. }
+            | RecordedEvent::Listed { .. }
+            | RecordedEvent::PullAcknowledged { .. } => self.check_message(event),
+            RecordedEvent::Stored { .. }
+            | RecordedEvent::Claimed { .. }
+            | RecordedEvent::Marked { .. }
+            | RecordedEvent::Replayed { .. }
+            | RecordedEvent::Discarded { .. }
+            | RecordedEvent::Expired { .. } => self.check_change(at, event),
             RecordedEvent::Delivering { key, call } => self.delivering(at, key, *call),
             RecordedEvent::Accepted { key, call, digest } => self.accepted(key, *call, *digest),
-            RecordedEvent::Returned { key, call, refused } => {
-                if let Some(row) = self.rows.get_mut(key.as_str()) {
-                    row.calls.remove(call);
-                    row.refusals += usize::from(*refused);
-                }
-            }
-            RecordedEvent::Marked {
-                key,
-                attempt,
-                lease,
-                state,
-                reason,
-                done,
-            } if *done => {
-                self.marked(at, key, (*attempt, *lease), *state, reason);
-            }
-            RecordedEvent::Marked { .. } => {}
-            RecordedEvent::Replayed { key } => {
-                if let Some(row) = self.rows.get_mut(key.as_str()) {
-                    row.replay(at);
-                }
-            }
-            RecordedEvent::Discarded { key } => {
-                if let Some(row) = self.rows.get_mut(key.as_str()) {
-                    row.set_state(RowState::Discarded, at);
-                }
-            }
-            RecordedEvent::Expired { key, state } => self.expired(at, key, *state),
+            RecordedEvent::Returned { key, call, refused } => self.returned(key, *call, *refused),
             RecordedEvent::StreamAnswered { records, untouched } => {
                 self.require(untouched.is_empty(), "I12", || {
                     format!(

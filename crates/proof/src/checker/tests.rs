@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::history::RowState;
 
 const KEY: &str = "pay:m1";
 const DAY: i64 = 24 * 60 * 60 * 1000;

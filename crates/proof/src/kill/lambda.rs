@@ -115,6 +115,15 @@ struct KillHandle {
     start_kill: Arc<AtomicU64>,
 }
 
+impl KillHandle {
+    fn of(environment: &LambdaEnvironment) -> Self {
+        Self {
+            trap: Arc::clone(&environment.trap),
+            start_kill: Arc::clone(&environment.start_kill),
+        }
+    }
+}
+
 /// A table, and the running environments of its function.
 struct FunctionSetUp {
     inbox: DynamoInbox,
@@ -138,26 +147,20 @@ impl FunctionSetUp {
         let new = async |number: usize, role: &str| {
             let identity = (number, role, inbox.table());
             let environment = LambdaEnvironment::new(identity, &recorder, &in_flight).await;
-            let handle = KillHandle {
-                trap: Arc::clone(&environment.trap),
-                start_kill: Arc::clone(&environment.start_kill),
-            };
-            (environment, handle)
+            (KillHandle::of(&environment), environment)
         };
         for number in 1..=RECEIVERS {
-            let (environment, handle) = new(number, "receive").await;
-            receivers.push(handle);
-            let clock = SeededClock::new(SplitMix64::of(random.next(), 1));
-            let (recorder, stop) = (Arc::clone(&recorder), Arc::clone(&stop_sending));
+            let (receiver, environment) = new(number, "receive").await;
+            receivers.push(receiver);
             let sender = OneSender {
                 environment,
-                clock,
-                recorder,
+                clock: SeededClock::new(SplitMix64::of(random.next(), 1)),
+                recorder: Arc::clone(&recorder),
                 freezer: Arc::clone(freezer),
             };
-            sending.push(tokio::spawn(sender.send_all(stop)));
+            sending.push(tokio::spawn(sender.send_all(Arc::clone(&stop_sending))));
         }
-        let (environment, processor) = new(RECEIVERS + 1, "process").await;
+        let (processor, environment) = new(RECEIVERS + 1, "process").await;
         let pump = StreamPump::at(&EMULATOR.endpoint, inbox.table()).await;
         let stream = StreamReader {
             environment,
@@ -166,7 +169,7 @@ impl FunctionSetUp {
             freezer: Arc::clone(freezer),
             recorder: Arc::clone(&recorder),
         };
-        let (sweeping, sweeper) = new(RECEIVERS + 2, "sweep").await;
+        let (sweeper, sweeping) = new(RECEIVERS + 2, "sweep").await;
         let (runtime, stop_stream) = (tokio::runtime::Handle::current(), Arc::clone(&stop));
         let working = vec![
             spawn_blocking(move || runtime.block_on(stream.run(stop_stream))),

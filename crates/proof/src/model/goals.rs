@@ -15,6 +15,29 @@ fn any(state: &ModelState, is: impl Fn(&ModelRow) -> bool) -> bool {
     state.rows.iter().flatten().any(is)
 }
 
+/// Whether every message is acknowledged, and no row and no process has work left.
+fn is_settled(model: &RowModel, state: &ModelState) -> bool {
+    let messages = model.bounds.messages;
+    let mut rows = state.rows.iter().flatten();
+    messages.iter().all(|message| state.acknowledged[*message])
+        && rows.clone().count() >= messages.len().min(MESSAGES)
+        && rows.all(|row| !row.is_open())
+        && state.live.is_empty()
+        && state.late_calls.is_empty()
+}
+
+/// Whether exactly two processes are live, and attempt the same row.
+fn is_attempted_twice(state: &ModelState) -> bool {
+    let slot = |process: &ModelProcess| match process.0 {
+        ModelRoutine::Attempt { slot, .. } => Some(slot),
+        _ => None,
+    };
+    match &state.live[..] {
+        [one, two] => slot(one).is_some() && slot(one) == slot(two),
+        _ => false,
+    }
+}
+
 /// Each goal as a property that must hold in some state, if the bounds allow it.
 pub(super) fn reached() -> Vec<Property<RowModel>> {
     let reached = Property::<RowModel>::sometimes;
@@ -36,15 +59,7 @@ pub(super) fn reached() -> Vec<Property<RowModel>> {
         }),
         reached(
             "everything is acknowledged and delivered, repeated or held",
-            |model, state| {
-                let messages = model.bounds.messages;
-                let rows = state.rows.iter().flatten();
-                let is_quiet = state.live.is_empty() && state.late_calls.is_empty();
-                messages.iter().all(|message| state.acknowledged[*message])
-                    && rows.clone().count() >= messages.len().min(MESSAGES)
-                    && rows.clone().all(|row| !row.is_open())
-                    && is_quiet
-            },
+            is_settled,
         ),
         reached(
             "an event is accepted again after a replay",
@@ -56,15 +71,7 @@ pub(super) fn reached() -> Vec<Property<RowModel>> {
             },
         ),
         reached("two processes attempt one row", |model, state| {
-            let slot = |process: &ModelProcess| match process.0 {
-                ModelRoutine::Attempt { slot, .. } => Some(slot),
-                _ => None,
-            };
-            let is_one_row = match &state.live[..] {
-                [one, two] => slot(one).is_some() && slot(one) == slot(two),
-                _ => false,
-            };
-            model.bounds.workers < 2 || model.bounds.attempts < 2 || is_one_row
+            model.bounds.workers < 2 || model.bounds.attempts < 2 || is_attempted_twice(state)
         }),
     ]
 }

@@ -2,7 +2,7 @@
 //! after, independently of the product's decisions.
 
 use pillarbox::{
-    domain::State,
+    domain::{State, Timestamp},
     inbox::{Mark, is_leased},
 };
 use stateright::Property;
@@ -65,6 +65,28 @@ pub(super) enum ChangeCause<'a> {
     },
 }
 
+impl ChangeCause<'_> {
+    /// The slot of the row that the cause names.
+    fn slot(self) -> Option<usize> {
+        match self {
+            Self::Record | Self::ClaimEvent => None,
+            Self::Claim { slot }
+            | Self::Mark { slot, .. }
+            | Self::Replay { slot }
+            | Self::Discard { slot } => Some(slot),
+        }
+    }
+}
+
+/// A change of one row.
+struct RowChange<'a> {
+    old: &'a ModelRow,
+    new: &'a ModelRow,
+    now: Timestamp,
+    /// Whether the cause names this row.
+    is_named: bool,
+}
+
 /// The first rule that a change of rows breaks.
 pub(super) fn broken_by(
     cause: ChangeCause<'_>,
@@ -76,70 +98,87 @@ pub(super) fn broken_by(
         (old, new) if old == new => None,
         (None, _) => (!matches!(cause, ChangeCause::Record)).then_some(ROWS),
         (Some(_), None) => Some(ROWS),
-        (Some(old), Some(new)) => broken_by_row(cause, slot, old, new, before),
+        (Some(old), Some(new)) => {
+            let change = RowChange {
+                old,
+                new,
+                now: before.now,
+                is_named: cause.slot() == Some(slot),
+            };
+            change.broken_by(cause)
+        }
     });
     broken.next()
 }
 
-fn broken_by_row(
-    cause: ChangeCause<'_>,
-    slot: usize,
-    old: &ModelRow,
-    new: &ModelRow,
-    before: &ModelState,
-) -> Option<&'static str> {
-    let is_leased = |(_, until)| is_leased(until, before.now);
-    let is_held = old.lease.is_some_and(is_leased);
-    let keeps_bytes = old.variant == new.variant
-        && (old.is_erased == new.is_erased || matches!(cause, ChangeCause::Discard { .. }));
-    if !keeps_bytes {
-        return Some(BYTES);
+impl RowChange<'_> {
+    fn broken_by(&self, cause: ChangeCause<'_>) -> Option<&'static str> {
+        let (old, new) = (self.old, self.new);
+        let keeps_bytes = old.variant == new.variant
+            && (old.is_erased == new.is_erased || matches!(cause, ChangeCause::Discard { .. }));
+        if !keeps_bytes {
+            return Some(BYTES);
+        }
+        match cause {
+            ChangeCause::Record => Some(COPIES),
+            ChangeCause::ClaimEvent => Some(ROWS),
+            ChangeCause::Claim { .. } => self.broken_by_claim(),
+            ChangeCause::Mark {
+                attempt,
+                lease,
+                mark,
+                ..
+            } => self.broken_by_mark(attempt, lease, mark),
+            ChangeCause::Replay { .. } => (!self.is_replay()).then_some(REPLAYED),
+            ChangeCause::Discard { .. } => (!self.is_discard()).then_some(ROWS),
+        }
     }
-    match cause {
-        ChangeCause::Record => Some(COPIES),
-        ChangeCause::ClaimEvent => Some(ROWS),
-        ChangeCause::Claim { slot: of } => {
-            let is_claim = of == slot
-                && old.is_open()
-                && new.is_open()
-                && new.attempts == old.attempts + 1
-                && new.lease.is_some();
-            match (is_claim, is_held) {
-                (false, _) => Some(COUNTED),
-                (true, true) => Some(LEASE),
-                (true, false) => None,
-            }
+
+    /// Whether a claim holds the row before the change.
+    fn is_leased(&self) -> bool {
+        let is_current = |(_, until)| is_leased(until, self.now);
+        self.old.lease.is_some_and(is_current)
+    }
+
+    fn broken_by_claim(&self) -> Option<&'static str> {
+        let is_claim = self.is_named
+            && self.old.is_open()
+            && self.new.is_open()
+            && self.new.attempts == self.old.attempts + 1
+            && self.new.lease.is_some();
+        match (is_claim, self.is_leased()) {
+            (false, _) => Some(COUNTED),
+            (true, true) => Some(LEASE),
+            (true, false) => None,
         }
-        ChangeCause::Mark {
-            slot: of,
-            attempt,
-            lease,
-            mark,
-        } => {
-            let is_fenced = of == slot
-                && old.is_open()
-                && old.attempts == attempt
-                && old.lease.is_some_and(|(id, _)| id == lease);
-            let is_right = new.state == state_after(mark) && new.lease.is_none();
-            match (is_fenced, is_right) {
-                (false, _) => Some(FENCE),
-                (true, false) => Some(ROWS),
-                (true, true) => None,
-            }
+    }
+
+    fn broken_by_mark(&self, attempt: u32, lease: u64, mark: &Mark) -> Option<&'static str> {
+        let is_fenced = self.is_named
+            && self.old.is_open()
+            && self.old.attempts == attempt
+            && self.old.lease.is_some_and(|(id, _)| id == lease);
+        let is_right = self.new.state == state_after(mark) && self.new.lease.is_none();
+        match (is_fenced, is_right) {
+            (false, _) => Some(FENCE),
+            (true, false) => Some(ROWS),
+            (true, true) => None,
         }
-        ChangeCause::Replay { slot: of } => {
-            let is_new = of == slot
-                && !(old.is_open() && is_held)
-                && !matches!(old.state, State::Discarded | State::Repeat)
-                && new.is_open()
-                && (new.attempts, new.lease, new.budget_from) == (0, None, before.now);
-            (!is_new).then_some(REPLAYED)
-        }
-        ChangeCause::Discard { slot: of } => {
-            let is_right =
-                of == slot && !(old.is_open() && is_held) && new.state == State::Discarded;
-            (!is_right).then_some(ROWS)
-        }
+    }
+
+    fn is_replay(&self) -> bool {
+        let new = self.new;
+        self.is_named
+            && !(self.old.is_open() && self.is_leased())
+            && !matches!(self.old.state, State::Discarded | State::Repeat)
+            && new.is_open()
+            && (new.attempts, new.lease, new.budget_from) == (0, None, self.now)
+    }
+
+    fn is_discard(&self) -> bool {
+        self.is_named
+            && !(self.old.is_open() && self.is_leased())
+            && self.new.state == State::Discarded
     }
 }
 

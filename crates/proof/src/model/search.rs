@@ -260,6 +260,42 @@ impl RowModel {
         }
         false
     }
+
+    /// Applies an action to the state.
+    fn apply(&self, state: &mut ModelState, action: ModelAction) {
+        let at = state.now;
+        match action {
+            ModelAction::Post(message, outcome) => {
+                let routine = ModelRoutine::Receive { message, at };
+                self.make_call(state, (routine, Vec::new()), outcome);
+            }
+            ModelAction::Attempt(slot, outcome) => {
+                let worker = Self::worker(state, slot);
+                self.make_call(state, worker, outcome);
+            }
+            ModelAction::Pull => state.live.push((ModelRoutine::Pull { at }, Vec::new())),
+            ModelAction::Call(index, outcome) => {
+                let process = state.live.remove(index);
+                self.make_call(state, process, outcome);
+            }
+            ModelAction::TakesEffect(index) => {
+                let process = state.late_calls.remove(index);
+                if let RoutineStep::Calls(call) = &*self.routines.step(&process) {
+                    effect::take_effect(&self.routines, state, &process, call);
+                }
+            }
+            ModelAction::NeverTakesEffect(index) => drop(state.late_calls.remove(index)),
+            ModelAction::Replay(slot) => effect::replay(&self.routines, state, slot),
+            ModelAction::Discard(slot, erase) => {
+                effect::discard(&self.routines, state, slot, erase);
+            }
+            ModelAction::Wait => state.advance_time(LEASE_DURATION + Duration::from_secs(1)),
+            ModelAction::WaitDays => {
+                state.long_waits += 1;
+                state.advance_time(BUDGET);
+            }
+        }
+    }
 }
 
 impl Model for RowModel {
@@ -302,50 +338,13 @@ impl Model for RowModel {
 
     fn next_state(&self, before: &ModelState, action: ModelAction) -> Option<ModelState> {
         let mut state = before.clone();
-        let messages = &self.routines.messages;
-        match action {
-            ModelAction::Post(message, outcome) => {
-                let at = state.now;
-                let routine = ModelRoutine::Receive { message, at };
-                self.make_call(&mut state, (routine, Vec::new()), outcome);
-            }
-            ModelAction::Attempt(slot, outcome) => {
-                let worker = Self::worker(&state, slot);
-                self.make_call(&mut state, worker, outcome);
-            }
-            ModelAction::Pull => {
-                let at = state.now;
-                state.live.push((ModelRoutine::Pull { at }, Vec::new()));
-            }
-            ModelAction::Call(index, outcome) => {
-                let process = state.live.remove(index);
-                self.make_call(&mut state, process, outcome);
-            }
-            ModelAction::TakesEffect(index) => {
-                let process = state.late_calls.remove(index);
-                if let RoutineStep::Calls(call) = &*self.routines.step(&process) {
-                    effect::take_effect(&self.routines, &mut state, &process, call);
-                }
-            }
-            ModelAction::NeverTakesEffect(index) => drop(state.late_calls.remove(index)),
-            ModelAction::Replay(slot) => effect::replay(&self.routines, &mut state, slot),
-            ModelAction::Discard(slot, erase) => {
-                effect::discard(&self.routines, &mut state, slot, erase);
-            }
-            ModelAction::Wait => {
-                state.advance_time(LEASE_DURATION + Duration::from_secs(1));
-            }
-            ModelAction::WaitDays => {
-                state.long_waits += 1;
-                state.advance_time(BUDGET);
-            }
-        }
+        self.apply(&mut state, action);
         #[cfg(test)]
         (self.plant)(action, &mut state);
         state.advance_time(Duration::ZERO);
         state.sort();
         if state.broken.is_none() {
-            state.broken = rules::broken_in(messages, &state);
+            state.broken = rules::broken_in(&self.routines.messages, &state);
         }
         if state.broken.is_none() && !self.drains(&state) {
             state.broken = Some(rules::DRAINS);

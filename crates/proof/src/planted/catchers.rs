@@ -84,25 +84,14 @@ impl FaultCatcher {
         Ok(match self {
             Self::Simulation => {
                 let most = ["simulate", "--first", "true", "--histories", &histories];
-                let text = program(&[&most, &seed])?;
-                let counts = text
-                    .lines()
-                    .find_map(|line| line.split_once(" histories in"));
-                let found = violation(&text).zip(counts);
-                found.map(|(rule, (after, _))| {
-                    format!("`simulate`, rule {rule}, after {after} histories")
-                })
+                found_by_simulation(&program(&[&most, &seed])?)
             }
             Self::Model => {
                 let text = program(&[&["model"]])?;
                 violation(&text).map(|rule| format!("`model`, rule {rule}"))
             }
             Self::Forgeries => {
-                let text = program(&[&["forge", "--cases", FORGERIES], &seed])?;
-                let disagreement = first(&text, "DISAGREEMENT ");
-                let disagreement = disagreement.and_then(|line| line.split(": ").next());
-                let found = disagreement.or_else(|| first(&text, "WRONG "));
-                found.map(|problem| format!("`forge`: {problem}"))
+                found_by_forgery(&program(&[&["forge", "--cases", FORGERIES], &seed])?)
             }
             Self::PowerLoss { part } => {
                 let times = if part == "serve" {
@@ -119,6 +108,21 @@ impl FaultCatcher {
             }
         })
     }
+}
+
+/// The first violation in the output of `simulate`.
+fn found_by_simulation(text: &str) -> Option<String> {
+    let rule = violation(text)?;
+    let mut lines = text.lines();
+    let (after, _) = lines.find_map(|line| line.split_once(" histories in"))?;
+    Some(format!("`simulate`, rule {rule}, after {after} histories"))
+}
+
+/// The first forgery in the output of `forge` that was judged wrongly.
+fn found_by_forgery(text: &str) -> Option<String> {
+    let disagreement = first(text, "DISAGREEMENT ").and_then(|line| line.split(": ").next());
+    let problem = disagreement.or_else(|| first(text, "WRONG "))?;
+    Some(format!("`forge`: {problem}"))
 }
 
 /// The first failed test that passes without the fault. On a busy machine a test may fail because

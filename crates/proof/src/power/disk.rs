@@ -82,10 +82,10 @@ impl<K> DiskChange<K> {
         }
     }
 
-    /// Applies a flush from record `began` to record `ended`.
-    fn flush(&mut self, began: usize, ended: usize, failed: bool) {
-        if self.at < began && self.durable.is_none() && !self.is_abandoned {
-            self.durable = (!failed).then_some(ended);
+    /// Applies a flush that took these records.
+    fn flush(&mut self, records: &Range<usize>, failed: bool) {
+        if self.at < records.start && self.durable.is_none() && !self.is_abandoned {
+            self.durable = (!failed).then_some(records.end);
             self.is_abandoned = failed;
         }
     }
@@ -140,85 +140,62 @@ enum OpenedPath {
     Folder(PathBuf),
 }
 
-impl<'a> RecordedDisk<'a> {
-    /// A disk on which `base` was durable when the journal began.
-    pub(super) fn new(
-        base: &FolderContent,
-        journal: &'a DiskJournal,
-        lie: DiskLie,
-    ) -> Result<Self, String> {
-        let mut disk = Self {
-            journal,
-            base_names: BTreeMap::new(),
-            base_folders: base.folders.clone(),
-            files: Vec::new(),
-            names: Vec::new(),
+/// The state of a disk while the operations of its journal are applied.
+struct JournalReplay<'a> {
+    disk: RecordedDisk<'a>,
+    /// The current names.
+    live: BTreeMap<PathBuf, usize>,
+    opened: BTreeMap<u32, OpenedPath>,
+    lie: DiskLie,
+}
+
+impl<'a> JournalReplay<'a> {
+    fn new(base: &FolderContent, journal: &'a DiskJournal, lie: DiskLie) -> Self {
+        let file = |content: &Vec<u8>| DiskFile {
+            base: content.clone(),
+            changes: Vec::new(),
         };
-        for (path, content) in &base.files {
-            disk.base_names.insert(path.clone(), disk.files.len());
-            disk.files.push(DiskFile {
-                base: content.clone(),
-                changes: Vec::new(),
-            });
+        let base_names: BTreeMap<_, _> = base.files.keys().cloned().zip(0..).collect();
+        Self {
+            live: base_names.clone(),
+            opened: BTreeMap::new(),
+            lie,
+            disk: RecordedDisk {
+                journal,
+                base_names,
+                base_folders: base.folders.clone(),
+                files: base.files.values().map(file).collect(),
+                names: Vec::new(),
+            },
         }
-        let mut live = disk.base_names.clone();
-        let mut opened = BTreeMap::new();
-        for (at, operation) in journal.operations.iter().enumerate() {
-            disk.replay(at, operation, &mut live, &mut opened, lie)?;
-        }
-        Ok(disk)
     }
 
-    fn replay(
-        &mut self,
-        at: usize,
-        operation: &DiskOperation,
-        live: &mut BTreeMap<PathBuf, usize>,
-        opened: &mut BTreeMap<u32, OpenedPath>,
-        lie: DiskLie,
-    ) -> Result<(), String> {
+    fn apply(&mut self, at: usize, operation: &DiskOperation) -> Result<(), String> {
         match operation {
-            DiskOperation::Existing { file, path } => {
-                let known = live
-                    .get(path)
-                    .map(|inode| OpenedPath::File(*inode, path.clone()));
-                opened.insert(
-                    *file,
-                    known.unwrap_or_else(|| OpenedPath::Folder(path.clone())),
-                );
-            }
-            DiskOperation::Created { file, path } => {
-                let inode = self.files.len();
-                self.files.push(DiskFile::default());
-                opened.insert(*file, OpenedPath::File(inode, path.clone()));
-                self.rename(at, NameChange::Set(path.clone(), inode), live);
-            }
+            DiskOperation::Existing { file, path } => self.open(*file, path),
+            DiskOperation::Created { file, path } => self.create(at, *file, path),
             DiskOperation::Write {
                 file,
                 offset,
                 content,
             } => {
                 let (offset, content) = (*offset, content.clone());
-                self.change(
-                    at,
-                    opened.get(file),
-                    ContentChange::Write { offset, content },
-                )?;
+                self.change(at, *file, ContentChange::Write { offset, content })?;
             }
             DiskOperation::Truncate { file, length } => {
-                self.change(at, opened.get(file), ContentChange::Truncate(*length))?;
+                self.change(at, *file, ContentChange::Truncate(*length))?;
             }
             DiskOperation::Flushed {
                 file,
                 began,
                 failed,
-            } => self.flush(opened.get(file), (*began, at, *failed), lie),
+            } => self.flush(*file, *began..at, *failed),
             DiskOperation::Link { .. }
             | DiskOperation::Rename { .. }
             | DiskOperation::Unlink { .. }
             | DiskOperation::Folder { .. } => {
-                let change = name_change(operation, live)?;
-                self.rename(at, change, live);
+                let change = name_change(operation, &self.live)?;
+                self.rename(at, change);
             }
             DiskOperation::Unsupported { call } => {
                 return Err(format!("the process calls {call}, which is not supported"));
@@ -231,41 +208,70 @@ impl<'a> RecordedDisk<'a> {
         Ok(())
     }
 
-    fn rename(&mut self, at: usize, change: NameChange, live: &mut BTreeMap<PathBuf, usize>) {
-        apply_name(&change, live, &mut BTreeSet::new());
-        self.names.push(DiskChange::new(at, change));
+    /// Opens a file or folder that exists.
+    fn open(&mut self, file: u32, path: &Path) {
+        let path = path.to_owned();
+        let opened = match self.live.get(&path) {
+            Some(inode) => OpenedPath::File(*inode, path),
+            None => OpenedPath::Folder(path),
+        };
+        self.opened.insert(file, opened);
     }
 
-    fn change(
-        &mut self,
-        at: usize,
-        opened: Option<&OpenedPath>,
-        change: ContentChange,
-    ) -> Result<(), String> {
-        let Some(OpenedPath::File(inode, _)) = opened else {
+    fn create(&mut self, at: usize, file: u32, path: &Path) {
+        let inode = self.disk.files.len();
+        self.disk.files.push(DiskFile::default());
+        let opened = OpenedPath::File(inode, path.to_owned());
+        self.opened.insert(file, opened);
+        self.rename(at, NameChange::Set(path.to_owned(), inode));
+    }
+
+    fn rename(&mut self, at: usize, change: NameChange) {
+        apply_name(&change, &mut self.live, &mut BTreeSet::new());
+        self.disk.names.push(DiskChange::new(at, change));
+    }
+
+    fn change(&mut self, at: usize, file: u32, change: ContentChange) -> Result<(), String> {
+        let Some(OpenedPath::File(inode, _)) = self.opened.get(&file) else {
             return Err("the journal changes a file that it did not open".to_owned());
         };
-        self.files[*inode].changes.push(DiskChange::new(at, change));
+        let changes = &mut self.disk.files[*inode].changes;
+        changes.push(DiskChange::new(at, change));
         Ok(())
     }
 
-    fn flush(&mut self, opened: Option<&OpenedPath>, flush: (usize, usize, bool), lie: DiskLie) {
-        let (began, ended, failed) = flush;
-        match opened {
-            Some(OpenedPath::File(inode, path)) if !lie.hides(path, false) => {
-                for change in &mut self.files[*inode].changes {
-                    change.flush(began, ended, failed);
+    /// Applies a flush that took these records.
+    fn flush(&mut self, file: u32, records: Range<usize>, failed: bool) {
+        match self.opened.get(&file) {
+            Some(OpenedPath::File(inode, path)) if !self.lie.hides(path, false) => {
+                for change in &mut self.disk.files[*inode].changes {
+                    change.flush(&records, failed);
                 }
             }
-            Some(OpenedPath::Folder(path)) if !lie.hides(path, true) => {
-                for change in &mut self.names {
+            Some(OpenedPath::Folder(path)) if !self.lie.hides(path, true) => {
+                for change in &mut self.disk.names {
                     if change.kind.folders().contains(&path.as_path()) {
-                        change.flush(began, ended, failed);
+                        change.flush(&records, failed);
                     }
                 }
             }
             _ => {}
         }
+    }
+}
+
+impl<'a> RecordedDisk<'a> {
+    /// A disk on which `base` was durable when the journal began.
+    pub(super) fn new(
+        base: &FolderContent,
+        journal: &'a DiskJournal,
+        lie: DiskLie,
+    ) -> Result<Self, String> {
+        let mut replay = JournalReplay::new(base, journal, lie);
+        for (at, operation) in journal.operations.iter().enumerate() {
+            replay.apply(at, operation)?;
+        }
+        Ok(replay.disk)
     }
 
     /// A possible content of the disk after a power loss at record `cut`.

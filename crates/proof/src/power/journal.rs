@@ -88,11 +88,12 @@ impl DiskJournal {
             let start = at + RECORD_BYTES;
             let length = usize::try_from(number(head, 24)).map_err(|error| error.to_string())?;
             let content = start..start + length;
-            let Some(text) = bytes.get(content.clone()) else {
+            let Some(bytes) = bytes.get(content.clone()) else {
                 break;
             };
             at = content.end;
-            operations.push(operation(head, text, content, folder)?);
+            let text = RecordText { bytes, folder };
+            operations.push(operation(head, &text, content)?);
         }
         Ok(Self { bytes, operations })
     }
@@ -103,25 +104,43 @@ impl DiskJournal {
     }
 }
 
+/// The content of a record as text.
+struct RecordText<'a> {
+    bytes: &'a [u8],
+    folder: &'a Path,
+}
+
+impl RecordText<'_> {
+    fn read(&self) -> String {
+        String::from_utf8_lossy(self.bytes).into_owned()
+    }
+
+    /// A path, relative to the folder.
+    fn relative(&self, path: &str) -> PathBuf {
+        let path = Path::new(path);
+        path.strip_prefix(self.folder).unwrap_or(path).to_owned()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.relative(self.read().trim_end_matches('\n'))
+    }
+
+    /// The old and the new path.
+    fn paths(&self) -> (PathBuf, PathBuf) {
+        let text = self.read();
+        let (from, to) = text.split_once('\n').unwrap_or((&text, ""));
+        (self.relative(from), self.relative(to))
+    }
+}
+
 fn operation(
     head: &[u8],
-    text: &[u8],
+    text: &RecordText<'_>,
     content: Range<usize>,
-    folder: &Path,
 ) -> Result<DiskOperation, String> {
     let file = word(head, 4);
     let (offset, length) = (number(head, 8), number(head, 16));
-    let text = || String::from_utf8_lossy(text).into_owned();
-    let relative = |path: &str| {
-        let path = Path::new(path);
-        path.strip_prefix(folder).unwrap_or(path).to_owned()
-    };
-    let path = || relative(text().trim_end_matches('\n'));
-    let paths = || {
-        let text = text();
-        let (from, to) = text.split_once('\n').unwrap_or((&text, ""));
-        (relative(from), relative(to))
-    };
+    let path = || text.path();
     Ok(match word(head, 0) {
         1 => DiskOperation::Existing { file, path: path() },
         2 => DiskOperation::Created { file, path: path() },
@@ -137,21 +156,22 @@ fn operation(
             began: usize::try_from(offset).map_err(|error| error.to_string())?,
             failed: length != 0,
         },
-        kind @ (7 | 9) => {
-            let (from, to) = paths();
-            match kind {
-                7 => DiskOperation::Link { from, to },
-                _ => DiskOperation::Rename { from, to },
-            }
+        7 => {
+            let (from, to) = text.paths();
+            DiskOperation::Link { from, to }
         }
         8 => DiskOperation::Unlink { path: path() },
+        9 => {
+            let (from, to) = text.paths();
+            DiskOperation::Rename { from, to }
+        }
         10 => DiskOperation::Folder { path: path() },
         11 => DiskOperation::Answer {
             port: u16::try_from(offset).map_err(|error| error.to_string())?,
             status: u16::try_from(length).unwrap_or(0),
         },
         12 => DiskOperation::Output { content },
-        13 => DiskOperation::Unsupported { call: text() },
+        13 => DiskOperation::Unsupported { call: text.read() },
         14 => DiskOperation::Report,
         other => return Err(format!("the journal has a record of kind {other}")),
     })

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::{
     folder_content::FolderContent,
     messages::{PostConnection, PostOutcome, PostedMessage},
-    observed_history::{ListedRow, ObservedHistory},
     recording::InterruptedRun,
     served::{PillarboxProgram, RunningServe, describe},
+    observed_history::{ListedRow, ObservedHistory},
 };
 use crate::checker::{Violation, check};
 
@@ -45,14 +45,8 @@ pub(super) fn recover(
     let output = folder.with_extension("recovered");
     let started = RunningServe::start(&mut program.serve_command(folder), &output);
     let mut serve = started.map_err(|text| vec![violation("start", text)])?;
-    let list = |filters: &[&str]| -> Result<Vec<ListedRow>, Vec<Violation>> {
-        let lines = program
-            .list(folder, filters)
-            .map_err(|text| vec![violation("list", text)])?;
-        Ok(lines.iter().filter_map(ListedRow::read).collect())
-    };
 
-    let rows = list(&[])?;
+    let rows = list(program, folder, &[])?;
     let InterruptedRun {
         mut observed,
         answered,
@@ -68,20 +62,12 @@ pub(super) fn recover(
     observed.fault_injected("power cut");
     let sent_again = send_again(&serve, &unacknowledged, &mut observed)
         .map_err(|text| vec![unanswered(&mut serve, text)])?;
-    let deadline = Instant::now() + DRAIN_TIMEOUT;
-    while !list(&["--state", "open"])?.is_empty() && Instant::now() < deadline {
-        thread::sleep(Duration::from_millis(10));
-    }
+    await_drained(program, folder)?;
     serve.stop().map_err(|text| vec![violation("stop", text)])?;
 
-    let left = list(&[])?;
+    let left = list(program, folder, &[])?;
     observed.found(&left);
-    for (post, outcome) in &sent_again {
-        match outcome.status {
-            Some(status) => observed.answered(*post, status, outcome.took),
-            None => observed.stuck("a request after the recovery"),
-        }
-    }
+    record_answers(&sent_again, &mut observed);
     let after = fs::read(output.with_extension("stdout")).unwrap_or_default();
     observed.delivered(&after);
     let violations = judge(program, folder, &mut observed, &left);
@@ -95,6 +81,37 @@ pub(super) fn recover(
         open: rows.iter().filter(|row| !row.state.is_finished()).count(),
         sent_again: sent_again.len(),
     })
+}
+
+/// The rows of the inbox that these filters select.
+fn list(
+    program: &PillarboxProgram,
+    folder: &Path,
+    filters: &[&str],
+) -> Result<Vec<ListedRow>, Vec<Violation>> {
+    let lines = program
+        .list(folder, filters)
+        .map_err(|text| vec![violation("list", text)])?;
+    Ok(lines.iter().filter_map(ListedRow::read).collect())
+}
+
+/// Waits until no row is open, or until the time limit.
+fn await_drained(program: &PillarboxProgram, folder: &Path) -> Result<(), Vec<Violation>> {
+    let deadline = Instant::now() + DRAIN_TIMEOUT;
+    while !list(program, folder, &["--state", "open"])?.is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Records the answers to the messages that were sent again.
+fn record_answers(sent_again: &[(u32, PostOutcome)], observed: &mut ObservedHistory) {
+    for (post, outcome) in sent_again {
+        match outcome.status {
+            Some(status) => observed.answered(*post, status, outcome.took),
+            None => observed.stuck("a request after the recovery"),
+        }
+    }
 }
 
 /// Checks the history, which ends with these rows, and the file.

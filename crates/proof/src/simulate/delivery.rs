@@ -62,6 +62,26 @@ fn unavailable(why: &str) -> Result<(), DeliveryError> {
     Err(DeliveryError::Unavailable(format!("simulated: {why}")))
 }
 
+impl SimulatedDestination {
+    /// Whether the destination is down because the run begins with an outage.
+    fn has_outage(&self) -> bool {
+        let simulation = &self.0.simulation;
+        simulation.elapsed() < i64::try_from(simulation.plan.outage * 1000).unwrap_or(0)
+            && !simulation.faults_ended()
+    }
+
+    /// Fails as a destination that is busy or down.
+    fn fail(&self) -> Result<(), DeliveryError> {
+        match self.0.random.draw(|random| random.below(3)) {
+            0 => Err(DeliveryError::Busy {
+                reason: "simulated: busy".to_owned(),
+                delay: self.0.millis(1_000, 7_200_000),
+            }),
+            _ => unavailable("down"),
+        }
+    }
+}
+
 impl Destination for SimulatedDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         let (process, simulation) = (&self.0, &self.0.simulation);
@@ -78,18 +98,8 @@ impl Destination for SimulatedDestination {
         };
         tokio::time::sleep(process.millis(1, 300)).await;
         let rate = 2 * simulation.plan.rate;
-        let is_down =
-            simulation.elapsed() < i64::try_from(simulation.plan.outage * 1000).unwrap_or(0);
-        if is_down && !simulation.faults_ended()
-            || process.draws_fault(FaultKind::DestinationDown, rate)
-        {
-            return match process.random.draw(|random| random.below(3)) {
-                0 => Err(DeliveryError::Busy {
-                    reason: "simulated: busy".to_owned(),
-                    delay: process.millis(1_000, 7_200_000),
-                }),
-                _ => unavailable("down"),
-            };
+        if self.has_outage() || process.draws_fault(FaultKind::DestinationDown, rate) {
+            return self.fail();
         }
         if process.draws_fault(FaultKind::DestinationLost, rate) {
             call.record_fault(FaultKind::DestinationLost);

@@ -210,36 +210,22 @@ impl SenderNetwork {
         let simulation = Arc::clone(&self.simulation);
         let mut random = SplitMix64::of(simulation.plan.seed, 0x300 + number);
         tokio::time::sleep(message.at).await;
-        let (sender, id) = (message.sender, message.body.id.clone());
-        let set_status = |status| {
-            if sender == Sender::Hmrc {
-                lock(&simulation.boxes).set_status(&id, status);
-            }
-        };
-        set_status(BoxNotificationStatus::Pending);
+        let id = &message.body.id;
+        self.set_status(&message, BoxNotificationStatus::Pending);
         if random.is(simulation.plan.unpushed) {
-            // The callback URL is not set, or the webhook is switched off.
-            tokio::time::sleep(Duration::from_secs(6 * 60 * 60)).await;
-            let is_acknowledged = lock(&simulation.acknowledged).get(&id) == Some(&true);
-            if !is_acknowledged {
-                set_status(BoxNotificationStatus::Failed);
-            }
-            return simulation.record(message.ended(is_acknowledged));
+            return self.leave_unpushed(&message).await;
         }
         let mut attempt = DeliveryAttempt::FIRST;
         loop {
-            if lock(&simulation.acknowledged)
-                .get(&id)
-                .is_some_and(|is| *is)
-            {
+            if self.acknowledgement(id) == Some(true) {
                 return simulation.record(message.ended(true)); // acknowledged by a pull
             }
             let outcome = self.exchange(&message, &mut random).await;
-            let next = decide(sender, outcome, attempt).next;
+            let next = decide(message.sender, outcome, attempt).next;
             match next {
                 NextAction::Acknowledged => {
-                    set_status(BoxNotificationStatus::Acknowledged);
-                    if sender == Sender::Hmrc {
+                    self.set_status(&message, BoxNotificationStatus::Acknowledged);
+                    if message.sender == Sender::Hmrc {
                         lock(&simulation.acknowledged).insert(id.clone(), true);
                     }
                     return simulation.record(message.ended(true));
@@ -249,8 +235,8 @@ impl SenderNetwork {
                     tokio::time::sleep(wait + jitter).await;
                 }
                 NextAction::GiveUp => {
-                    if lock(&simulation.acknowledged).get(&id) == Some(&false) {
-                        set_status(BoxNotificationStatus::Failed);
+                    if self.acknowledgement(id) == Some(false) {
+                        self.set_status(&message, BoxNotificationStatus::Failed);
                     }
                     return simulation.record(message.ended(false));
                 }
@@ -261,6 +247,29 @@ impl SenderNetwork {
             }
             attempt = attempt.following(next).unwrap_or(attempt);
         }
+    }
+
+    /// Sets the status of a notification in HMRC's box.
+    fn set_status(&self, message: &OutgoingMessage, status: BoxNotificationStatus) {
+        if message.sender == Sender::Hmrc {
+            lock(&self.simulation.boxes).set_status(&message.body.id, status);
+        }
+    }
+
+    /// Whether HMRC's notification with this id is acknowledged; `None` if it has none.
+    fn acknowledgement(&self, id: &str) -> Option<bool> {
+        lock(&self.simulation.acknowledged).get(id).copied()
+    }
+
+    /// Ends a message that is not sent: the callback URL is not set, or the webhook is switched
+    /// off.
+    async fn leave_unpushed(&self, message: &OutgoingMessage) {
+        tokio::time::sleep(Duration::from_secs(6 * 60 * 60)).await;
+        let is_acknowledged = self.acknowledgement(&message.body.id) == Some(true);
+        if !is_acknowledged {
+            self.set_status(message, BoxNotificationStatus::Failed);
+        }
+        self.simulation.record(message.ended(is_acknowledged));
     }
 
     /// Makes one exchange. Returns its outcome for the sender's client.

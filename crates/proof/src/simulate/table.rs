@@ -98,6 +98,17 @@ impl SimulatedInbox {
         })
     }
 
+    /// Records the fault of a call. A crash is recorded when it happens.
+    fn record_fault(&self, key: Option<&Key>, fault: Option<CallFault>) {
+        let kind = fault.map(CallFault::kind);
+        if let Some(kind) = kind.filter(|kind| *kind != FaultKind::Crash) {
+            self.0.simulation.record(RecordedEvent::FaultInjected {
+                key: key.map(Key::to_string),
+                fault: kind.as_str(),
+            });
+        }
+    }
+
     /// Makes one call, whose effect is `effect`.
     async fn call<T: Send + 'static>(
         &self,
@@ -107,51 +118,34 @@ impl SimulatedInbox {
     ) -> Result<T, InboxError> {
         let (process, simulation) = (&self.0, &self.0.simulation);
         let fault = self.draw(is_repeatable);
-        if let Some(fault) = fault
-            && fault.kind() != FaultKind::Crash
-        {
-            let key = key.map(|key| key.as_str().to_owned());
-            simulation.record(RecordedEvent::FaultInjected {
-                key,
-                fault: fault.kind().as_str(),
-            });
-        }
+        self.record_fault(key, fault);
         match fault {
-            None => {
-                tokio::time::sleep(process.millis(0, 9)).await;
+            None | Some(CallFault::LateBefore | CallFault::FreezeBefore) => {
+                self.wait(fault).await;
                 effect(simulation)
             }
+            Some(CallFault::LateAfter | CallFault::FreezeAfter) => {
+                let reply = effect(simulation);
+                self.wait(fault).await;
+                reply
+            }
             Some(CallFault::Refused) => {
-                tokio::time::sleep(process.millis(1, 200)).await;
+                self.wait(fault).await;
                 Err(unavailable("throttled"))
             }
             Some(CallFault::LostReply) => {
                 let _ = effect(simulation);
-                tokio::time::sleep(process.millis(1, 2_000)).await;
+                self.wait(fault).await;
                 Err(unavailable("no reply"))
             }
-            Some(CallFault::LateBefore) => {
-                tokio::time::sleep(process.millis(500, 4_000)).await;
-                effect(simulation)
-            }
-            Some(CallFault::LateAfter) => {
-                let reply = effect(simulation);
-                tokio::time::sleep(process.millis(500, 4_000)).await;
-                reply
-            }
             Some(CallFault::Delayed) => {
-                let (simulation, after) = (Arc::clone(simulation), process.millis(1, 5_000));
-                // The request is already sent, so it takes effect even if the process crashes.
-                tokio::spawn(async move {
-                    tokio::time::sleep(after).await;
-                    let _ = effect(&simulation);
-                });
+                self.take_effect_later(effect);
                 tokio::time::sleep(CLIENT_TIMEOUT).await;
                 Err(unavailable("no reply in time"))
             }
             Some(CallFault::Repeated) => {
                 let _ = effect(simulation);
-                tokio::time::sleep(process.millis(30, 700)).await;
+                self.wait(fault).await;
                 effect(simulation)
             }
             Some(CallFault::CrashBefore) => process.crash().await,
@@ -159,16 +153,30 @@ impl SimulatedInbox {
                 let _ = effect(simulation);
                 process.crash().await
             }
-            Some(CallFault::FreezeBefore) => {
-                tokio::time::sleep(process.millis(60_000, 30 * 60_000)).await;
-                effect(simulation)
-            }
-            Some(CallFault::FreezeAfter) => {
-                let reply = effect(simulation);
-                tokio::time::sleep(process.millis(60_000, 30 * 60_000)).await;
-                reply
-            }
         }
+    }
+
+    /// Lets a call take effect later, even if the process crashes: its request is already sent.
+    fn take_effect_later<T>(&self, effect: impl FnOnce(&Simulation) -> T + Send + 'static) {
+        let simulation = Arc::clone(&self.0.simulation);
+        let after = self.0.millis(1, 5_000);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            drop(effect(&simulation));
+        });
+    }
+
+    /// Waits for the network, for longer in a call with a fault.
+    async fn wait(&self, fault: Option<CallFault>) {
+        let (least, most) = match fault {
+            None => (0, 9),
+            Some(CallFault::Repeated) => (30, 700),
+            Some(CallFault::LateBefore | CallFault::LateAfter) => (500, 4_000),
+            Some(CallFault::FreezeBefore | CallFault::FreezeAfter) => (60_000, 30 * 60_000),
+            Some(CallFault::LostReply) => (1, 2_000),
+            Some(_) => (1, 200),
+        };
+        tokio::time::sleep(self.0.millis(least, most)).await;
     }
 
     /// Makes one call that affects no single row.

@@ -126,12 +126,13 @@ pub(super) async fn probe(run: &mut CheckRun<'_>) {
 /// the first redirect if there was one.
 async fn follow(
     run: &CheckRun<'_>,
-    mut request: SenderRequest,
-    mut url: Url,
+    request: SenderRequest,
+    url: Url,
 ) -> Result<(TimedResponse, Option<String>), NotTriedError> {
-    let (mut redirects, mut first) = (RedirectChain::new(run.sender), None);
+    let mut chain = RedirectChain::new(run.sender, request, url);
+    let mut first = None;
     loop {
-        let reply = run.send(&request, &url).await?;
+        let reply = run.send(&chain.request, &chain.url).await?;
         let location = match &reply.response {
             Ok(response) if matches!(response.status, 301..=303 | 307 | 308) => {
                 response.header("location").map(str::to_owned)
@@ -142,9 +143,8 @@ async fn follow(
             return Ok((reply, first));
         };
         first.get_or_insert_with(|| reply.described());
-        match redirects.follow(&url, &request, true, &location) {
-            RedirectStep::Follow(following, target) => (request, url) = (following, target),
-            RedirectStep::Elsewhere | RedirectStep::TooMany => return Ok((reply, first)),
+        if chain.follow(true, &location) != RedirectStep::Follow {
+            return Ok((reply, first));
         }
     }
 }

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     Clock, DeliveryAttempt, ExchangeError, ExchangeOutcome, MessageBody, NextAction,
     ReceiverResponse, Sender, SenderRequest, SystemClock, cookies::CookieStore,
+    redirect::RedirectOutcome,
 };
 
 /// The number of messages that may be in progress, most of them waiting for their next attempt.
@@ -81,15 +82,6 @@ struct SenderAttemptResult {
     response: Option<ReceiverResponse>,
     redirected: RedirectOutcome,
     took: Duration,
-}
-
-/// Where redirects led the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RedirectOutcome {
-    Nowhere,
-    ToResponse,
-    /// To a URL that must not receive test data.
-    Elsewhere,
 }
 
 /// The sender's step after an attempt.

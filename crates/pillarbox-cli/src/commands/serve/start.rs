@@ -118,6 +118,12 @@ impl<D: Destination> ServeStart<'_, D> {
         Ok(inbox)
     }
 
+    fn start_metrics<I: ServeInbox>(&self, inbox: &Arc<I>) {
+        let sources = pushed_sources(&self.settings.config);
+        self.metrics.declare(&sources);
+        self.metrics.watch(inbox, &sources, self.clock.clone());
+    }
+
     /// Serves until a signal. `take_duty` decides whether this process sweeps; its future ends when
     /// that is over.
     async fn serve<I: ServeInbox + ConsoleInbox, F: Future<Output = ()>>(
@@ -134,9 +140,7 @@ impl<D: Destination> ServeStart<'_, D> {
         let (bound, console_bound) = (listener.local_addr()?, console_listener.local_addr()?);
 
         let stop = stop_on_signals()?;
-        let sources = pushed_sources(config);
-        self.metrics.declare(&sources);
-        self.metrics.watch(&inbox, &sources, self.clock.clone());
+        self.start_metrics(&inbox);
         let console = self.console_settings(&inbox_name, bound).await;
         let console = Console::new(Arc::clone(&inbox), console, console_bound);
         let stopped = stop.clone();

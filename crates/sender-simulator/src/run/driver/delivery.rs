@@ -3,10 +3,10 @@
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::{AttemptEnd, PlannedMessage, RedirectOutcome, RunDriver, SenderAttemptResult};
+use super::{AttemptEnd, PlannedMessage, RunDriver, SenderAttemptResult};
 use crate::{
     DeliveryAttempt, ExchangeOutcome, MessageBody, NextAction, Sender, SenderRequest, decide,
-    redirect::{RedirectChain, RedirectStep},
+    redirect::{RedirectChain, RedirectOutcome, RedirectStep},
     run::{MessageKind, RunEvent, SettledMessage, messages},
 };
 
@@ -78,58 +78,51 @@ impl RunDriver<'_> {
         &self,
         message: PlannedMessage,
         mut attempt: DeliveryAttempt,
-        mut request: SenderRequest,
-        mut url: Url,
+        request: SenderRequest,
+        url: Url,
         requests: &mut u32,
     ) -> SenderAttemptResult {
         let sender = self.plan.sender;
-        let mut redirects = RedirectChain::new(sender);
+        let mut chain = RedirectChain::new(sender, request, url);
         loop {
             *requests += 1;
-            let (result, took) = self.exchange(message, attempt, &url, &request).await;
+            let (result, took) = self
+                .exchange(message, attempt, &chain.url, &chain.request)
+                .await;
             let mut outcome = self.outcome(&result);
             let mut next = decide(sender, outcome, attempt).next;
-            let mut redirected = if redirects.has_followed() {
-                RedirectOutcome::ToResponse
-            } else {
-                RedirectOutcome::Nowhere
-            };
             if let NextAction::Repost(wait) = next {
                 self.stats().summary.reposts += 1;
                 self.clock.sleep(wait).await;
                 attempt.copy += 1;
                 continue;
             }
-            if matches!(
-                next,
-                NextAction::FollowWithoutBody | NextAction::FollowWhole
-            ) {
+            let whole = next == NextAction::FollowWhole;
+            if whole || next == NextAction::FollowWithoutBody {
                 let location = result.as_ref().ok();
                 let location = location.and_then(|response| response.header("location"));
-                let whole = next == NextAction::FollowWhole;
-                match redirects.follow(&url, &request, whole, location.unwrap_or_default()) {
-                    RedirectStep::Follow(following, target) => {
-                        (request, url) = (following, target);
+                match chain.follow(whole, location.unwrap_or_default()) {
+                    RedirectStep::Follow => {
                         if sender == Sender::GovukPay {
                             attempt.copy = 1; // Pay's client may repeat each request once
                         }
                         continue;
                     }
-                    RedirectStep::Elsewhere => redirected = RedirectOutcome::Elsewhere,
+                    RedirectStep::Elsewhere => {}
                     RedirectStep::TooMany => {
                         outcome = ExchangeOutcome::TooManyRedirects;
                         next = decide(sender, outcome, attempt).next;
                     }
                 }
             }
-            let is_lost = redirected == RedirectOutcome::Elsewhere
-                || next == NextAction::Acknowledged && request.method == "GET";
+            let is_lost = chain.outcome == RedirectOutcome::Elsewhere
+                || next == NextAction::Acknowledged && chain.request.method == "GET";
             return SenderAttemptResult {
                 end: AttemptEnd::of(next, is_lost),
                 attempt,
                 outcome,
                 response: result.ok(),
-                redirected,
+                redirected: chain.outcome,
                 took,
             };
         }

@@ -1,8 +1,9 @@
 //! Requests that belong to no planned message: forgeries, cut bodies, replays, the challenge.
 
-use super::{PlannedMessage, RedirectOutcome, RunDriver};
+use super::{PlannedMessage, RunDriver};
 use crate::{
-    DeliveryAttempt, ExchangeOutcome, SenderRequest, hmrc, redirect,
+    DeliveryAttempt, ExchangeOutcome, SenderRequest, hmrc,
+    redirect::{self, RedirectOutcome},
     run::{
         DeliveryOutcome, MessageKind, SettledMessage,
         capture::CapturedRequest,
