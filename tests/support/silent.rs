@@ -14,7 +14,7 @@ use pillarbox::{
     senders::{Entry, EventName},
 };
 
-/// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.
+/// An inbox that never answers, and panics when `hmrc:bug` is recorded.
 pub struct SilentInbox;
 
 impl ReceiveInbox for SilentInbox {
