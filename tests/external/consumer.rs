@@ -102,7 +102,10 @@ fn the_consumer_acts_once_on_each_key_despite_repeats_and_a_kill() {
     });
 
     let printed = count_keys(&[first.stdout.all(), second.stdout.all()].concat());
-    assert!(printed.values().all(|times| *times == 1), "{printed:?}");
+    assert!(
+        printed.values().all(|times| *times == 1),
+        "the consumer acts once on each key: {printed:?}"
+    );
     let database = Connection::open(folder.path().join("consumer.db")).unwrap();
     let stored: u32 = database
         .query_row("SELECT count(*) FROM event", [], |row| row.get(0))

@@ -73,7 +73,7 @@ fn the_translator_keeps_the_alarms_and_the_resources_that_they_refer_to() {
         let is_pseudo = id.starts_with("AWS::");
         assert!(
             is_pseudo || parameters.contains_key(&id) || expanded.contains_key(&id),
-            "the expanded template has no resource {id}"
+            "the expanded template has the resource {id}"
         );
     }
     for id in ["Receive", "Process", "Sweep", "Reconciler"] {

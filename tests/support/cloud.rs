@@ -8,17 +8,17 @@ use std::{
 };
 
 use md5::{Digest, Md5};
-use pillarbox::{
-    aws::AwsConfig,
-    secrets::{FetchedSecrets, SecretSources},
-};
+use pillarbox::aws::AwsConfig;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use super::http_request::{HttpRequest, read_request};
+use super::{
+    http_request::{HttpRequest, read_request},
+    table,
+};
 
 /// One received call.
 #[derive(Clone, Debug)]
@@ -136,19 +136,7 @@ impl SimulatedAws {
 
 /// The configuration for AWS at this address, with dummy credentials.
 pub fn reached_at(url: &str) -> AwsConfig {
-    let env = |name: &str| {
-        variables(url)
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
-    };
-    let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    AwsConfig::from_variables(&SecretSources {
-        env: &env,
-        file: &file,
-        vault: FetchedSecrets::NOTHING,
-    })
-    .unwrap()
+    table::aws(&variables(url))
 }
 
 /// The variables by which a process reaches it.

@@ -59,7 +59,7 @@ struct Options {
     /// Measure only this program of those above; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Measure what was built before
+    /// Measure the existing builds
     #[arg(long)]
     no_build: bool,
     /// Limit programs to a small function's share by signals, even if control groups are available
