@@ -137,7 +137,7 @@ fn forms(kind: CanaryKind, value: &[u8]) -> Vec<String> {
         }
     }
     if kind == CanaryKind::Secret {
-        forms.push(hex::encode(&Sha256::digest(value)[..ENOUGH / 2]));
+        forms.push(hex::encode(&Sha256::digest(value)[..MIN_MATCH / 2]));
     }
     forms
 }
