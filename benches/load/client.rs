@@ -1,4 +1,4 @@
-//! Sixty-four senders in one thread, each with one connection that it keeps.
+//! Concurrent senders in one thread, each with one persistent connection.
 
 use std::{
     cell::Cell,
@@ -14,12 +14,12 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A message of Pay's, from which every notification is made by changing its three ids.
+/// A message of Pay. Every notification is this message with other ids and another date.
 const MESSAGE: &str = include_str!("../../tests/fixtures/pay/card_payment_captured.json");
 const MESSAGE_ID: &str = "9d3h7l1p5t9b2f6j0n4r8v1q5";
 const PAYMENT: &str = "7k2m9vq0d4r6t8b1n3p5h0j2e4";
 
-/// What is sent where, and how far it is.
+/// The load on one receiver, and its progress.
 pub(crate) struct Load {
     key: Hmac<Sha256>,
     address: SocketAddr,
@@ -30,7 +30,7 @@ pub(crate) struct Load {
     done: Rc<Cell<u64>>,
 }
 
-/// How long each exchange took, and all of them.
+/// The duration of the load, and of each exchange.
 pub(crate) struct Outcome {
     pub(crate) took: Duration,
     micros: Vec<u32>,
@@ -50,17 +50,17 @@ impl Load {
         }
     }
 
-    /// How many have been answered.
+    /// The number of answers so far.
     pub(crate) fn done(&self) -> u64 {
         self.done.get()
     }
 
-    /// Sends notifications number 0 to `count`, the same ones at every call.
+    /// Sends notifications number 0 to `count`, the same ones in every call.
     pub(crate) async fn send(&self, count: u64) -> Outcome {
         self.done.set(0);
         let next = Cell::new(0);
         let began = Instant::now();
-        let connections = (0..self.connections).map(|_| self.work(&next, count));
+        let connections = (0..self.connections).map(|_| self.run_connection(&next, count));
         let micros = futures_util::future::join_all(connections).await.concat();
         Outcome {
             took: began.elapsed(),
@@ -68,7 +68,7 @@ impl Load {
         }
     }
 
-    async fn work(&self, next: &Cell<u64>, count: u64) -> Vec<u32> {
+    async fn run_connection(&self, next: &Cell<u64>, count: u64) -> Vec<u32> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (mut request, mut answer) = (Vec::with_capacity(2048), vec![0; 1024]);
@@ -79,7 +79,7 @@ impl Load {
                 return micros;
             }
             next.set(number + 1);
-            self.write(number, &mut request);
+            self.write_request(number, &mut request);
             let began = Instant::now();
             stream.write_all(&request).await.unwrap();
             let length = stream.read(&mut answer).await.unwrap();
@@ -93,13 +93,13 @@ impl Load {
         }
     }
 
-    /// The `number`th id of this run: as scattered as real ones, so that no index finds it next to
-    /// the last.
+    /// The id with this number. Ids are as random as real ones, so that consecutive ids are far
+    /// apart in an index.
     fn id(&self, number: u64, length: usize) -> String {
         const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
         let mut state = self.run ^ number;
         let mut next = || {
-            // splitmix64
+            // SplitMix64
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -111,7 +111,7 @@ impl Load {
         (0..length).map(digit).collect()
     }
 
-    fn write(&self, number: u64, request: &mut Vec<u8>) {
+    fn write_request(&self, number: u64, request: &mut Vec<u8>) {
         let (payment, id) = (self.id(number, 26), self.id(!number, 25));
         let body = self
             .pieces
@@ -144,7 +144,7 @@ impl Outcome {
         self.count() as f64 / self.took.as_secs_f64()
     }
 
-    /// Milliseconds within which `percent` of the exchanges ended.
+    /// The milliseconds within which `percent` of the exchanges ended.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.micros.clone();
         sorted.sort_unstable();

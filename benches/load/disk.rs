@@ -1,4 +1,4 @@
-//! How often this disk can make a write durable: the limit that no receiver can pass.
+//! Measures how often this disk can make a write durable, which limits every receiver.
 
 use std::{
     fs::File,
@@ -7,20 +7,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Flushes a second, after a write of 4 KB and of 256 KB.
-pub(crate) struct Flushes {
+/// Flushes a second, after a write of 4 KB and after one of 256 KB.
+pub(crate) struct FlushRates {
     pub(crate) small: u64,
     pub(crate) large: u64,
 }
 
-pub(crate) fn flushes(folder: &Path) -> Flushes {
-    Flushes {
-        small: rate(folder, 4 * 1024),
-        large: rate(folder, 256 * 1024),
+pub(crate) fn measure(folder: &Path) -> FlushRates {
+    FlushRates {
+        small: measure_rate(folder, 4 * 1024),
+        large: measure_rate(folder, 256 * 1024),
     }
 }
 
-fn rate(folder: &Path, length: usize) -> u64 {
+fn measure_rate(folder: &Path, length: usize) -> u64 {
     let path = folder.join("flush");
     let (mut file, block) = (File::create(&path).unwrap(), vec![b'x'; length]);
     let (began, mut count) = (Instant::now(), 0);

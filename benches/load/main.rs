@@ -1,15 +1,15 @@
 //! Sends signed, distinct Pay notifications of 1.2 KB to a running `serve` and reports the results.
 //!
-//! `cargo bench --bench load` starts a `serve` in a new folder on this disk. What the
-//! disk's own flush rate allows is measured beside it, in the same run.
+//! `cargo bench --bench load` starts a `serve` in a new folder on this disk. The same run measures
+//! the flush rate of the disk, which limits the result.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::float_arithmetic,
     clippy::print_stdout,
-    reason = "it measures and prints"
+    reason = "a benchmark measures and prints"
 )]
-#![allow(clippy::unwrap_used, reason = "a broken benchmark should say where")]
+#![allow(clippy::unwrap_used, reason = "a panic shows where a benchmark failed")]
 
 mod client;
 mod disk;
@@ -23,7 +23,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use client::{Load, Outcome};
 use server::Server;
 
-/// What to drive.
+/// Sends signed notifications to a new `serve` and measures it
 #[derive(Parser)]
 struct Options {
     /// How many notifications
@@ -44,7 +44,7 @@ struct Options {
 async fn main() {
     let options = Options::parse();
     let server = Server::start();
-    let disk = disk::flushes(server.folder());
+    let disk = disk::measure(server.folder());
     println!(
         "disk: {} flushes a second of 4 KB, {} of 256 KB",
         disk.small, disk.large
@@ -52,7 +52,7 @@ async fn main() {
 
     let load = Load::new(server.secret(), server.address(), options.connections);
     let started = Instant::now();
-    let firsts = drive(&load, "firsts", options.count, &server).await;
+    let firsts = send_with_progress(&load, "firsts", options.count, &server).await;
     report("firsts", &firsts);
     let drained = server
         .wait_until_drained(options.count, Duration::from_secs(600))
@@ -62,7 +62,7 @@ async fn main() {
         "delivered: all {drained} within {took:.1} s of the first POST, {:.0} a second",
         drained as f64 / took
     );
-    let repeats = drive(
+    let repeats = send_with_progress(
         &load,
         "duplicates",
         options.duplicates.min(options.count),
@@ -80,7 +80,12 @@ async fn main() {
     println!("server memory: {}", server.memory().summary());
 }
 
-async fn drive(load: &Load, name: &'static str, count: u64, server: &Server) -> Outcome {
+async fn send_with_progress(
+    load: &Load,
+    name: &'static str,
+    count: u64,
+    server: &Server,
+) -> Outcome {
     let style =
         ProgressStyle::with_template("{msg:10} {wide_bar} {pos}/{len} {per_sec} {eta}").unwrap();
     let bar = ProgressBar::new(count).with_style(style).with_message(name);
@@ -93,7 +98,7 @@ async fn drive(load: &Load, name: &'static str, count: u64, server: &Server) -> 
     };
     let outcome = tokio::select! {
         outcome = load.send(count) => outcome,
-        () = watch => unreachable!("it watches for ever"),
+        () = watch => unreachable!("the loop has no end"),
     };
     bar.finish_and_clear();
     outcome

@@ -1,4 +1,4 @@
-//! A `serve` in a new folder, and its memory.
+//! Runs `serve` in a new folder and measures its memory.
 
 use std::{
     cell::RefCell,
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a release build without configuration, as a newcomer would, on free ports.
+    /// Starts a release build on free ports without configuration, as in the README.
     pub(crate) fn start() -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_pillarbox"))
@@ -48,7 +48,7 @@ impl Server {
                 break;
             }
         }
-        // Its log is read, as a journal would read it, and thrown away.
+        // Reads the rest of the log, as a journal would, so that the pipe does not fill up.
         std::thread::spawn(move || lines.for_each(drop));
         let secret = fs::read_to_string(folder.path().join(".pillarbox/pay.secret")).unwrap();
         let memory = Memory {
@@ -80,13 +80,14 @@ impl Server {
         &self.memory
     }
 
-    /// Waits until `count` rows are delivered, and returns how many are.
+    /// Waits until no row is open, checks that `count` rows are delivered, and returns the count.
     pub(crate) async fn wait_until_drained(&self, count: u64, timeout: Duration) -> u64 {
         let inbox =
             rusqlite::Connection::open(self.folder().join(".pillarbox/pillarbox.db")).unwrap();
         let began = Instant::now();
         loop {
-            // Open rows are few and indexed; counting the others is left for the end.
+            // Open rows are few and indexed. Counting the delivered rows is slow, so it happens
+            // once.
             let open: u64 = count_rows(&inbox, "shelf = 'open:0'");
             if open == 0 || began.elapsed() > timeout {
                 let delivered = count_rows(&inbox, "state = 'delivered'");

@@ -1,16 +1,17 @@
-//! How many signed requests one core offers, and whether memory grows with how many there are.
+//! Measures how many signed requests the simulator sends on one core, and whether its memory grows
+//! with their number.
 //!
 //! `cargo bench --bench simulate` simulates Pay and HMRC against a receiver in this process that
 //! answers 200 immediately and checks nothing. The baseline, in the same run, posts one ready-made
-//! request over the same number of connections: what is missing to it is what making, signing and
-//! bookkeeping cost.
+//! request over the same number of connections. The difference is the cost of building, signing
+//! and recording requests.
 
 #![expect(
     clippy::float_arithmetic,
     clippy::print_stdout,
-    reason = "it measures and prints"
+    reason = "a benchmark measures and prints"
 )]
-#![allow(clippy::unwrap_used, reason = "a broken benchmark should say where")]
+#![allow(clippy::unwrap_used, reason = "a panic shows where a benchmark failed")]
 
 mod receiver;
 
@@ -25,7 +26,7 @@ use sender_simulator::{
 };
 use url::Url;
 
-/// What to play.
+/// Simulates both senders and measures the simulator
 #[derive(Parser)]
 struct Options {
     /// How many notifications
@@ -43,7 +44,7 @@ struct Options {
 async fn main() {
     let options = Options::parse();
     let url = receiver::start();
-    let bare = bare(&url, &options).await;
+    let bare = measure_baseline(&url, &options).await;
     println!("bare      {}", bare.line(None));
     for sender in Sender::ALL {
         let mut memory = Vec::new();
@@ -74,8 +75,8 @@ async fn main() {
     }
 }
 
-/// One request made ready, posted again and again.
-async fn bare(url: &Url, options: &Options) -> Cost {
+/// Posts one ready-made request repeatedly.
+async fn measure_baseline(url: &Url, options: &Options) -> Cost {
     let body = Sender::GovukPay.body(None, &SystemClock).unwrap();
     let request = Sender::GovukPay.request(&body, "secret", url);
     let (each, began) = (options.count / options.threads as u64, Spent::now());
@@ -91,7 +92,7 @@ async fn bare(url: &Url, options: &Options) -> Cost {
     Spent::now().since(&began, each * options.threads as u64)
 }
 
-/// Time on the wall, and of this thread on a core.
+/// Wall time, and processor time of this thread.
 struct Spent {
     wall: Duration,
     core: Duration,

@@ -1,4 +1,4 @@
-//! A receiver that costs as little as one can: it finds the end of each request and answers 200.
+//! A receiver of minimal cost: it finds the end of each request and answers 200.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,7 +8,7 @@ use url::Url;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-/// Starts it on a separate thread, until the process ends.
+/// Starts the receiver on a thread that runs until the process ends.
 pub(crate) fn start() -> Url {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -40,7 +40,7 @@ async fn answer_all(mut stream: TcpStream) {
     }
 }
 
-/// The length of the whole request, once its head has arrived.
+/// The length of the complete request, once its head has arrived.
 fn length(bytes: &[u8]) -> Option<usize> {
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut head = httparse::Request::new(&mut headers);

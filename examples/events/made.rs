@@ -1,5 +1,4 @@
-//! The files of `events/`, by name: the same for the same instant, wherever and whenever they are
-//! made.
+//! Generates the files of `events/`. The same instant gives the same files on every machine.
 
 use std::{collections::BTreeMap, fmt::Write, sync::Mutex};
 
@@ -10,11 +9,11 @@ use url::Url;
 
 use crate::fronts::{FrontRequest, LambdaFront, batch, record};
 
-/// The secrets everything here is signed with. They open nothing: no sender has ever had them.
+/// The secrets that sign the messages. No sender has ever used them.
 pub(crate) const HMRC_SECRET: &str = "LOCALEVENTSONLYLOCALEVENTSONLY22";
 pub(crate) const PAY_SECRET: &str = "webhook_test_localeventsonlylocaleve";
 
-/// The bodies: their names, who writes them, and what about.
+/// The bodies: the name, sender and event of each.
 const BODIES: [(&str, Sender, &str); 16] = [
     ("hmrc-json", Sender::Hmrc, "json"),
     ("hmrc-xml", Sender::Hmrc, "xml"),
@@ -68,7 +67,7 @@ pub(crate) fn everything(at: Timestamp) -> BTreeMap<String, String> {
 
 fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, MessageBody)> {
     let body = |(index, (name, sender, event)): (usize, &(&'static str, Sender, &str))| {
-        let world = Fixed {
+        let clock = FixedClock {
             at,
             seed: Mutex::new(at.as_millis().unsigned_abs().wrapping_add(index as u64)),
         };
@@ -76,8 +75,8 @@ fn bodies(at: Timestamp) -> Vec<(&'static str, Sender, MessageBody)> {
             *name,
             *sender,
             sender
-                .body(Some(event), &world)
-                .expect("each event is one the sender has"),
+                .body(Some(event), &clock)
+                .expect("the sender has each event"),
         )
     };
     BODIES.iter().enumerate().map(body).collect()
@@ -104,7 +103,7 @@ fn requests(
         let (_, sender, body) = bodies
             .iter()
             .find(|(known, ..)| *known == name)
-            .expect("the body is there");
+            .expect("the body exists");
         request(*sender, body)
     };
     let mut examples = Vec::new();
@@ -194,7 +193,7 @@ fn requests(
     let unreadable = resigned(&pay, b"{\"not\": \"a message\"}");
     add(
         "pay-unreadable",
-        "genuine, and not to be read",
+        "genuine, but unreadable",
         "200 held",
         &unreadable,
     );
@@ -253,7 +252,7 @@ fn requests(
 
 const SIGNATURE: &str = "Pay-Signature";
 
-/// The request in which a sender posts `body`.
+/// The request with which a sender posts `body`.
 fn request(sender: Sender, body: &MessageBody) -> FrontRequest {
     let (secret, path) = match sender {
         Sender::Hmrc => (HMRC_SECRET, "/hmrc"),
@@ -272,7 +271,7 @@ fn request(sender: Sender, body: &MessageBody) -> FrontRequest {
     }
 }
 
-/// The same request with other bytes, signed anew.
+/// The same request with other bytes and their signature.
 fn resigned(pay: &FrontRequest, body: &[u8]) -> FrontRequest {
     let text = String::from_utf8_lossy(body).into_owned();
     let body = MessageBody {
@@ -286,7 +285,7 @@ fn resigned(pay: &FrontRequest, body: &[u8]) -> FrontRequest {
     }
 }
 
-/// The same message about another event, under another id.
+/// The same message about another event, with another id.
 fn other_event(pay: &FrontRequest, event: &str) -> FrontRequest {
     let text = String::from_utf8_lossy(&pay.body).replacen("card_payment_captured", event, 1);
     let id = "\"webhook_message_id\":\"";
@@ -313,7 +312,7 @@ fn batches(bodies: &[(&str, Sender, MessageBody)]) -> Vec<Example> {
         let (_, sender, body) = bodies
             .iter()
             .find(|(known, ..)| *known == name)
-            .expect("the body is there");
+            .expect("the body exists");
         let source = if *sender == Sender::Hmrc {
             "hmrc"
         } else {
@@ -341,13 +340,13 @@ fn batches(bodies: &[(&str, Sender, MessageBody)]) -> Vec<Example> {
         ),
         (
             "nothing-to-do",
-            "changes that are no new recorded rows",
+            "changes that are not new recorded rows",
             r#"{"batchItemFailures":[]}"#,
             other,
         ),
         (
             "no-sequence",
-            "a record that could not be named",
+            "a record without a sequence number",
             "error MalformedRecord",
             unnamed,
         ),
@@ -387,7 +386,7 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         (
             "schedule/sweep",
             "what the template's schedule sends",
-            "how many rows were delivered",
+            "the number of rows delivered",
             json!({"role": "sweep"}),
         ),
         (
@@ -399,7 +398,7 @@ fn schedules(at: Timestamp) -> Vec<Example> {
         (
             "schedule/rule",
             "what a rule of EventBridge sends",
-            "how many rows were delivered",
+            "the number of rows delivered",
             rule,
         ),
         (
@@ -436,28 +435,28 @@ fn readme(at: Timestamp, examples: &[Example]) -> String {
 const README: &str = "\
 # Events
 
-What the function is invoked with, in AWS's own shapes: every front, every role, and what is none \
- of ours.
-`bodies/` holds what the senders post, byte for byte.
+Events that invoke the function, in AWS's own formats: of every front, for every role, and some \
+ that no role handles.
+`bodies/` contains the messages of the senders, byte for byte.
 
-All of it was made for {at} by `cargo run --example events`, which makes it anew for today.
-Never edit one by hand: a signature is over exact bytes.
-A notification dated more than 60 days ago is answered 200 and held as stale, so make them anew \
- before you try them.
+All files were made for {at} by `cargo run --example events`. Run it again to date them today.
+Never edit a file by hand: a signature covers exact bytes.
+Pillarbox answers 200 to a notification older than 60 days and holds it as stale, so generate the \
+ files again before you use them.
 
-`local.env` holds the secrets they are signed with, which open nothing, and everything else that \
- a function needs
-to run on this machine, over the table `pillarbox` of an emulator on 127.0.0.1:8000:
-[docs/lambda-local.md](../docs/lambda-local.md) goes through it. `tests/it/events.rs` invokes with \
- every file.
+`local.env` contains the secrets of these signatures, which no sender uses, and the other \
+ variables of a function
+on this machine, with the table `pillarbox` of an emulator on 127.0.0.1:8000:
+[docs/lambda-local.md](../docs/lambda-local.md) explains its use. `tests/it/events.rs` invokes the \
+ function with every file.
 
 | event | what it shows | answer |
 |---|---|---|
 ";
 
 const LOCAL: &str = "\
-# Variables of a function on this machine; made by `cargo run --example events`. Nothing here \
- opens anything.
+# Variables of a function on this machine, made by `cargo run --example events`. These secrets are \
+ for examples only.
 AWS_REGION=eu-west-2
 AWS_ACCESS_KEY_ID=local
 AWS_SECRET_ACCESS_KEY=local
@@ -479,19 +478,22 @@ kind = \"log\"
 '
 ";
 
-/// An instant that stays, and chance that always falls the same way from it.
-struct Fixed {
+/// A clock that stands still, with random numbers that depend only on its instant.
+struct FixedClock {
     at: Timestamp,
     seed: Mutex<u64>,
 }
 
-impl Clock for Fixed {
+impl Clock for FixedClock {
     fn now(&self) -> sender_simulator::Timestamp {
         sender_simulator::Timestamp::from_millis(self.at.as_millis())
     }
 
     fn random(&self) -> u64 {
-        let mut seed = self.seed.lock().expect("nobody panics while holding it");
+        let mut seed = self
+            .seed
+            .lock()
+            .expect("no thread panics while holding the lock");
         *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15); // SplitMix64
         let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

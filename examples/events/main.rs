@@ -1,12 +1,12 @@
-//! Makes everything in `events/`: bodies as the senders write them, and the invocations that Lambda
-//! gets for them over every front and in every role, signed. `cargo run --example events` makes
-//! them for now; `-- 2026-03-02T10:15:31.480Z` for another instant, and always the same for the
-//! same one. A second argument names another folder.
+//! Generates the files of `events/`: bodies as the senders write them, signed, and the invocations
+//! of Lambda for them, of every front and in every role. `cargo run --example events` dates them
+//! now, `-- 2026-03-02T10:15:31.480Z` at another instant; the same instant gives the same files. A
+//! second argument names another folder.
 //!
-//! It leaves other files alone; `tests/it/events.rs` reports them.
+//! It does not remove other files; `tests/it/events.rs` reports them.
 //!
-//! They are generated, because a signature covers exact bytes: one space added by an editor breaks
-//! it. Dates expire, too: a notification older than the acceptance window is held.
+//! The files are generated because a signature covers exact bytes, and a space added by an editor
+//! would break it. They also expire: a notification older than the acceptance window is held.
 
 #[path = "../../tests/support/fronts.rs"]
 mod fronts;

@@ -1,6 +1,7 @@
-//! What is shipped: `bootstrap` as cargo and as `cargo lambda` build it for release, small and
-//! without the local parts. Takes minutes (`--features tool-checks`), and `.ci/local-invoke` before
-//! it.
+//! The shipped artefacts: `bootstrap` as cargo and as `cargo lambda` build it for release. Each is
+//! small and contains no code of the command line, the server or SQLite.
+//!
+//! The test takes minutes. `.ci/local-invoke` builds the artefacts of `cargo lambda` before it.
 
 use std::{
     fs,
@@ -9,13 +10,13 @@ use std::{
 
 use test_support::repository;
 
-/// A little above its size, so that growth is noticed: a cold start loads all of it.
-const LARGEST: usize = 6_220_000;
-/// What is uploaded.
-const LARGEST_ZIPPED: usize = 2_880_000;
+/// The limit of the binary. It is close to the present size, because a cold start loads all of it.
+const MAX_BYTES: usize = 6_220_000;
+/// The limit of the archive that is uploaded.
+const MAX_ZIPPED_BYTES: usize = 2_880_000;
 
-/// Crates that only the local parts need, and those of a second TLS stack.
-const FOREIGN: [&str; 14] = [
+/// Crates that the Lambda must not contain: those of `pillarbox-cli`, and a second TLS stack.
+const FORBIDDEN_CRATES: [&str; 14] = [
     "rusqlite",
     "libsqlite3-sys",
     "clap",
@@ -32,9 +33,8 @@ const FOREIGN: [&str; 14] = [
     "native-tls",
 ];
 
-/// What would be in the file if one of the local parts were: texts of theirs, and the paths of
-/// their sources.
-const TRACES: [&str; 9] = [
+/// Text that a forbidden crate leaves in a binary: its strings, and the paths of its sources.
+const FORBIDDEN_TEXT: [&str; 9] = [
     "sqlite3_",
     "SQLite format 3",
     "sqlite_master",
@@ -58,7 +58,7 @@ fn cargo(arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn the_lambda_depends_on_nothing_of_the_local_parts() {
+fn the_lambda_depends_on_no_crate_of_the_command_line() {
     let tree = [
         "tree",
         "--locked",
@@ -78,15 +78,13 @@ fn the_lambda_depends_on_nothing_of_the_local_parts() {
         names.contains(&"lambda_runtime") && names.contains(&"aws-sdk-dynamodb"),
         "{tree}"
     );
-    for foreign in FOREIGN {
-        assert!(!names.contains(&foreign), "the Lambda depends on {foreign}");
+    for name in FORBIDDEN_CRATES {
+        assert!(!names.contains(&name), "the Lambda depends on {name}");
     }
 }
 
 #[test]
-fn every_artefact_is_small_and_holds_nothing_of_the_local_parts() {
-    // With the local parts compiled and then dropped by the linker; `cargo lambda` doesn't compile
-    // them.
+fn every_artefact_is_small_and_contains_no_code_of_the_command_line() {
     cargo(&[
         "build",
         "--quiet",
@@ -103,27 +101,27 @@ fn every_artefact_is_small_and_holds_nothing_of_the_local_parts() {
     for folder in built {
         let file = repository("target").join(folder).join("bootstrap");
         let bytes = fs::read(&file).unwrap_or_else(|_| {
-            panic!(
-                "{} is not there: .ci/local-invoke builds it",
-                file.display()
-            )
+            panic!("{} is missing: run .ci/local-invoke first", file.display())
         });
-        for trace in TRACES {
+        for text in FORBIDDEN_TEXT {
             assert!(
-                !holds(&bytes, trace),
-                "{folder}: {trace} is in the artefact"
+                !contains(&bytes, text),
+                "{folder}: the artefact contains {text}"
             );
         }
-        for machine in machine_folders() {
-            assert!(!holds(&bytes, &machine), "{folder}: {machine} is in it");
+        for path in local_folders() {
+            assert!(
+                !contains(&bytes, &path),
+                "{folder}: the artefact contains {path}"
+            );
         }
         assert!(
-            holds(&bytes, "AWS_LAMBDA_RUNTIME_API") && holds(&bytes, "/cargo/registry/src/"),
-            "it is looked at at all"
+            contains(&bytes, "AWS_LAMBDA_RUNTIME_API") && contains(&bytes, "/cargo/registry/src/"),
+            "{folder}: the search finds text that every artefact contains"
         );
         let zipped = miniz_oxide::deflate::compress_to_vec(&bytes, 9).len();
         assert!(
-            bytes.len() <= LARGEST && zipped <= LARGEST_ZIPPED,
+            bytes.len() <= MAX_BYTES && zipped <= MAX_ZIPPED_BYTES,
             "{folder}: {} bytes, {zipped} zipped",
             bytes.len()
         );
@@ -131,19 +129,20 @@ fn every_artefact_is_small_and_holds_nothing_of_the_local_parts() {
     }
 }
 
-/// The folders of this machine. An artefact names none of them, so that machines build equal ones.
+/// The folders of this machine. No artefact contains them, so that every machine builds the same
+/// bytes.
 #[expect(
     clippy::disallowed_methods,
     reason = "where cargo keeps its sources depends on the machine"
 )]
-fn machine_folders() -> [String; 2] {
+fn local_folders() -> [String; 2] {
     let home = std::env::var("CARGO_HOME")
         .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
     let root = repository(".").canonicalize().unwrap();
     [home, root.display().to_string()].map(|folder| format!("{folder}/"))
 }
 
-fn holds(bytes: &[u8], part: &str) -> bool {
+fn contains(bytes: &[u8], part: &str) -> bool {
     bytes
         .windows(part.len())
         .any(|window| window == part.as_bytes())

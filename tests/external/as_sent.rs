@@ -1,9 +1,10 @@
-//! Handlers of a sender's own messages, written with the standard library of Python and of Node.
+//! Existing handlers of the senders' own messages, written with the standard libraries of Python
+//! and Node.
 //!
-//! Each gets every message twice: from the sender, and through Pillarbox as sent. It has to see the
-//! same bytes under the same signature, and to reach the same result.
+//! Each handler receives every message twice: from the sender, and from Pillarbox in the format
+//! `as-sent`. Both times it must receive the same bytes and signature, and reach the same result.
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
 use sender_simulator::{
     MessageBody, Sender, SystemClock, exchange,
@@ -11,23 +12,21 @@ use sender_simulator::{
 };
 use url::Url;
 
+use super::find_program;
 use test_support::{
     process::{BOTH_SOURCES, HMRC_SECRET, PAY_SECRET, ProgramFolder, RunningServe, until},
     repository,
 };
 
-/// The handler in `script`, once it listens; `None` if `program` is not installed.
-fn handler(folder: &ProgramFolder, program: &str, script: &str) -> Option<(RunningServe, Url)> {
-    let found = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .output()
-        .unwrap();
-    let found = String::from_utf8(found.stdout).unwrap();
-    if found.is_empty() {
-        return None;
-    }
+/// Starts the handler in `script` and waits until it listens; `None` if `program` is not installed.
+fn start_handler(
+    folder: &ProgramFolder,
+    program: &str,
+    script: &str,
+) -> Option<(RunningServe, Url)> {
+    let program = find_program(program)?;
     let script = repository("tests/external/handlers").join(script);
-    let mut command = folder.command_of(found.trim(), &[script.to_str().unwrap()]);
+    let mut command = folder.command_of(program, &[script.to_str().unwrap()]);
     let handler = RunningServe::spawn(&mut command);
     until("the handler listens", || {
         handler.stdout.find("http://").is_some()
@@ -36,7 +35,7 @@ fn handler(folder: &ProgramFolder, program: &str, script: &str) -> Option<(Runni
     Some((handler, Url::parse(&url).unwrap()))
 }
 
-/// Every event of both senders, and texts that a sender signs in one form and sends in another.
+/// Every event of both senders, and messages that HMRC signs in one form and sends in another.
 fn messages() -> Vec<(Sender, MessageBody)> {
     let mut messages = Vec::new();
     for sender in Sender::ALL {
@@ -64,22 +63,23 @@ async fn post(url: &Url, sender: Sender, body: &MessageBody) {
     assert_eq!(answer.unwrap().status, 200, "{}", body.wire);
 }
 
-/// What a handler printed: `result content-type signature body-digest key`, a request a line.
-fn seen(handler: &RunningServe, is_through: bool) -> BTreeSet<String> {
+/// The requests that a handler printed, one a line: `result content-type signature body-digest
+/// key`. Only Pillarbox sends a key.
+fn received(handler: &RunningServe, from_pillarbox: bool) -> BTreeSet<String> {
     let lines = handler.stdout.all();
     let requests = lines.iter().filter_map(|line| line.rsplit_once(' '));
     requests
-        .filter(|(_, key)| (*key != "-") == is_through)
-        .map(|(seen, _)| seen.to_owned())
+        .filter(|(_, key)| (*key != "-") == from_pillarbox)
+        .map(|(request, _)| request.to_owned())
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_existing_handler_sees_through_pillarbox_what_it_sees_from_the_sender() {
+async fn an_existing_handler_receives_the_same_from_pillarbox_as_from_the_sender() {
     let mut handlers = 0;
     for (program, script) in [("python3", "handler.py"), ("node", "handler.mjs")] {
         let folder = ProgramFolder::empty();
-        let Some((handler, url)) = handler(&folder, program, script) else {
+        let Some((handler, url)) = start_handler(&folder, program, script) else {
             continue;
         };
         handlers += 1;
@@ -102,10 +102,10 @@ async fn an_existing_handler_sees_through_pillarbox_what_it_sees_from_the_sender
         until("everything is delivered", || {
             folder.count("delivered") == messages.len()
         });
-        let through = seen(&handler, true);
-        assert_eq!(through, seen(&handler, false), "{program}");
-        assert_eq!(through.len(), messages.len(), "{program}");
-        assert!(through.iter().all(|seen| seen.starts_with("genuine ")));
+        let requests = received(&handler, true);
+        assert_eq!(requests, received(&handler, false), "{program}");
+        assert_eq!(requests.len(), messages.len(), "{program}");
+        assert!(requests.iter().all(|line| line.starts_with("genuine ")));
     }
     assert!(handlers > 0, "this test needs python3 or node");
 }

@@ -1,4 +1,4 @@
-//! The console in Chromium, over a local file and over a table (tests/external/browser).
+//! Runs the tests of the console in Chromium, on SQLite and on a table (tests/external/browser).
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use pillarbox::config::variable;
 use test_support::{binary, dynamodb::EMULATOR, repository};
 
 #[test]
-fn the_console_works_in_a_browser_for_everyone_and_against_attackers() {
+fn the_console_is_accessible_and_resists_attacks_in_a_browser() {
     let tools = variable("PILLARBOX_TEST_BROWSER").map_or_else(
         || repository("target/tools/browser"),
         std::path::PathBuf::from,
@@ -31,5 +31,5 @@ fn the_console_works_in_a_browser_for_everyone_and_against_attackers() {
         .env("PILLARBOX_TEST_DYNAMODB", &EMULATOR.endpoint)
         .status()
         .unwrap();
-    assert!(ended.success(), "see above which of them failed");
+    assert!(ended.success(), "a test of the console failed: see above");
 }

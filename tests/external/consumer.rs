@@ -1,14 +1,10 @@
-//! The example consumer, run by Python as in its README.
-//!
-//! Behind the feature `tool-checks`, since it needs `python3`:
-//! `cargo test --test consumer --features tool-checks`.
+//! The example consumer, run as its README says. Needs `python3`.
 
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::TcpStream,
     path::PathBuf,
-    process::Command,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,6 +15,7 @@ use sender_simulator::Sender;
 use sha2::Sha256;
 use url::Url;
 
+use super::find_program;
 use test_support::{
     process::{ProgramFolder, RunningServe, WHSEC, until},
     repository,
@@ -37,20 +34,12 @@ fn configuration(port: u16) -> String {
     document.replace("127.0.0.1:9000", &format!("127.0.0.1:{port}"))
 }
 
-/// The consumer, once it listens; any free port if `port` is 0.
-fn consumer(folder: &ProgramFolder, port: u16) -> (RunningServe, u16) {
-    let python = Command::new("sh")
-        .args(["-c", "command -v python3"])
-        .output()
-        .unwrap()
-        .stdout;
-    let python = String::from_utf8(python).unwrap();
-    assert!(!python.is_empty(), "this test needs python3");
+/// Starts the consumer and waits until it listens. Port 0 selects a free port.
+fn start_consumer(folder: &ProgramFolder, port: u16) -> (RunningServe, u16) {
+    let python = find_program("python3").expect("this test needs python3");
     let script = example().join("consumer.py");
-    let consumer = RunningServe::spawn(&mut folder.command_of(
-        python.trim(),
-        &[script.to_str().unwrap(), &port.to_string()],
-    ));
+    let arguments = [script.to_str().unwrap(), &port.to_string()];
+    let consumer = RunningServe::spawn(&mut folder.command_of(python, &arguments));
     until("the consumer listens", || {
         consumer.stdout.find("listening on ").is_some()
     });
@@ -59,7 +48,7 @@ fn consumer(folder: &ProgramFolder, port: u16) -> (RunningServe, u16) {
     (consumer, url.port().unwrap())
 }
 
-/// Every event of both senders, each sent twice; gives back how many there are.
+/// Sends every event of both senders twice, and returns the number of events.
 fn send_everything_twice(folder: &ProgramFolder, serve: &RunningServe) -> usize {
     let mut sent = 0;
     for (sender, source) in [(Sender::Hmrc, "hmrc"), (Sender::GovukPay, "pay")] {
@@ -76,7 +65,7 @@ fn send_everything_twice(folder: &ProgramFolder, serve: &RunningServe) -> usize 
 }
 
 /// How often each key was printed.
-fn printed(lines: &[String]) -> BTreeMap<String, usize> {
+fn count_keys(lines: &[String]) -> BTreeMap<String, usize> {
     let mut keys = BTreeMap::new();
     for line in lines.iter().filter(|line| !line.starts_with("listening")) {
         *keys
@@ -87,21 +76,21 @@ fn printed(lines: &[String]) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn the_consumer_acts_on_each_key_once_whatever_is_sent_twice_or_dies_in_between() {
+fn the_consumer_acts_once_on_each_key_despite_repeats_and_a_kill() {
     let folder = ProgramFolder::empty();
-    let (mut first, port) = consumer(&folder, 0);
+    let (mut first, port) = start_consumer(&folder, 0);
     folder.write("pillarbox.toml", configuration(port));
     let serve = folder.serve();
 
     let mut sent = send_everything_twice(&folder, &serve);
     first.kill(); // at an arbitrary point
     sent += send_everything_twice(&folder, &serve);
-    let (second, _) = consumer(&folder, port);
+    let (second, _) = start_consumer(&folder, port);
     until("everything is delivered", || {
         folder.count("delivered") == sent
     });
 
-    // Each of them once more, as after a lost answer.
+    // Deliver every event again, as after a lost answer.
     let rows = folder.list(&[]);
     let keys: Vec<&str> = rows
         .iter()
@@ -112,8 +101,11 @@ fn the_consumer_acts_on_each_key_once_whatever_is_sent_twice_or_dies_in_between(
         folder.count("delivered") == sent
     });
 
-    let printed = printed(&[first.stdout.all(), second.stdout.all()].concat());
-    assert!(printed.values().all(|times| *times == 1), "{printed:?}");
+    let printed = count_keys(&[first.stdout.all(), second.stdout.all()].concat());
+    assert!(
+        printed.values().all(|times| *times == 1),
+        "the consumer acts once on each key: {printed:?}"
+    );
     let database = Connection::open(folder.path().join("consumer.db")).unwrap();
     let stored: u32 = database
         .query_row("SELECT count(*) FROM event", [], |row| row.get(0))
@@ -124,11 +116,11 @@ fn the_consumer_acts_on_each_key_once_whatever_is_sent_twice_or_dies_in_between(
             .filter(|key| printed.contains_key(**key))
             .count()
             >= sent / 2,
-        "{printed:?}"
+        "at least the second half is printed: {printed:?}"
     );
 }
 
-/// Posts to the consumer by hand, and gives back the status.
+/// Posts an event over a plain socket, and returns the status of the answer.
 fn post(port: u16, id: &str, timestamp: i64, signature: &str, body: &str) -> u16 {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let length = body.len();
@@ -154,9 +146,9 @@ fn sign(id: &str, timestamp: i64, body: &str) -> String {
 }
 
 #[test]
-fn the_consumer_refuses_what_is_forged_or_old() {
+fn the_consumer_refuses_forged_and_old_events() {
     let folder = ProgramFolder::empty();
-    let (consumer, port) = consumer(&folder, 0);
+    let (consumer, port) = start_consumer(&folder, 0);
     let now = SystemClock.now().as_seconds();
     let body =
         r#"{"id":"pay:1","type":"uk.gov.payments.card_payment_captured","data":{"amount":1e400}}"#;
@@ -180,9 +172,9 @@ fn the_consumer_refuses_what_is_forged_or_old() {
         );
     }
     assert_eq!(
-        printed(&consumer.stdout.all()).len(),
+        count_keys(&consumer.stdout.all()).len(),
         0,
-        "nothing was acted on"
+        "the consumer acts on no refused event"
     );
 
     let one_of_two = format!("v1,AAAA {good}");
@@ -190,9 +182,9 @@ fn the_consumer_refuses_what_is_forged_or_old() {
     assert_eq!(
         post(port, "pay:1", now, &good, body),
         204,
-        "a second time is fine"
+        "a repeat is acknowledged"
     );
-    until("it is printed", || {
-        printed(&consumer.stdout.all()).get("pay:1") == Some(&1)
+    until("the key is printed once", || {
+        count_keys(&consumer.stdout.all()).get("pay:1") == Some(&1)
     });
 }

@@ -1,8 +1,5 @@
-//! SQS, EventBridge and Secrets Manager as MiniStack understands them: a second opinion, since our
-//! own stand-in only knows what we believe.
-//!
-//! Behind the feature `tool-checks`, since it needs MiniStack (`.ci/run` installs it): `cargo test
-//! --test ministack --features tool-checks`.
+//! SQS, EventBridge and Secrets Manager of MiniStack: a second opinion, because the stand-in in
+//! `test_support::cloud` shares our reading of AWS's documents. `.ci/run` installs MiniStack.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -33,27 +30,27 @@ use test_support::{
     sample_events::{captured, long},
 };
 
-/// A separate name for each run, so that one MiniStack may serve many.
-fn fresh(name: &str) -> String {
+/// A name that is unique to this run, so that several runs can share one MiniStack.
+fn unique(name: &str) -> String {
     format!("{name}-{:016x}", SystemClock.random())
 }
 
-async fn queue(aws: &AwsConfig, name: &str) -> (aws_sdk_sqs::Client, String) {
+async fn create_queue(aws: &AwsConfig, name: &str) -> (aws_sdk_sqs::Client, String) {
     let client = aws_sdk_sqs::Client::new(&aws.config(AwsService::Sqs));
-    let is_fifo = name.ends_with(".fifo").then(|| "true".to_owned());
-    let fifo = is_fifo.map(|is| [(QueueAttributeName::FifoQueue, is)].into());
-    let made = client
+    let is_fifo = name.ends_with(".fifo");
+    let fifo = is_fifo.then(|| [(QueueAttributeName::FifoQueue, "true".to_owned())].into());
+    let created = client
         .create_queue()
         .queue_name(name)
         .set_attributes(fifo)
         .send()
         .await
         .unwrap();
-    (client, made.queue_url.unwrap())
+    (client, created.queue_url.unwrap())
 }
 
-/// What is in the queue, in its order; waits a while for the first.
-async fn take(client: &aws_sdk_sqs::Client, url: &str, seconds: i32) -> Vec<Message> {
+/// The messages in the queue, in their order. Waits up to `seconds` for the first one.
+async fn receive(client: &aws_sdk_sqs::Client, url: &str, seconds: i32) -> Vec<Message> {
     let request = client
         .receive_message()
         .queue_url(url)
@@ -80,16 +77,16 @@ async fn deliver(destination: &impl Destination, (key, event): &(Key, Event)) {
 }
 
 #[tokio::test]
-async fn a_standard_queue_holds_what_was_sent_and_as_often() {
+async fn a_standard_queue_holds_an_event_as_often_as_it_was_delivered() {
     let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
-    let (client, url) = queue(&aws, &fresh("ledger")).await;
+    let (client, url) = create_queue(&aws, &unique("ledger")).await;
     let sqs = SqsDestination::new(&aws, SqsQueue::parse(&url).unwrap());
     assert_eq!(sqs.probe().await, Ok(Probe::Exists));
     let payment = captured("pay:m1", Some("p1"));
     deliver(&sqs, &payment).await;
     deliver(&sqs, &payment).await;
-    let messages = take(&client, &url, 5).await;
+    let messages = receive(&client, &url, 5).await;
     assert_eq!(
         messages
             .iter()
@@ -100,7 +97,7 @@ async fn a_standard_queue_holds_what_was_sent_and_as_often() {
     assert!(messages.iter().all(|message| id(message) == "pay:m1"));
 
     deliver(&sqs, &long("hmrc:n1", 300_000)).await;
-    let message = take(&client, &url, 5).await.pop().unwrap();
+    let message = receive(&client, &url, 5).await.pop().unwrap();
     let object: Value = serde_json::from_str(message.body().unwrap()).unwrap();
     assert_eq!(
         (&object["dataref"], object.get("data")),
@@ -110,7 +107,7 @@ async fn a_standard_queue_holds_what_was_sent_and_as_often() {
     let gone = SqsQueue::parse(&format!(
         "{}/000000000000/{}",
         ministack.url(),
-        fresh("gone")
+        unique("gone")
     ))
     .unwrap();
     let (key, event) = payment;
@@ -125,10 +122,10 @@ async fn a_standard_queue_holds_what_was_sent_and_as_often() {
 }
 
 #[tokio::test]
-async fn a_fifo_queue_keeps_the_order_of_a_payment_and_swallows_copies() {
+async fn a_fifo_queue_keeps_the_order_of_a_payment_and_drops_copies() {
     let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
-    let (client, url) = queue(&aws, &format!("{}.fifo", fresh("ledger"))).await;
+    let (client, url) = create_queue(&aws, &format!("{}.fifo", unique("ledger"))).await;
     let sqs = SqsDestination::new(&aws, SqsQueue::parse(&url).unwrap());
     let events = [
         captured("pay:m1", Some("p1")),
@@ -140,7 +137,7 @@ async fn a_fifo_queue_keeps_the_order_of_a_payment_and_swallows_copies() {
     }
     let mut messages = Vec::new();
     while messages.len() < events.len() {
-        let more = take(&client, &url, 5).await;
+        let more = receive(&client, &url, 5).await;
         assert!(!more.is_empty(), "{messages:?}");
         for message in &more {
             client
@@ -166,17 +163,17 @@ async fn a_fifo_queue_keeps_the_order_of_a_payment_and_swallows_copies() {
     );
     assert_eq!(messages.len(), 3);
     assert!(
-        take(&client, &url, 1).await.is_empty(),
-        "the copies are gone"
+        receive(&client, &url, 1).await.is_empty(),
+        "the queue drops the copies"
     );
 }
 
 #[tokio::test]
-async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
+async fn an_event_on_a_bus_reaches_a_queue_through_a_rule() {
     let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
-    let (client, url) = queue(&aws, &fresh("events")).await;
-    let name = fresh("ledger");
+    let (client, url) = create_queue(&aws, &unique("events")).await;
+    let name = unique("ledger");
     let bus = EventBridgeDestination::new(&aws, EventBus::parse(&name).unwrap());
     let payment = captured("pay:m1", Some("p1"));
     let error = bus.deliver(&payment.0, &payment.1).await.unwrap_err();
@@ -220,14 +217,14 @@ async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
 
     deliver(&bus, &payment).await;
     deliver(&bus, &long("hmrc:n1", 300_000)).await;
-    let messages = take(&client, &url, 5).await;
-    assert_eq!(messages.len(), 1, "the rule lets one of the two through");
+    let messages = receive(&client, &url, 5).await;
+    assert_eq!(messages.len(), 1, "the rule matches one of the two events");
     let event: Value = serde_json::from_str(messages[0].body().unwrap()).unwrap();
     assert_eq!(
         event["detail"],
         serde_json::from_slice::<Value>(payment.1.json()).unwrap()
     );
-    // MiniStack sets its own time
+    // MiniStack replaces the time, so it is not compared.
     assert_eq!(event["source"], "pillarbox.pay");
     assert_eq!(bus.probe().await, Ok(Probe::Exists));
 }
@@ -235,8 +232,8 @@ async fn an_event_on_a_bus_reaches_a_queue_by_a_rule() {
 const OLD: &str = "webhook_test_old1d5lsa5pdfs2bvim2f9cdu";
 const NEW: &str = "webhook_test_new1d5lsa5pdfs2bvim2f9cdu";
 
-/// A receiver whose only secret is `current` under an ARN; every call is made at once, whatever the
-/// time.
+/// A receiver of Pay whose only secret is in Secrets Manager: its keyring, and a function that
+/// posts a notification.
 async fn receiver(
     aws: &AwsConfig,
     arn: &str,
@@ -249,14 +246,14 @@ async fn receiver(
     );
     let config = Config::read(&document, "p").unwrap();
     let file = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let secret_sources = SecretSources {
+    let sources = SecretSources {
         env: &|_| None,
         file: &file,
         vault: FetchedSecrets::NOTHING,
     };
     let keyring = Keyring::new(
         config.source_secrets(),
-        &secret_sources,
+        &sources,
         Some(SecretsManager::new(aws)),
         Arc::new(SystemClock),
     );
@@ -284,43 +281,43 @@ async fn receiver(
 }
 
 #[tokio::test]
-async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_restart() {
+async fn a_secret_can_be_empty_at_first_and_a_new_value_needs_no_restart() {
     let ministack = MiniStackProcess::start();
     let aws = reached_at(ministack.url());
     let secrets = aws_sdk_secretsmanager::Client::new(&aws.config(AwsService::SecretsManager));
-    let made = secrets
+    let created = secrets
         .create_secret()
-        .name(fresh("pillarbox/pay"))
+        .name(unique("pillarbox/pay"))
         .send()
         .await
         .unwrap();
-    let arn = made.arn.unwrap();
+    let arn = created.arn.unwrap();
 
     let reference = SecretRef::parse(&format!("secretsmanager:{arn}#current")).unwrap();
     let vault = SecretsManager::new(&aws)
         .read(&arns([&reference]), SecretsCaller::Background)
         .await;
-    let secret_sources = SecretSources {
+    let sources = SecretSources {
         env: &|_| None,
         file: &|_| Err(io::ErrorKind::NotFound.into()),
         vault: &vault,
     };
     assert_eq!(
-        reference.fetch(&secret_sources).unwrap_err(),
+        reference.fetch(&sources).unwrap_err(),
         SecretError::NoneYet,
-        "it is there, and empty"
+        "the secret exists and has no value"
     );
 
     let missing = SecretRef::parse(&format!("secretsmanager:{arn}-gone#current")).unwrap();
     let vault = SecretsManager::new(&aws)
         .read(&arns([&missing]), SecretsCaller::Background)
         .await;
-    let secret_sources = SecretSources {
+    let sources = SecretSources {
         vault: &vault,
-        ..secret_sources
+        ..sources
     };
     assert_eq!(
-        missing.fetch(&secret_sources).unwrap_err(),
+        missing.fetch(&sources).unwrap_err(),
         SecretError::Unread(SecretsManagerError::Missing)
     );
 
@@ -338,11 +335,11 @@ async fn a_secret_is_none_yet_until_it_has_a_value_and_a_new_value_needs_no_rest
     keyring.warm().await;
     assert!(matches!(pay("m1", OLD).await, Err(Refusal::NoSecret)));
     put(OLD).await;
-    keyring.warm().await; // what the passing of 30 s would allow
+    keyring.warm().await; // a request reads the secret again only after 30 s
     assert!(pay("m1", OLD).await.is_ok());
 
     put(NEW).await;
-    let (_, pay) = receiver(&aws, &arn).await; // unwarmed: the first request reads
+    let (_, pay) = receiver(&aws, &arn).await; // without `warm`, the first request reads the secret
     assert!(pay("m2", NEW).await.is_ok());
     let refused = pay("m3", OLD).await;
     assert!(matches!(refused, Err(Refusal::Signature(_))), "{refused:?}");

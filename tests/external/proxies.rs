@@ -1,10 +1,11 @@
-//! nginx and haproxy in front, configured as in docs/deploy-server.md, under hostile clients.
+//! nginx and haproxy in front of Pillarbox, configured as in docs/deploy-server.md, under hostile
+//! clients.
 //!
-//! `PILLARBOX_TEST_NGINX` and `PILLARBOX_TEST_HAPROXY` name other programs than those of the path.
+//! `PILLARBOX_TEST_NGINX` and `PILLARBOX_TEST_HAPROXY` name programs that are not on the path.
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -21,7 +22,7 @@ use test_support::{
     strangers::{may_open, post_many, stay_silent, trickle},
 };
 
-/// The blocks of a language in docs/deploy-server.md, as one.
+/// The code blocks of a language in docs/deploy-server.md, joined.
 fn blocks(language: &str) -> String {
     let page = fs::read_to_string(repository("docs/deploy-server.md")).unwrap();
     let begin = format!("```{language}\n");
@@ -75,21 +76,44 @@ fn haproxy(folder: &Path, at: SocketAddr, to: SocketAddr) -> Command {
     let page = with_line(&page, "bind :443", &format!("    bind {at} backlog 1024"));
     let server = format!("    server local {to} maxconn 500");
     let page = with_line(&page, "server local", &server);
+    haproxy_command(folder, page + "\n")
+}
+
+/// haproxy with this configuration, in the foreground.
+pub(super) fn haproxy_command(folder: &Path, configuration: String) -> Command {
     let file = folder.join("haproxy.cfg");
-    fs::write(&file, page + "\n").unwrap();
+    fs::write(&file, configuration).unwrap();
     let program = variable("PILLARBOX_TEST_HAPROXY").unwrap_or_else(|| "haproxy".to_owned());
     let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(file);
     command
 }
 
+/// Starts a proxy and waits until it listens at `at`.
+pub(super) fn start_proxy(command: &mut Command, at: SocketAddr) -> RunningProxy {
+    let proxy = RunningProxy(command.stdout(Stdio::null()).spawn().unwrap());
+    until("the proxy listens", || TcpStream::connect(at).is_ok());
+    proxy
+}
+
+/// Free addresses on loopback. All are bound at the same time, so that no two are equal.
+pub(super) fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let listeners: Vec<TcpListener> = (0..count)
+        .map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap())
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap())
+        .collect()
+}
+
 /// A proxy that runs until this is dropped.
-struct RunningProxy(Child);
+pub(super) struct RunningProxy(Child);
 
 impl Drop for RunningProxy {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process};
-        // On SIGTERM, nginx also ends its workers.
+        // On SIGTERM nginx also stops its workers; SIGKILL would leave them.
         let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
         let _ = self.0.wait();
     }
@@ -101,15 +125,9 @@ async fn a_sender_is_answered_through_a_proxy_that_strangers_crowd() {
     for configure in [nginx, haproxy] {
         let process = ServeProcess::start(&both());
         let folder = tempfile::tempdir().unwrap();
-        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let at = free.local_addr().unwrap();
-        drop(free);
+        let at = free_addresses(1)[0];
         let mut command = configure(folder.path(), at, process.address);
-        command.stdout(Stdio::null());
-        let _proxy = RunningProxy(command.spawn().unwrap());
-        until("the proxy listens", || {
-            std::net::TcpStream::connect(at).is_ok()
-        });
+        let _proxy = start_proxy(&mut command, at);
 
         let mut strangers = JoinSet::new();
         for n in 0..2064 {
@@ -122,8 +140,8 @@ async fn a_sender_is_answered_through_a_proxy_that_strangers_crowd() {
         sleep(Duration::from_secs(3)).await;
         for padding in [0, 120_000] {
             let (late, worst) = post_many(at, 100, padding).await;
-            println!("{:?}: the last after {worst:?}", command.get_program());
-            assert!(late <= 1, "{late} late, the last after {worst:?}");
+            println!("{:?}: slowest answer {worst:?}", command.get_program());
+            assert!(late <= 1, "{late} late answers, slowest {worst:?}");
         }
     }
 }

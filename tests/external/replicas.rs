@@ -8,44 +8,36 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
 use pillarbox::config::variable;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use sender_simulator::{Clock, SystemClock};
 use serde_json::Value;
 use test_support::{
     binary,
-    process::{
-        BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, until, within,
-    },
+    process::{BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, within},
     table,
 };
 use tokio::time::Instant;
 
+use super::proxies::{RunningProxy, free_addresses, haproxy_command, start_proxy};
+
 const REPLICAS: usize = 3;
-/// Leases of 150 s, more than once.
-const DRAINED: Duration = Duration::from_secs(15 * 60);
+/// Several leases of 150 s, one after the other.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// The attempts that one process makes concurrently.
-const MOST_IN_FLIGHT: usize = 128;
-/// The factor by which the senders' clock is faster: Pay's retries after a day and after two days
-/// take 72 and 144 seconds, HMRC's of six hours take 18.
+const MAX_IN_FLIGHT: usize = 128;
+/// How much faster the senders' clock runs: Pay's retries after a day and after two days take 72
+/// and 144 seconds, HMRC's of six hours take 18.
 const TIME_SCALE: &str = "1200";
 
-/// Addresses that are free.
-fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap())
-        .collect();
-    held.iter().map(|free| free.local_addr().unwrap()).collect()
-}
-
-/// haproxy before these replicas, with the health check of docs/deploy-server.md.
-fn haproxy(folder: &ProgramFolder, at: SocketAddr, replicas: &[SocketAddr]) -> Child {
+/// Starts haproxy in front of these replicas, with the health check of docs/deploy-server.md.
+fn start_haproxy(folder: &ProgramFolder, at: SocketAddr, replicas: &[SocketAddr]) -> RunningProxy {
     let servers: Vec<String> = replicas
         .iter()
         .enumerate()
@@ -60,18 +52,11 @@ fn haproxy(folder: &ProgramFolder, at: SocketAddr, replicas: &[SocketAddr]) -> C
          safe\n    retries 0\n    option httpchk GET /-/readyz\n{}\n",
         servers.join("\n")
     );
-    let file = folder.write("haproxy.cfg", configuration);
-    let program = variable("PILLARBOX_TEST_HAPROXY").unwrap_or_else(|| "haproxy".to_owned());
-    let mut command = Command::new(program);
-    command.arg("-db").arg("-f").arg(file);
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let mut command = haproxy_command(folder.path(), configuration);
+    start_proxy(command.stderr(Stdio::null()), at)
 }
 
-/// Replicas that are killed, frozen and started again. Each process writes what it delivers to a
+/// Replicas that are killed, frozen and started again. Each process writes its deliveries to a
 /// separate file.
 struct ReplicaSet<'a> {
     folder: &'a ProgramFolder,
@@ -79,9 +64,9 @@ struct ReplicaSet<'a> {
     running: Vec<RunningServe>,
     /// The number of processes started so far.
     started: usize,
-    /// The file of each replica that runs.
+    /// The file of each running process.
     files: Vec<String>,
-    /// The files of those that were killed.
+    /// The files of the killed processes.
     killed: Vec<String>,
     /// The keys of attempts whose outcome could not be written.
     unwritten: Vec<String>,
@@ -146,8 +131,8 @@ impl<'a> ReplicaSet<'a> {
         let mut deliveries = DeliveredKeys::default();
         for file in &self.killed {
             let keys = delivered_keys(self.folder, file);
-            let last = keys.iter().rev().take(MOST_IN_FLIGHT).cloned();
-            deliveries.cut_off.extend(last);
+            let last = keys.iter().rev().take(MAX_IN_FLIGHT).cloned();
+            deliveries.in_flight.extend(last);
             deliveries.keys.extend(keys);
         }
         for file in &self.files {
@@ -158,29 +143,30 @@ impl<'a> ReplicaSet<'a> {
     }
 }
 
-/// What all processes delivered.
+/// The deliveries of all processes.
 #[derive(Default)]
 struct DeliveredKeys {
     /// The key of each delivery.
     keys: Vec<String>,
-    /// Of these, the last of each process that was killed: their outcome may not be written.
-    cut_off: Vec<String>,
-    /// Of these, those whose outcome could not be written, as the log says.
+    /// The last keys of each killed process, whose outcome may not have been written.
+    in_flight: Vec<String>,
+    /// The keys whose outcome could not be written, according to the log.
     unwritten: Vec<String>,
 }
 
 impl DeliveredKeys {
-    /// The number of events that were delivered more than once, which they are only after an
+    /// Counts the events that were delivered more than once, and checks that each repeat follows an
     /// outcome that was not written.
     fn more_than_once(&self) -> usize {
-        let (times, cut_off) = (count(&self.keys), count(&self.cut_off));
+        let times = count(&self.keys);
+        let in_flight = count(&self.in_flight);
         let unwritten = count(&self.unwritten);
         for (key, times) in &times {
-            let count_in = |some: &BTreeMap<&str, usize>| some.get(key).copied().unwrap_or(0);
-            let excused = count_in(&cut_off) + count_in(&unwritten);
+            let count_in = |counts: &BTreeMap<&str, usize>| counts.get(key).copied().unwrap_or(0);
+            let allowed = count_in(&in_flight) + count_in(&unwritten);
             assert!(
-                times - 1 <= excused,
-                "{key}: {times} times, {excused} excused"
+                times - 1 <= allowed,
+                "{key}: delivered {times} times, {allowed} repeats allowed"
             );
         }
         times.values().filter(|times| **times > 1).count()
@@ -195,7 +181,7 @@ fn count(keys: &[String]) -> BTreeMap<&str, usize> {
     times
 }
 
-/// The keys in what one process delivered. A kill may tear the last line.
+/// The keys that one process delivered. A kill can cut the last line.
 fn delivered_keys(folder: &ProgramFolder, file: &str) -> Vec<String> {
     let key = |line: &str| {
         let event: Value = serde_json::from_str(line).ok()?;
@@ -226,16 +212,11 @@ fn notifications() -> String {
 async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_every_second() {
     let table = table::fresh("behind-haproxy").await;
     let name = table.table();
-    let folder = ProgramFolder::with(&format!(
-        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{name}\"\n"
-    ));
+    let folder = ProgramFolder::on_table(name);
     let addresses = free_addresses(REPLICAS + 1);
     let (at, replicas) = (addresses[REPLICAS], &addresses[..REPLICAS]);
     let mut replicas = ReplicaSet::start(&folder, replicas);
-    let mut proxy = haproxy(&folder, at, replicas.addresses);
-    until("haproxy listens", || {
-        std::net::TcpStream::connect(at).is_ok()
-    });
+    let proxy = start_haproxy(&folder, at, replicas.addresses);
 
     let began = Instant::now();
     let (pay, hmrc) = (format!("http://{at}/pay"), format!("http://{at}/hmrc"));
@@ -286,14 +267,13 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
     let sent = began.elapsed();
     let output = simulating.wait_with_output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    within(DRAINED, "everything is delivered", || {
+    within(DRAIN_TIMEOUT, "everything is delivered", || {
         std::thread::sleep(Duration::from_secs(1));
         keys_of(&folder, "open").is_empty()
     });
     let drained = began.elapsed();
     let deliveries = replicas.stop();
-    kill_process(Pid::from_child(&proxy), Signal::TERM).unwrap();
-    proxy.wait().unwrap();
+    drop(proxy);
 
     let more_than_once = deliveries.more_than_once();
     let delivered: BTreeSet<String> = deliveries.keys.into_iter().collect();
@@ -305,22 +285,22 @@ async fn replicas_behind_haproxy_lose_nothing_while_one_is_killed_or_frozen_ever
         delivered.len(),
         deliveries.unwritten.len(),
     );
-    // The simulation has compared the acknowledged notifications with the inbox.
+    // The simulator compares the acknowledged notifications with the inbox.
     assert!(output.status.success(), "{stdout}");
     assert!(
         delivered == keys_of(&folder, "delivered"),
-        "a row is marked without its delivery"
+        "the rows marked delivered are those that were delivered"
     );
-    let proven = CommandResult::of(
+    let verified = CommandResult::of(
         folder
             .command(&["verify", "--stored"])
             .envs(table::variables()),
     );
-    assert_eq!(proven.code, 0, "{proven:?}");
+    assert_eq!(verified.code, 0, "{verified:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_delivers_all_of_a_calm_run_as_one_process_on_a_file_does() {
+async fn one_process_delivers_a_calm_run_completely_on_a_file_and_on_a_table() {
     let table = table::fresh("calm").await;
     let count = notifications();
     let build = variable("PILLARBOX_TEST_PILLARBOX");
@@ -348,7 +328,7 @@ async fn a_replica_delivers_all_of_a_calm_run_as_one_process_on_a_file_does() {
         let ran = CommandResult::of(&mut command(&[&simulate[..], &["--limit", "60m"]].concat()));
         assert_eq!(ran.code, 0, "{ran:?}");
         let keys = || delivered_keys(&folder, "delivered");
-        within(DRAINED, "everything is delivered", || {
+        within(DRAIN_TIMEOUT, "everything is delivered", || {
             std::thread::sleep(Duration::from_millis(250));
             keys().len().to_string() == count
         });

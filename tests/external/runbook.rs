@@ -1,29 +1,25 @@
-//! The runbook's commands of AWS, against botocore's own models of the services.
+//! The AWS commands of the runbook, checked against botocore's models of the services.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::run_script;
 use test_support::{repository, runbook::RunbookText};
 
-/// MiniStack's environment has it, too.
+/// The environment of MiniStack, which contains botocore.
 const PYTHON: &str = "target/tools/ministack/bin/python";
 
 #[test]
-fn every_command_of_aws_in_the_runbook_is_one_of_its_service() {
-    let person = [
+fn every_aws_command_in_the_runbook_is_valid() {
+    let variables = [
         ("TABLE", "table"),
         ("KEY", "pay:m1"),
         ("VERSION", "7"),
         ("RECEIPT", "AQEB"),
         ("DOMAIN", "callbacks.service.gov.uk"),
     ];
-    let variables = BTreeMap::from(person.map(|(name, value)| (name, value.to_owned())));
+    let variables = BTreeMap::from(variables.map(|(name, value)| (name, value.to_owned())));
     let calls = RunbookText::read().run(Path::new("true"), &variables);
     let calls: Vec<_> = calls
         .iter()
@@ -31,41 +27,33 @@ fn every_command_of_aws_in_the_runbook_is_one_of_its_service() {
         .map(|call| json!([call.section, call.arguments]))
         .collect();
     assert!(calls.len() > 50);
-    assert_eq!(unknown(&json!(calls)), "");
+    assert_eq!(find_errors(&json!(calls)), "");
 
     for (wrong, expected) in [
-        (vec!["lambda", "update-alia"], "no operation update-alia"),
+        (
+            vec!["lambda", "update-alia"],
+            "unknown operation update-alia",
+        ),
         (
             vec!["sqs", "purge-queue", "--queue", "u"],
-            "no option --queue",
+            "unknown option --queue",
         ),
         (
             vec!["lambda", "get-function", "--query", "A.[B"],
-            "the query A.[B",
+            "invalid query A.[B",
         ),
-        (vec!["kms", "describe-key"], "without --key-id"),
+        (vec!["kms", "describe-key"], "missing option --key-id"),
         (
             vec!["logs", "tail", "--log-group-name", "g"],
-            "no operation tail",
+            "unknown operation tail",
         ),
     ] {
-        let found = unknown(&json!([["a", wrong]]));
+        let found = find_errors(&json!([["a", wrong]]));
         assert!(found.contains(expected), "{wrong:?}: {found}");
     }
 }
 
-/// What the services do not know of these calls, a line each.
-fn unknown(calls: &serde_json::Value) -> String {
-    let mut python = Command::new(repository(PYTHON))
-        .arg(repository("tests/external/aws_commands.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = python.stdin.take().unwrap();
-    input.write_all(calls.to_string().as_bytes()).unwrap();
-    drop(input);
-    let ended = python.wait_with_output().unwrap();
-    assert!(ended.status.success());
-    String::from_utf8(ended.stdout).unwrap()
+/// The errors in these calls, one a line.
+fn find_errors(calls: &Value) -> String {
+    run_script(&repository(PYTHON), "aws_commands.py", calls)
 }

@@ -1,28 +1,28 @@
-//! The contract of an inbox, kept by a table of MiniStack's: another reading of what DynamoDB does.
+//! The contract of an inbox, tested on a table of MiniStack: a second implementation of DynamoDB.
 
 use std::{fs, io, process::Command};
 
 use test_support::{ministack::MiniStackProcess, repository};
 
-/// The number of promises in the contract, each of which is a public function.
-fn contract_tests() -> usize {
-    let promises = |file: io::Result<fs::DirEntry>| {
+/// Counts the tests of the contract: its public functions.
+fn count_contract_tests() -> usize {
+    let count = |file: io::Result<fs::DirEntry>| {
         let source = fs::read_to_string(file.unwrap().path()).unwrap();
         source.matches("\npub async fn ").count()
     };
     let files = fs::read_dir(repository("src/inbox/contract")).unwrap();
-    files.map(promises).sum()
+    files.map(count).sum()
 }
 
 #[test]
-fn the_table_keeps_its_contract_by_another_s_reading_of_dynamodb_too() {
+fn the_inbox_keeps_its_contract_on_a_table_of_ministack() {
     let ministack = MiniStackProcess::start();
     let mut tests = Command::new(env!("CARGO"));
     tests.args([
         "test",
         "--locked",
         "--quiet",
-        // As the test command builds it, so that nothing is compiled a second time.
+        // The same packages as in the test command, so that cargo compiles nothing again.
         "--workspace",
         "--lib",
         "inbox::dynamodb::tests::keeps_the_contract",
@@ -35,9 +35,6 @@ fn the_table_keeps_its_contract_by_another_s_reading_of_dynamodb_too() {
         .unwrap();
     let stdout = String::from_utf8_lossy(&ran.stdout);
     assert!(ran.status.success(), "{stdout}");
-    let whole = format!("{} passed", contract_tests());
-    assert!(
-        stdout.contains(&whole),
-        "the whole contract, {whole}: {stdout}"
-    );
+    let expected = format!("{} passed", count_contract_tests());
+    assert!(stdout.contains(&expected), "expected {expected}: {stdout}");
 }

@@ -1,8 +1,8 @@
-"""Creates the stack of template.yaml on MiniStack, which enforces its policies: every front and destination.
+"""Creates the stack of template.yaml on MiniStack, which enforces its policies, with every front and destination.
 
-AWS's own translator expands the template. A signed notification is posted through the front's address, and its event
-is taken at the other end. Each shape is created, used and deleted. Then three policies lose a statement, one at a
-time, and the event must not arrive.
+AWS's own translator expands the template. For each variant the script creates the stack, posts a signed notification
+to the front, reads its event from the destination, and deletes the stack. Then it removes a statement from each of
+three policies, one at a time, and checks that no event arrives.
 
     python stack.py MINISTACK_URL BOOTSTRAP TEMPLATE
 """
@@ -29,10 +29,10 @@ from samtranslator.translator.translator import Translator
 
 ENDPOINT, BOOTSTRAP, TEMPLATE = sys.argv[1:4]
 SECRET = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu"
-# How long an event may take. Only a failing shape waits so long.
-LONG = 60
-# How long an event that must not arrive is waited for: the stream delivers within a second or two.
-SHORT = 6
+# Seconds. Only a failing stack takes so long.
+STACK_TIMEOUT = 60
+# Seconds to wait for an event. The stream delivers within a second or two.
+EVENT_TIMEOUT = 6
 
 
 def client(service):
@@ -40,20 +40,19 @@ def client(service):
 
 
 cloudformation, s3, secrets, sqs, events = map(client, ["cloudformation", "s3", "secretsmanager", "sqs", "events"])
-# What the translator says of itself is nothing to act on.
+# The translator's own warnings need no action.
 logging.disable(logging.WARNING)
 logs, lambdas = client("logs"), client("lambda")
 
 # What MiniStack cannot create.
-LEFT_OUT = [
+NOT_CREATED = [
     ("the association of the firewall", lambda it: it["Type"] == "AWS::WAFv2::WebACLAssociation"),
     ("alarms on an expression", lambda it: it["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in it["Properties"]),
     ("the dashboard, which names them", lambda it: it["Type"] == "AWS::CloudWatch::Dashboard"),
 ]
 
-
-# And by what it evaluates otherwise than AWS, or nowhere.
-NOT_TRIED = [
+# What MiniStack evaluates differently from AWS, or not at all.
+NOT_TESTED = [
     "conditions on dynamodb:LeadingKeys, which MiniStack evaluates as if there were no key",
     "the destination https, which is refused on loopback",
     "gradual deployments, which need CodeDeploy",
@@ -61,8 +60,8 @@ NOT_TRIED = [
 ]
 
 
-def zipped(path):
-    """The archive that a function is deployed from."""
+def build_archive(path):
+    """Returns the archive of a function."""
     whole, name = io.BytesIO(), zipfile.ZipInfo("bootstrap")
     name.external_attr = 0o100755 << 16
     with zipfile.ZipFile(whole, "w") as archive, open(path, "rb") as file:
@@ -70,8 +69,8 @@ def zipped(path):
     return whole.getvalue()
 
 
-def translated(parameters):
-    """The template as CloudFormation gets it from SAM."""
+def translate(parameters):
+    """Returns the template as SAM would give it to CloudFormation."""
     with open(TEMPLATE) as file:
         template = yaml_parse(file.read())
     template["Globals"]["Function"]["CodeUri"] = "s3://artefacts/bootstrap.zip"
@@ -86,15 +85,14 @@ def translated(parameters):
     whole = json.loads(json.dumps(whole))
     resources = whole["Resources"]
     secret = [name for name, it in resources.items() if it["Type"] == "AWS::SecretsManager::Secret"]
-    for _, is_left_out in LEFT_OUT:
-        for name in [name for name, it in resources.items() if is_left_out(it)]:
+    for _, is_not_created in NOT_CREATED:
+        for name in [name for name, it in resources.items() if is_not_created(it)]:
             del resources[name]
     return with_bus_described(without_leading_keys(with_arns(whole, secret)))
 
 
-
 def with_arns(value, names):
-    """The same template, with the ARN of each secret where it has a reference: MiniStack's is the name."""
+    """The same template with the ARN of each secret in place of its reference, which MiniStack resolves to the name."""
     if isinstance(value, dict):
         if value.get("Ref") in names:
             return {"Fn::GetAtt": [value["Ref"], "Arn"]}
@@ -119,7 +117,7 @@ def without_leading_keys(value):
 
 
 def with_bus_described(template):
-    """The same template, with the bus under the name that MiniStack has for it in events:DescribeEventBus."""
+    """The same template, with the ARN that MiniStack checks for events:DescribeEventBus."""
     for resource in template["Resources"].values():
         for policy in resource["Properties"].get("Policies", []) if resource["Type"] == "AWS::IAM::Role" else []:
             for it in policy["PolicyDocument"]["Statement"]:
@@ -130,7 +128,8 @@ def with_bus_described(template):
     return template
 
 
-def create(name, template, parameters):
+def create_stack(name, template, parameters):
+    """Creates a stack and returns the physical ids of its resources by their logical ids."""
     body = json.dumps(template)
     s3.put_object(Bucket="artefacts", Key=f"{name}.json", Body=body.encode())
     cloudformation.create_stack(
@@ -139,7 +138,7 @@ def create(name, template, parameters):
         Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
-    end = time.monotonic() + LONG
+    end = time.monotonic() + STACK_TIMEOUT
     while True:
         status = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
         if status == "CREATE_COMPLETE":
@@ -153,7 +152,8 @@ def create(name, template, parameters):
     return {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in found}
 
 
-def event(identifier):
+def notification(identifier):
+    """The body of a notification of GOV.UK Pay."""
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
     body = {
         "webhook_message_id": identifier,
@@ -168,7 +168,7 @@ def event(identifier):
 
 
 def post(host, path, body):
-    """The status and the body of the answer to a signed POST."""
+    """Signs and posts a body; returns the status and the body of the answer."""
     front = urllib.parse.urlsplit(ENDPOINT)
     connection = http.client.HTTPConnection(front.hostname, front.port, timeout=30)
     signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
@@ -178,19 +178,19 @@ def post(host, path, body):
     return answer.status, answer.read().decode()
 
 
-def address(made, parameters):
-    """The host by which MiniStack tells the front, and the path of the callback."""
+def front_address(created, parameters):
+    """The host by which MiniStack selects the front, and the path of the callback."""
     front = parameters.get("FrontDoor", "http-api")
     if front == "http-api":
-        return f"{made['Api']}.execute-api.localhost", "/pay"
+        return f"{created['Api']}.execute-api.localhost", "/pay"
     if front == "rest-waf":
-        return f"{made['RestApi']}.execute-api.localhost", "/live/pay"
-    url = lambdas.get_function_url_config(FunctionName=made["Receive"], Qualifier="live")["FunctionUrl"]
+        return f"{created['RestApi']}.execute-api.localhost", "/live/pay"
+    url = lambdas.get_function_url_config(FunctionName=created["Receive"], Qualifier="live")["FunctionUrl"]
     return urllib.parse.urlsplit(url).netloc, "/pay"
 
 
-def arrived(queue, identifier, seconds):
-    """The event of a notification in the queue, if it comes in time."""
+def receive_event(queue, identifier, seconds):
+    """Returns the event of a notification from the queue, or None after this time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
@@ -203,8 +203,8 @@ def arrived(queue, identifier, seconds):
     return None
 
 
-def queue_of_a_bus(bus, name):
-    """A queue that gets everything of a bus."""
+def create_queue_for_bus(bus, name):
+    """Creates a queue that receives every event of a bus."""
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     rule = events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source":[{"prefix":"pillarbox."}]}')["RuleArn"]
@@ -221,8 +221,8 @@ def queue_of_a_bus(bus, name):
     return queue
 
 
-def logged(group, identifier, seconds):
-    """The event of a notification in a log, if it comes in time."""
+def find_logged_event(group, identifier, seconds):
+    """Returns the event of a notification from a log, or None after this time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for line in logs.filter_log_events(logGroupName=group)["events"]:
@@ -234,8 +234,8 @@ def logged(group, identifier, seconds):
     return None
 
 
-def without(template, role, statement):
-    """The same template, with one statement less in the policy of a role."""
+def without_statement(template, role, statement):
+    """The same template without one statement in the policy of a role."""
     template = copy.deepcopy(template)
     (policy,) = template["Resources"][role]["Properties"]["Policies"]
     kept = []
@@ -248,8 +248,8 @@ def without(template, role, statement):
     return template
 
 
-def use(name, parameters, template):
-    """What a signed notification gets for an answer, and its event at the other end."""
+def deliver_through(name, parameters, template):
+    """Creates the stack and posts a notification; returns the resources, the answer and the event that arrived."""
     kind = parameters["DestinationKind"]
     fifo = ".fifo" if "fifo" in name else ""
     if kind == "sqs":
@@ -257,30 +257,30 @@ def use(name, parameters, template):
         queue = sqs.create_queue(QueueName=f"{name}-events{fifo}", Attributes=attributes)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         parameters = parameters | {"DestinationQueueArn": arn}
-    made = create(name, template, parameters)
-    secrets.put_secret_value(SecretId=made["PaySecret"], SecretString=json.dumps({"current": SECRET}))
+    created = create_stack(name, template, parameters)
+    secrets.put_secret_value(SecretId=created["PaySecret"], SecretString=json.dumps({"current": SECRET}))
     if kind == "eventbridge":
-        queue = queue_of_a_bus(made["EventBus"], f"{name}-events")
-    status, answer = post(*address(made, parameters), event(name))
+        queue = create_queue_for_bus(created["EventBus"], f"{name}-events")
+    status, answer = post(*front_address(created, parameters), notification(name))
     if status != 200:
         found = None
     elif kind == "log":
-        found = logged(made["ProcessLogs"], name, SHORT)
+        found = find_logged_event(created["ProcessLogs"], name, EVENT_TIMEOUT)
     else:
-        found = arrived(queue, name, SHORT)
-    return made, status, answer, found
+        found = receive_event(queue, name, EVENT_TIMEOUT)
+    return created, status, answer, found
 
 
 COMMON = {"AlarmEmail": "team@example.gov.uk"}
 RECONCILING = {"Reconcile": "on", "HmrcBoxes": "50dca3fc-c37c-4f03-b719-63571333624c"}
-# A name, and what is asked for. Between them they have every front and every destination that can be reached.
-SHAPES = [
+# A name and its parameters. Together they have every front and every destination that MiniStack can reach.
+VARIANTS = [
     ("http-api-to-a-bus", {"FrontDoor": "http-api", "DestinationKind": "eventbridge"} | RECONCILING),
     ("function-url-to-a-queue", {"FrontDoor": "function-url", "DestinationKind": "sqs"}),
     ("rest-api-to-a-log", {"FrontDoor": "rest-waf", "DestinationKind": "log", "MinimalAlarms": "true"}),
     ("http-api-to-a-fifo-queue", {"FrontDoor": "http-api", "DestinationKind": "sqs"}),
 ]
-# A role and the statement it loses, and the answer that the sender gets then. The event never arrives.
+# A name, a role, the statement that it loses, and the answer to the sender. No event may arrive.
 MUTATIONS = [
     ("no-record", "ReceiveRole", "Record", (503, '{"error":"inbox"}')),
     ("no-secret", "ReceiveRole", "SenderSecrets", (503, '{"error":"no_secret"}')),
@@ -290,28 +290,29 @@ MUTATIONS = [
 
 def main():
     s3.create_bucket(Bucket="artefacts", CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-    s3.put_object(Bucket="artefacts", Key="bootstrap.zip", Body=zipped(BOOTSTRAP))
-    for name, parameters in SHAPES:
+    s3.put_object(Bucket="artefacts", Key="bootstrap.zip", Body=build_archive(BOOTSTRAP))
+    for name, parameters in VARIANTS:
         parameters = COMMON | parameters
         began = time.monotonic()
-        template = translated(parameters)
-        made, status, answer, found = use(name, parameters, template)
+        template = translate(parameters)
+        created, status, answer, found = deliver_through(name, parameters, template)
         assert (status, answer) == (200, '{"status":"recorded"}'), f"{name}: {status} {answer}"
         assert found and found["id"] == f"pay:{name}" and found["subject"] == "p1", f"{name}: {found}"
-        print(f"{name}: {len(made)} resources, an event at the other end, {time.monotonic() - began:.1f} s")
+        print(f"{name}: {len(created)} resources, the event arrived, {time.monotonic() - began:.1f} s")
         cloudformation.delete_stack(StackName=name)
     parameters = COMMON | {"DestinationKind": "sqs"}
-    template = translated(parameters)
+    template = translate(parameters)
     for name, role, statement, expected in MUTATIONS:
         began = time.monotonic()
-        _, status, answer, found = use(name, parameters, without(template, role, statement))
+        changed = without_statement(template, role, statement)
+        _, status, answer, found = deliver_through(name, parameters, changed)
         assert (status, answer) == expected, f"{name}: {status} {answer}"
         assert found is None, f"{name}: {found}"
-        print(f"{role} without {statement}: {status}, and no event, {time.monotonic() - began:.1f} s")
-    for what, _ in LEFT_OUT:
-        print(f"left out: {what}")
-    for what in NOT_TRIED:
-        print(f"not tried: {what}")
+        print(f"{role} without {statement}: {status}, no event, {time.monotonic() - began:.1f} s")
+    for what, _ in NOT_CREATED:
+        print(f"not created: {what}")
+    for what in NOT_TESTED:
+        print(f"not tested: {what}")
 
 
 main()

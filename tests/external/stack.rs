@@ -1,5 +1,6 @@
-//! The stack, expanded by AWS's own translator and created on MiniStack, which enforces its
-//! policies: every front and destination, from a signed notification to its event.
+//! The stack of the template, expanded by AWS's own translator and created on MiniStack, which
+//! enforces its policies. Tests every front and destination, from a signed notification to its
+//! event.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use test_support::{binary, ministack::MiniStackProcess, repository};
 const PYTHON: &str = "target/tools/sam/bin/python";
 
 #[test]
-fn the_stack_delivers_behind_every_front_and_not_without_its_permissions() {
+fn the_stack_delivers_behind_every_front_and_needs_its_permissions() {
     let ministack = MiniStackProcess::with_policies();
     let ended = Command::new(repository(PYTHON))
         .args(["-W", "ignore"])
@@ -18,6 +19,6 @@ fn the_stack_delivers_behind_every_front_and_not_without_its_permissions() {
         .arg(binary("bootstrap-under-test"))
         .arg(repository("template.yaml"))
         .status()
-        .unwrap_or_else(|_| panic!("{PYTHON} is not there: .ci/aws-tools installs it"));
-    assert!(ended.success());
+        .unwrap_or_else(|_| panic!("{PYTHON} is missing: run .ci/aws-tools first"));
+    assert!(ended.success(), "stack.py failed: see above");
 }

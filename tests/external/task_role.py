@@ -1,7 +1,7 @@
-"""The agent of an ECS task at its own address, and a table, in a network of their own.
+"""Stand-ins for the ECS agent and for DynamoDB, in the network namespace of the test.
 
-Runs the command in its arguments, and then prints a line for each request: what was asked of the agent,
-or which access key signed a request to the table.
+Runs the command in its arguments, and then prints one line for each kind of request: the path that was requested from
+the agent, or the access key that signed a request to the table.
 """
 
 import json
@@ -17,12 +17,12 @@ CREDENTIALS = {
     "Token": "session",
     "Expiration": "2099-01-01T00:00:00Z",
 }
-seen = []
+requests = []
 
 
 class Agent(BaseHTTPRequestHandler):
     def do_GET(self):
-        seen.append(f"agent {self.path}")
+        requests.append(f"agent {self.path}")
         answer(self, CREDENTIALS)
 
     def log_message(self, *_):
@@ -35,7 +35,7 @@ class Table(BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
         signer = self.headers["authorization"].split("Credential=")[1].split("/")[0]
-        seen.append(f"table by {signer}")
+        requests.append(f"table by {signer}")
         answer(self, {"Items": [], "Count": 0})
 
     def log_message(self, *_):
@@ -55,5 +55,5 @@ for address, handler in ((AGENT, Agent), (TABLE, Table)):
     server = ThreadingHTTPServer(address, handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
-print("\n".join(dict.fromkeys(seen)))
+print("\n".join(dict.fromkeys(requests)))
 sys.exit(code)

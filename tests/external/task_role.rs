@@ -1,5 +1,5 @@
-//! The role of an ECS task, by the address that ECS itself uses: 169.254.170.2, which exists only
-//! in a network namespace of the test.
+//! The credentials of an ECS task, from the address that ECS uses: 169.254.170.2. The test creates
+//! it in a network namespace.
 
 use test_support::{
     binary,
@@ -10,7 +10,7 @@ use test_support::{
 const NETWORK: &str = "ip link set lo up && ip addr add 169.254.170.2/32 dev lo && exec \"$@\"";
 
 #[test]
-fn the_role_of_an_ecs_task_is_found_at_the_agent_of_ecs() {
+fn the_credentials_of_an_ecs_task_come_from_the_ecs_agent() {
     let folder = ProgramFolder::with(BOTH_SOURCES);
     let script = repository("tests/external/task_role.py");
     let program = binary("pillarbox-under-test");

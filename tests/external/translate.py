@@ -1,4 +1,4 @@
-"""The template on standard input, as JSON, expanded by AWS's own translator."""
+"""Expands the template on standard input, which is JSON, with AWS's own translator."""
 
 import json
 import sys
@@ -7,13 +7,13 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """No role of the template names a managed policy for SAM to look up."""
+    """The template refers to no managed policy, so the translator has none to look up."""
 
     def load(self):
         return {}
 
 
 template = json.load(sys.stdin)
-# `sam deploy` uploads the code first.
+# `sam deploy` would upload the code and set its address.
 template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
 print(json.dumps(transform(template, {}, NoManagedPolicies())))

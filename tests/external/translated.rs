@@ -1,21 +1,18 @@
-//! The alarms that AWS's own translator expands the template to are those that the other tests
-//! evaluate, on resources that exist then.
+//! AWS's own translator expands the template. The alarms must be those that the other tests
+//! evaluate, and must refer to resources of the expanded template.
 
-use std::{
-    collections::BTreeSet,
-    io::Write,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use serde_json::{Map, Value};
 use test_support::{cloudformation::TemplateStack, repository};
 
-/// Python with `aws-sam-translator`, where `.ci/run` puts it, or what `PILLARBOX_TEST_TRANSLATOR`
-/// names.
+use super::run_script;
+
+/// Python with `aws-sam-translator`: what `PILLARBOX_TEST_TRANSLATOR` names, or what `.ci/run`
+/// installs.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a person who runs the tests says where it is"
+    reason = "a setting of the person who runs the tests"
 )]
 fn python() -> PathBuf {
     let named = std::env::var("PILLARBOX_TEST_TRANSLATOR");
@@ -23,21 +20,11 @@ fn python() -> PathBuf {
     named.map_or_else(|_| installed(), PathBuf::from)
 }
 
-fn translated(template: &Value) -> Map<String, Value> {
-    let mut child = Command::new(python())
-        .arg(repository("tests/external/translate.py"))
-        .env("AWS_DEFAULT_REGION", "eu-west-2")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("`.ci/run` installs the translator");
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(template.to_string().as_bytes()).unwrap();
-    drop(stdin);
-    let ran = child.wait_with_output().unwrap();
-    assert!(ran.status.success());
-    let translated: Value = serde_json::from_slice(&ran.stdout).unwrap();
-    translated["Resources"].as_object().unwrap().clone()
+/// The resources of the expanded template.
+fn expand(template: &Value) -> Map<String, Value> {
+    let expanded = run_script(&python(), "translate.py", template);
+    let expanded: Value = serde_json::from_str(&expanded).unwrap();
+    expanded["Resources"].as_object().unwrap().clone()
 }
 
 fn alarms(resources: &Map<String, Value>) -> Map<String, Value> {
@@ -48,10 +35,10 @@ fn alarms(resources: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// The logical ids that a value refers to.
-fn references(value: &Value, found: &mut BTreeSet<String>) {
+/// Adds the logical ids that a value refers to.
+fn find_references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
-        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Array(items) => items.iter().for_each(|item| find_references(item, found)),
         Value::Object(members) => {
             for (name, member) in members {
                 match (name.as_str(), member) {
@@ -62,7 +49,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
                     ("Fn::GetAtt", Value::Array(parts)) => {
                         found.extend(parts[0].as_str().map(str::to_owned));
                     }
-                    (_, member) => references(member, found),
+                    (_, member) => find_references(member, found),
                 }
             }
         }
@@ -71,22 +58,22 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn the_translator_leaves_the_alarms_as_they_are_evaluated_and_on_resources_that_exist() {
+fn the_translator_keeps_the_alarms_and_the_resources_that_they_refer_to() {
     let stack = TemplateStack::with(&[]);
     let written = alarms(stack.template()["Resources"].as_object().unwrap());
-    let expanded = translated(stack.template());
+    let expanded = expand(stack.template());
     assert_eq!(alarms(&expanded), written);
     let parameters = stack.template()["Parameters"].as_object().unwrap();
-    let mut named = BTreeSet::new();
+    let mut references = BTreeSet::new();
     written
         .values()
-        .for_each(|alarm| references(alarm, &mut named));
-    assert!(named.contains("Receive") && named.contains("Table"));
-    for id in named {
+        .for_each(|alarm| find_references(alarm, &mut references));
+    assert!(references.contains("Receive") && references.contains("Table"));
+    for id in references {
         let is_pseudo = id.starts_with("AWS::");
         assert!(
             is_pseudo || parameters.contains_key(&id) || expanded.contains_key(&id),
-            "the expanded template has no resource {id}"
+            "the expanded template has the resource {id}"
         );
     }
     for id in ["Receive", "Process", "Sweep", "Reconciler"] {

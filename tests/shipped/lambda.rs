@@ -310,7 +310,7 @@ async fn mistakes_about_destinations_and_windows_stop_deliveries_and_never_recei
     }
     for role in ["process", "sweep"] {
         let mut bootstrap = BootstrapProcess::start(&mistaken(role, "pillarbox")).await;
-        let RuntimeReport::CanNotBegin(report) = bootstrap.next_report().await else {
+        let RuntimeReport::InitError(report) = bootstrap.next_report().await else {
             panic!("{role} started")
         };
         assert_eq!(report["errorType"], "Configuration", "{report}");
@@ -362,7 +362,7 @@ async fn a_function_that_cannot_start_reports_why_and_ends() {
         (with("AWS_CA_BUNDLE", "/nowhere.pem"), "Aws", "/nowhere.pem"),
     ] {
         let mut bootstrap = BootstrapProcess::start(&variables).await;
-        let RuntimeReport::CanNotBegin(report) = bootstrap.next_report().await else {
+        let RuntimeReport::InitError(report) = bootstrap.next_report().await else {
             panic!("{part}")
         };
         assert_eq!(report["errorType"], name, "{report}");

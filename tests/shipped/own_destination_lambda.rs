@@ -174,7 +174,7 @@ async fn a_configuration_that_names_destinations_delivers_nothing_and_receives_a
     };
     for role in ["process", "sweep"] {
         let mut function = start(&named(role)).await;
-        let RuntimeReport::CanNotBegin(report) = function.next_report().await else {
+        let RuntimeReport::InitError(report) = function.next_report().await else {
             panic!("{role} starts");
         };
         assert_eq!(report["errorType"], "Destination");

@@ -38,7 +38,7 @@ async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
         let (start, rest) = bytes.split_at(bytes.len() - body.len() / 2);
         let mut client = process.client().await;
         client.write(start).await;
-        client.wait_for_continue().await;
+        client.await_continue().await;
 
         process.signal(signal);
         let closed = async {
@@ -71,7 +71,7 @@ async fn sigterm_lets_a_request_in_flight_end_and_then_the_process() {
 
 #[tokio::test]
 async fn a_disk_that_refuses_writes_is_answered_503_until_it_accepts_them_again() {
-    let process = ServeProcess::start_unharmed_by_limits();
+    let process = ServeProcess::start_ignoring_file_size_signal();
     let limit = |current| {
         prlimit(
             Some(process.pid()),

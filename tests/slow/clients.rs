@@ -1,6 +1,6 @@
 //! Clients that simulate both senders. Each sends one notification after another, and repeats each
-//! until it gets a 200, whatever happens to the receivers meanwhile. A ledger of the acknowledged
-//! notifications is then compared with the rows and the deliveries.
+//! until it gets a 200, while receivers stop and fail. Afterwards a ledger of the acknowledged
+//! notifications is compared with the rows and the deliveries.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,9 +19,8 @@ use url::Url;
 use test_support::process::{HMRC_SECRET, PAY_SECRET, RunningServe};
 
 const CLIENTS: u64 = 16;
-const MAX_WAIT: Duration = Duration::from_secs(3);
-/// How long a client waits before it tries again.
-const PAUSE: Duration = Duration::from_millis(2);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+const RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// Real time, and random numbers from a seed.
 pub(super) struct SeededClock(AtomicU64);
@@ -31,8 +30,8 @@ impl SeededClock {
         Self(AtomicU64::new(seed))
     }
 
-    pub(super) fn below(&self, sides: u64) -> u64 {
-        self.random() % sides
+    pub(super) fn below(&self, limit: u64) -> u64 {
+        self.random() % limit
     }
 }
 
@@ -53,15 +52,15 @@ impl Clock for SeededClock {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "set by a person who starts a long run"
+    reason = "a setting of the person who starts a long run"
 )]
-pub(super) fn number(variable: &str) -> Option<u64> {
+pub(super) fn read_number(variable: &str) -> Option<u64> {
     std::env::var(variable)
         .ok()
         .map(|text| text.parse().expect("a number"))
 }
 
-/// The URLs of the live receivers; empty while all are dead.
+/// The URLs of the running receivers; empty while none runs.
 pub(super) type ReceiverUrls = watch::Receiver<Vec<Url>>;
 
 /// The ledger that all clients share.
@@ -73,8 +72,8 @@ pub(super) struct ClientLedger {
     pub(super) failures: AtomicU64,
 }
 
-/// Posts one notification until it gets its 200, and returns the status word of that answer.
-async fn deliver(
+/// Posts a notification until it gets a 200, and returns the status word of that answer.
+async fn post_until_acknowledged(
     sender: Sender,
     request: &SenderRequest,
     connection: &mut Option<(Url, ReceiverConnection)>,
@@ -85,7 +84,7 @@ async fn deliver(
         let post = ledger.posts.fetch_add(1, Ordering::Relaxed);
         let url = {
             let roots = receivers.wait_for(|roots| !roots.is_empty()).await.unwrap();
-            // As a load balancer chooses: in turn.
+            // Round robin, as a load balancer.
             let turn = usize::try_from(post).unwrap() % roots.len();
             roots[turn].join(source(sender)).unwrap()
         };
@@ -94,7 +93,10 @@ async fn deliver(
                 .as_ref()
                 .is_none_or(|(to, connection)| *to != url || !connection.is_open())
             {
-                *connection = Some((url.clone(), ReceiverConnection::open(&url, MAX_WAIT).await?));
+                *connection = Some((
+                    url.clone(),
+                    ReceiverConnection::open(&url, RESPONSE_TIMEOUT).await?,
+                ));
             }
             connection.as_mut().unwrap().1.send(request).await
         };
@@ -110,7 +112,7 @@ async fn deliver(
             Err(_) => *connection = None,
         }
         ledger.failures.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
@@ -121,9 +123,8 @@ fn source(sender: Sender) -> &'static str {
     }
 }
 
-/// Simulates both senders in turn until stopped; the last notification is still brought to its
-/// 200.
-async fn client(
+/// Simulates both senders until stopped. The last notification, too, is repeated until its 200.
+async fn run_client(
     rng: SeededClock,
     mut receivers: ReceiverUrls,
     ledger: Arc<ClientLedger>,
@@ -139,10 +140,10 @@ async fn client(
         let any = Url::parse("http://127.0.0.1/").unwrap();
         let request = sender.request(&body, secret, &any);
         let connection = connection.entry(sender.as_str()).or_default();
-        let first = deliver(sender, &request, connection, &mut receivers, &ledger);
+        let first = post_until_acknowledged(sender, &request, connection, &mut receivers, &ledger);
         if rng.below(4) == 0 {
             let second_connection = second_connection.entry(sender.as_str()).or_default();
-            let second = deliver(
+            let second = post_until_acknowledged(
                 sender,
                 &request,
                 second_connection,
@@ -161,7 +162,9 @@ async fn client(
         let digest = sha256(&request.body);
         ledger.acknowledged.lock().unwrap().insert(key, digest);
         if rng.below(8) == 0 {
-            let again = deliver(sender, &request, connection, &mut receivers, &ledger).await;
+            let again =
+                post_until_acknowledged(sender, &request, connection, &mut receivers, &ledger)
+                    .await;
             assert_eq!(
                 again, "duplicate",
                 "an acknowledged notification is a duplicate"
@@ -170,7 +173,6 @@ async fn client(
     }
 }
 
-/// The SHA-256 of bytes, in hex.
 fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     hex::encode(Sha256::digest(bytes))
@@ -190,7 +192,7 @@ impl LoadClients {
             .map(|_| {
                 let rng = SeededClock::new(rng.random());
                 let (ledger, stop) = (Arc::clone(&ledger), Arc::clone(&stop));
-                tokio::spawn(client(rng, receivers.clone(), ledger, stop))
+                tokio::spawn(run_client(rng, receivers.clone(), ledger, stop))
             })
             .collect();
         Self {
@@ -200,7 +202,7 @@ impl LoadClients {
         }
     }
 
-    /// Stops them, and returns what was acknowledged.
+    /// Stops the clients, and returns the acknowledged notifications.
     pub(super) async fn stop(self) -> HashMap<String, String> {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.running {
@@ -211,7 +213,7 @@ impl LoadClients {
 }
 
 /// Checks the stored rows and the deliveries against the acknowledged notifications.
-pub(super) fn check(
+pub(super) fn check_ledger(
     acknowledged: &HashMap<String, String>,
     rows: &HashMap<String, Value>,
     deliveries: &DeliveredEvents,
@@ -230,7 +232,7 @@ pub(super) fn check(
     assert_eq!(
         rows.len(),
         acknowledged.len(),
-        "the rows are those that got a 200, and no others"
+        "only acknowledged notifications are stored"
     );
     assert_eq!(
         deliveries.lines.len(),
@@ -239,19 +241,21 @@ pub(super) fn check(
     );
 }
 
-/// Everything that all `serve` processes delivered: each key's line, and how often.
+/// The deliveries of all `serve` processes.
 #[derive(Default)]
 pub(super) struct DeliveredEvents {
+    /// The line of each key.
     lines: HashMap<String, String>,
+    /// The number of repeated deliveries.
     pub(super) more_than_once: usize,
-    /// The keys that a process delivered which nothing had disturbed.
+    /// The keys delivered without a fault, none of which may be delivered so again.
     undisturbed: HashSet<String>,
 }
 
 impl DeliveredEvents {
-    /// Adds what a process delivered. One that was killed, or cut off from its inbox, may have
-    /// delivered an event without noting it, and one that logs an unwritten outcome has; no other
-    /// delivers what another delivers, too.
+    /// Adds the deliveries of a process. A process that was killed, or cut off from its inbox, may
+    /// have delivered an event without recording it; one that logs an unwritten outcome has. All
+    /// other deliveries must be unique.
     pub(super) fn add(&mut self, serve: &RunningServe, is_disturbed: bool) {
         let unwritten = serve.unwritten_outcomes();
         for line in serve.stdout.all() {
@@ -259,11 +263,11 @@ impl DeliveredEvents {
             let key = event["id"].as_str().unwrap().to_owned();
             assert!(
                 is_disturbed || unwritten.contains(&key) || self.undisturbed.insert(key.clone()),
-                "{key} was delivered twice, and nothing had happened: {:?}",
+                "{key} was delivered twice without a fault: {:?}",
                 serve.stderr.find(&key)
             );
             if let Some(before) = self.lines.get(&key) {
-                assert_eq!(*before, line, "an event changed between two attempts");
+                assert_eq!(*before, line, "every attempt delivers the same event");
                 self.more_than_once += 1;
             } else {
                 self.lines.insert(key, line);

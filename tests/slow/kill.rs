@@ -1,10 +1,10 @@
-//! `serve` is killed again and again under load, and keeps its promise.
+//! `serve` is killed repeatedly under load, and loses nothing.
 //!
-//! `proof kill` kills more kinds of processes at more points. This is the part of it that the test
-//! command runs, and it covers what `proof kill` does not: events on standard output, and
-//! `verify --stored` over the rows that killed processes wrote.
+//! `proof kill` kills more kinds of processes at more points. This test is the short version for
+//! the test command. It also covers what `proof kill` does not: events on standard output, and
+//! `verify --stored` on the rows of killed processes.
 //!
-//! `PILLARBOX_TEST_KILLS` sets the number of kills, `PILLARBOX_TEST_SEED` the chance. The long run:
+//! `PILLARBOX_TEST_KILLS` sets the number of kills, `PILLARBOX_TEST_SEED` the seed. The long run:
 //! `PILLARBOX_TEST_KILLS=200 cargo test -p pillarbox-tests --test slow --release -- --nocapture`.
 
 use std::{
@@ -16,16 +16,16 @@ use rustix::process::Signal;
 use sender_simulator::{Clock, SystemClock};
 use tokio::{sync::watch, time::Instant};
 
-use super::clients::{DeliveredEvents, LoadClients, SeededClock, check, number};
+use super::clients::{DeliveredEvents, LoadClients, SeededClock, check_ledger, read_number};
 use test_support::process::{BOTH_SOURCES, ProgramFolder, RunningServe, by_key, within};
 
-/// A row that several kills caught in the middle waits for its pushed-on time: 5 s, 10 s, 20 s, …
-const DRAINED: Duration = Duration::from_secs(15 * 60);
+/// The backoff of a row that was in flight at several kills: 5 s, 10 s, 20 s, …
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() {
-    let kills = number("PILLARBOX_TEST_KILLS").unwrap_or(20);
-    let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
+    let kills = read_number("PILLARBOX_TEST_KILLS").unwrap_or(20);
+    let seed = read_number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
     println!("PILLARBOX_TEST_KILLS={kills} PILLARBOX_TEST_SEED={seed}");
     let rng = SeededClock::new(seed);
     let began = Instant::now();
@@ -38,7 +38,7 @@ async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() 
     let mut deliveries = DeliveredEvents::default();
     for _ in 0..kills {
         let mut serve = RunningServe::spawn(&mut folder.serve_command());
-        // One in eight dies on its way up; the others somewhere in their first 400 ms of work.
+        // One process in eight is killed while it starts, the others within 400 ms after that.
         if rng.below(8) == 0 {
             tokio::time::sleep(Duration::from_micros(rng.below(60_000))).await;
         } else {
@@ -54,22 +54,22 @@ async fn every_acknowledged_notification_survives_every_kill_and_is_delivered() 
     let mut serve = folder.serve();
     receiver_urls.send(vec![serve.url("pay")]).unwrap();
     let acknowledged = clients.stop().await;
-    within(DRAINED, "everything is delivered", || {
+    within(DRAIN_TIMEOUT, "everything is delivered", || {
         folder.count("open") == 0
     });
 
     let rows = by_key(folder.list(&[]));
     assert!(serve.stop(Signal::TERM).success());
     deliveries.add(&serve, false);
-    check(&acknowledged, &rows, &deliveries);
+    check_ledger(&acknowledged, &rows, &deliveries);
 
-    let proven = folder.run(&["verify", "--stored"]);
-    assert_eq!(proven.code, 0, "{proven:?}");
+    let verified = folder.run(&["verify", "--stored"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
     assert!(
-        proven
+        verified
             .stdout
             .starts_with(&format!("{} signed and proven", acknowledged.len())),
-        "{proven:?}"
+        "{verified:?}"
     );
     println!(
         "{kills} kills, {} notifications, {} POSTs of which {} failed, {} delivered more than \

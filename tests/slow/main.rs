@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "clippy does not take the helpers of a test for one"
+    reason = "clippy does not recognise the helpers of a test as test code"
 )]
 
 mod clients;

@@ -1,12 +1,9 @@
-//! A table, its stream and the processor, while records are lost and repeated, the processor dies,
-//! and the destination fails a third of the time: nothing is lost, nothing is stuck.
+//! Delivery from a table and its stream, while records are lost and repeated, the processor is
+//! stopped, and the destination fails a third of the time: no event is lost or left open.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -29,62 +26,28 @@ use serde_json::Value;
 
 use test_support::{
     dynamodb,
+    manual_clock::ManualClock,
     pump::{InvocationEnd, SeededRandom, StreamPump},
     table,
 };
 
+/// When a [`ManualClock`] begins.
 const START: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 const RETENTION: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// How long a function may run.
+/// The time limit of the function.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A clock that the test advances.
-struct PumpClock {
-    now: AtomicI64,
-    drawn: AtomicU64,
-}
-
-impl PumpClock {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            now: AtomicI64::new(START.as_millis()),
-            drawn: AtomicU64::new(1),
-        })
-    }
-
-    fn pass(&self, duration: Duration) {
-        self.now.fetch_add(
-            i64::try_from(duration.as_millis()).unwrap(),
-            Ordering::SeqCst,
-        );
-    }
-}
-
-impl Clock for PumpClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.now.load(Ordering::SeqCst))
-    }
-
-    fn random(&self) -> u64 {
-        let drawn = self
-            .drawn
-            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::SeqCst);
-        let mixed = (drawn ^ (drawn >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed ^ (mixed >> 27)
-    }
-}
 
 /// A destination that records events by key, and fails as often as configured.
 #[derive(Default)]
 struct DeliveryLedger {
-    chance: Mutex<Option<SeededRandom>>,
+    rng: Mutex<Option<SeededRandom>>,
     arrived: Mutex<HashMap<Key, (Vec<u8>, usize)>>,
 }
 
 impl DeliveryLedger {
     fn failing(seed: u64) -> Arc<Self> {
         Arc::new(Self {
-            chance: Mutex::new(Some(SeededRandom::new(seed))),
+            rng: Mutex::new(Some(SeededRandom::new(seed))),
             ..Self::default()
         })
     }
@@ -104,17 +67,17 @@ struct LedgerDestination(Arc<DeliveryLedger>);
 impl Destination for LedgerDestination {
     async fn deliver(&self, key: &Key, event: &Event) -> Result<(), DeliveryError> {
         tokio::task::yield_now().await;
-        // The destination refuses one event in a hundred for good.
+        // The destination refuses one event in a hundred permanently.
         if key.as_str().ends_with("07") {
             return Err(DeliveryError::Refused("ledger: status 422".into()));
         }
         let drawn = self
             .0
-            .chance
+            .rng
             .lock()
             .unwrap()
             .as_mut()
-            .map_or(9, |chance| chance.below(9));
+            .map_or(9, |rng| rng.below(9));
         if drawn < 2 {
             return Err(DeliveryError::Unavailable("ledger: status 503".into()));
         }
@@ -125,10 +88,10 @@ impl Destination for LedgerDestination {
         assert_eq!(
             bytes,
             event.json(),
-            "{key} must be the same bytes every time"
+            "{key} has the same bytes in every attempt"
         );
         *times += 1;
-        // It arrived, and the answer is lost.
+        // The event arrived, and its answer is lost.
         if drawn == 2 {
             Err(DeliveryError::Unavailable(
                 "ledger: no answer in time".into(),
@@ -144,7 +107,7 @@ type PumpWorker = DeliveryWorker<DynamoInbox, LedgerDestination>;
 fn worker(
     inbox: &DynamoInbox,
     ledger: &Arc<DeliveryLedger>,
-    clock: &Arc<PumpClock>,
+    clock: &Arc<ManualClock>,
 ) -> Arc<PumpWorker> {
     let retention = RetentionPolicy {
         retention: RETENTION,
@@ -174,16 +137,16 @@ fn records(event: &Value) -> Vec<BatchRecord> {
         .collect()
 }
 
-/// One invocation of the processor. With `dies_after`, it is dropped after that time.
+/// Invokes the processor. With `stops_after`, the invocation is dropped after that time.
 async fn invoke(
     worker: &Arc<PumpWorker>,
     event: &Value,
-    dies_after: Option<Duration>,
+    stops_after: Option<Duration>,
 ) -> InvocationEnd {
     let batch = records(event);
     let until = RunDeadline::before(worker.clock.now().plus(TIMEOUT));
     let work = run(worker, &batch, until, |_| {});
-    let outcome = match dies_after {
+    let outcome = match stops_after {
         None => Some(work.await),
         Some(after) => tokio::time::timeout(after, work).await.ok(),
     };
@@ -200,7 +163,7 @@ async fn invoke(
 async fn sweep_until_drained(
     inbox: &DynamoInbox,
     worker: &Arc<PumpWorker>,
-    clock: &PumpClock,
+    clock: &ManualClock,
 ) -> usize {
     let sweeper = SweepRunner::new(Arc::clone(worker));
     for minute in 0.. {
@@ -234,17 +197,17 @@ fn event(id: usize, payment: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_dead() {
+async fn ten_thousand_notifications_are_each_delivered_under_one_key_or_dead() {
     const COUNT: usize = 10_000;
     let (inbox, clock, ledger) = (
         table::fresh("storm").await,
-        PumpClock::new(),
+        ManualClock::new(),
         DeliveryLedger::failing(7),
     );
     let worker = worker(&inbox, &ledger, &clock);
-    let mut chance = SeededRandom::new(42);
-    let mut stream_of = StreamPump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
-    let (mut acknowledged, mut firsts, mut lost, mut deaths) = (HashSet::new(), 0, 0, 0);
+    let mut rng = SeededRandom::new(42);
+    let mut pump = StreamPump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
+    let (mut acknowledged, mut firsts, mut lost, mut stopped) = (HashSet::new(), 0, 0, 0);
     for thousand in 0..COUNT / 1_000 {
         // 5 % are sent twice at the same time; 1 % are an earlier event under another id.
         let ids = (thousand * 1_000..(thousand + 1) * 1_000)
@@ -261,12 +224,12 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
             .filter(|(_, recorded)| *recorded == RecordOutcome::First)
             .count();
         acknowledged.extend(recorded.into_iter().map(|(key, _)| key));
-        let mut dying = SeededRandom::new(thousand as u64);
-        let pumped = stream_of
-            .drain(&mut chance, (1, 5), async |event| {
-                let dies_after = dying.is(10).then(|| Duration::from_millis(dying.below(20)));
-                let invoked = invoke(&worker, &event, dies_after).await;
-                deaths += usize::from(invoked == InvocationEnd::Error);
+        let mut stops = SeededRandom::new(thousand as u64);
+        let pumped = pump
+            .drain(&mut rng, (1, 5), async |event| {
+                let stops_after = stops.is(10).then(|| Duration::from_millis(stops.below(20)));
+                let invoked = invoke(&worker, &event, stops_after).await;
+                stopped += usize::from(invoked == InvocationEnd::Error);
                 invoked
             })
             .await;
@@ -274,29 +237,29 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
         clock.pass(Duration::from_secs(5));
     }
     let minutes = sweep_until_drained(&inbox, &worker, &clock).await;
-    println!("{lost} records lost, {deaths} processors died, drained {minutes} minutes after");
+    println!("{lost} records lost, {stopped} invocations stopped, drained after {minutes} minutes");
     assert!(
-        lost > 50 && deaths > 10,
-        "{lost} {deaths}: this must be a storm"
+        lost > 50 && stopped > 10,
+        "more than 50 records are lost and 10 invocations stopped: {lost}, {stopped}"
     );
 
     assert_eq!(
         (acknowledged.len(), firsts),
         (COUNT, COUNT),
-        "one of the copies is the first"
+        "exactly one copy of each notification is the first"
     );
     let rows = all_rows(&inbox).await;
     assert_eq!(
         rows.keys().cloned().collect::<HashSet<_>>(),
         acknowledged,
-        "one row each, and no other"
+        "every acknowledged notification has one row, and there are no others"
     );
     let (mut repeats, mut dead) = (0, Vec::new());
     for (key, row) in &rows {
         match row.state {
             State::Delivered => assert!(
                 ledger.arrivals(key) >= 1,
-                "{key} is called delivered and never arrived"
+                "{key} is marked delivered and has arrived"
             ),
             State::Repeat => {
                 let owner = Key::parse(row.reason.as_deref().unwrap()).unwrap();
@@ -315,7 +278,7 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
     assert_eq!(
         dead.len(),
         COUNT / 100,
-        "what is refused for good is dead, and nothing else"
+        "only events that the destination refuses are dead"
     );
     for key in dead {
         let row = inbox.get(key).await.unwrap().unwrap();
@@ -327,10 +290,10 @@ async fn ten_thousand_notifications_all_arrive_under_one_key_or_lie_among_the_de
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_under_a_second_id_is_delivered_if_its_owner_dies_between_ledger_and_delivery() {
+async fn an_event_under_a_second_id_is_delivered_if_its_owner_stops_between_claim_and_delivery() {
     let (inbox, clock, ledger) = (
         table::fresh("second").await,
-        PumpClock::new(),
+        ManualClock::new(),
         Arc::new(DeliveryLedger::default()),
     );
     let worker = worker(&inbox, &ledger, &clock);
@@ -366,10 +329,10 @@ async fn an_event_under_a_second_id_is_delivered_if_its_owner_dies_between_ledge
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sweep_delivers_a_day_s_rows_without_a_stream() {
+async fn the_sweep_delivers_the_rows_of_a_day_without_the_stream() {
     let (inbox, clock, ledger) = (
         table::fresh("dry").await,
-        PumpClock::new(),
+        ManualClock::new(),
         Arc::new(DeliveryLedger::default()),
     );
     let worker = worker(&inbox, &ledger, &clock);
@@ -379,9 +342,9 @@ async fn the_sweep_delivers_a_day_s_rows_without_a_stream() {
             .await
             .unwrap();
     }
-    let mut stream_of = StreamPump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
+    let mut pump = StreamPump::at(&dynamodb::EMULATOR.endpoint, inbox.table()).await;
     clock.pass(Duration::from_secs(25 * 60 * 60));
-    let pumped = stream_of
+    let pumped = pump
         .drain(
             &mut SeededRandom::new(1),
             (100, 0),

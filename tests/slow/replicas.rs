@@ -1,10 +1,10 @@
-//! Three `serve` on one table, of which every second one is killed, frozen, stopped or cut off from
-//! the table, keep the promise of one: nothing acknowledged is missing, every event is delivered
-//! under one key, and twice only where a process ended, or was cut off, between delivery and mark.
+//! Three `serve` processes on one table, one of which is killed, frozen, stopped or cut off from
+//! the table every second. Nothing that was acknowledged is missing, every event is delivered under
+//! one key, and twice only if a process ended, or was cut off, between delivery and mark.
 //!
-//! `PILLARBOX_TEST_REPLICA_FAULTS` sets the number of faults. A row that a killed replica was
-//! working on is leased to it for 150 s; a short run has those leases lapse, a long one (100 faults
-//! or more) waits for them. The long run:
+//! `PILLARBOX_TEST_REPLICA_FAULTS` sets the number of faults. A killed replica has leases of 150 s
+//! on its current rows. A short run makes them lapse, a long run (100 faults or more) waits for
+//! them. The long run:
 //! `PILLARBOX_TEST_REPLICA_FAULTS=600 cargo test --release -p pillarbox-tests --test slow --
 //! replicas --nocapture`.
 
@@ -23,23 +23,21 @@ use serde_json::Value;
 use tokio::{sync::watch, time::Instant};
 use url::Url;
 
-use super::clients::{DeliveredEvents, LoadClients, SeededClock, check, number};
+use super::clients::{DeliveredEvents, LoadClients, SeededClock, check_ledger, read_number};
 use test_support::{
     dynamodb::EMULATOR,
     fault_proxy::{FaultProxy, InjectedFault},
-    process::{
-        BOTH_SOURCES, CommandResult, FREE_PORTS, ProgramFolder, RunningServe, by_key, within,
-    },
+    process::{CommandResult, FREE_PORTS, ProgramFolder, RunningServe, by_key, within},
     table,
 };
 
 const REPLICAS: usize = 3;
-/// From this number of faults on, leases lapse in their own time.
+/// From this number of faults on, the test waits for leases to lapse.
 const LONG_RUN: u64 = 100;
-/// Leases, backoff and a lapsed sweep lease, one after the other.
-const DRAINED: Duration = Duration::from_secs(15 * 60);
-/// What is open after the short run is due within seconds of its lease.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Leases, backoff and the sweep lease, one after the other.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The time in which attempts end before the test makes their leases lapse.
+const SETTLE_TIME: Duration = Duration::from_secs(5);
 
 /// One of the three replicas. It is restarted at the same endpoint.
 struct ReplicaProcess {
@@ -94,17 +92,14 @@ fn rows(folder: &ProgramFolder, filters: &[&str]) -> HashMap<String, Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
-    let faults = number("PILLARBOX_TEST_REPLICA_FAULTS").unwrap_or(8);
-    let seed = number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
+    let faults = read_number("PILLARBOX_TEST_REPLICA_FAULTS").unwrap_or(8);
+    let seed = read_number("PILLARBOX_TEST_SEED").unwrap_or_else(|| SystemClock.random());
     println!("PILLARBOX_TEST_REPLICA_FAULTS={faults} PILLARBOX_TEST_SEED={seed}");
     let rng = SeededClock::new(seed);
     let began = Instant::now();
 
     let table = table::fresh("chaos").await;
-    let folder = ProgramFolder::with(&format!(
-        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
-        table.table()
-    ));
+    let folder = ProgramFolder::on_table(table.table());
     let is_cut_off = Arc::new(AtomicBool::new(false));
     let plan = Arc::clone(&is_cut_off);
     let proxy = FaultProxy::before(&EMULATOR.endpoint, move |_| {
@@ -122,12 +117,13 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
     let clients = LoadClients::start(&rng, &receivers);
     let ledger = Arc::clone(&clients.ledger);
 
-    let (mut deliveries, mut done) = (DeliveredEvents::default(), [0u64; 4]);
+    let mut deliveries = DeliveredEvents::default();
+    let mut injected = [0u64; 4];
     for fault in 0..faults {
         // The kinds of fault take turns; the replica is random.
         let (kind, victim) = (fault % 4, rng.below(REPLICAS as u64) as usize);
         let victim = if kind == 3 { REPLICAS - 1 } else { victim };
-        done[kind as usize] += 1;
+        injected[kind as usize] += 1;
         let lasts = Duration::from_millis(200 + rng.below(800));
         match kind {
             0 => {
@@ -162,7 +158,7 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
 
     let acknowledged = clients.stop().await;
     if faults < LONG_RUN {
-        tokio::time::sleep(PAUSE).await; // current attempts end
+        tokio::time::sleep(SETTLE_TIME).await;
         let open = rows(&folder, &["--state", "open"]);
         let attempts = |row: &Value| u32::try_from(row["attempts"].as_u64().unwrap()).unwrap();
         let open: Vec<(String, u32)> = open
@@ -171,7 +167,7 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
             .collect();
         table::lapse_leases(table.table(), &open).await;
     }
-    within(DRAINED, "everything is delivered", || {
+    within(DRAIN_TIMEOUT, "everything is delivered", || {
         std::thread::sleep(Duration::from_millis(500));
         rows(&folder, &["--state", "open"]).is_empty()
     });
@@ -179,17 +175,17 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
         assert!(replica.serve.stop(Signal::TERM).success());
         deliveries.add(&replica.serve, replica.was_cut_off);
     }
-    check(&acknowledged, &rows(&folder, &[]), &deliveries);
+    check_ledger(&acknowledged, &rows(&folder, &[]), &deliveries);
 
-    let proven = run(&folder, &["verify", "--stored"]);
-    assert_eq!(proven.code, 0, "{proven:?}");
+    let verified = run(&folder, &["verify", "--stored"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
     println!(
         "{} kills, {} freezes, {} stops, {} partitions; {} notifications, {} POSTs of which {} \
          failed, {} delivered more than once, {} s",
-        done[0],
-        done[1],
-        done[2],
-        done[3],
+        injected[0],
+        injected[1],
+        injected[2],
+        injected[3],
         acknowledged.len(),
         ledger.posts.load(Ordering::Relaxed),
         ledger.failures.load(Ordering::Relaxed),
@@ -199,12 +195,9 @@ async fn replicas_that_are_killed_frozen_stopped_and_cut_off_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweeper_that_freezes_is_replaced_and_learns_of_it_when_it_wakes_up() {
+async fn a_frozen_sweeper_is_replaced_and_logs_it_when_it_resumes() {
     let table = table::fresh("frozen").await;
-    let folder = ProgramFolder::with(&format!(
-        "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{}\"\n",
-        table.table()
-    ));
+    let folder = ProgramFolder::on_table(table.table());
     let start = || {
         let mut command = folder.command(&[&["serve"], FREE_PORTS].concat());
         let mut serve = RunningServe::spawn(command.envs(table::variables()));
@@ -214,12 +207,18 @@ async fn a_sweeper_that_freezes_is_replaced_and_learns_of_it_when_it_wakes_up() 
     let has_logged = |serve: &RunningServe, line: &str| serve.stderr.find(line).is_some();
     let (sweeps, lost) = ("this replica sweeps now", "another replica sweeps now");
     let mut frozen = start();
-    within(DRAINED, "it sweeps", || has_logged(&frozen, sweeps));
+    within(DRAIN_TIMEOUT, "the first replica sweeps", || {
+        has_logged(&frozen, sweeps)
+    });
     let mut other = start();
     frozen.signal(Signal::STOP);
-    within(DRAINED, "another takes over", || has_logged(&other, sweeps));
+    within(DRAIN_TIMEOUT, "the second replica sweeps", || {
+        has_logged(&other, sweeps)
+    });
     frozen.signal(Signal::CONT);
-    within(DRAINED, "it learns of it", || has_logged(&frozen, lost));
+    within(DRAIN_TIMEOUT, "the first replica logs its loss", || {
+        has_logged(&frozen, lost)
+    });
     for serve in [&mut frozen, &mut other] {
         assert!(serve.stop(Signal::TERM).success());
     }

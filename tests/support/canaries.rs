@@ -1,8 +1,8 @@
-//! Canaries: a distinct value in every secret and every personal field, and the search for them
-//! in the output of a program.
+//! Canaries: a unique value for every secret and every personal field, and the search for them in
+//! the output of a program.
 //!
-//! A value is found in any letter case, cut at either end, escaped, and in hex, base64 or
-//! percent-encoding. So is the digest of a secret.
+//! The search finds a value in any letter case, cut at either end, escaped, and in hex, base64 or
+//! percent-encoding. It also finds the digest of a secret.
 
 use std::{
     borrow::Cow,
@@ -17,27 +17,25 @@ use base64::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// How many characters of a value are enough to find it.
-const ENOUGH: usize = 12;
+/// The number of characters of a value that are enough to find it.
+const MIN_MATCH: usize = 12;
 
-/// Digits and letters, without those that are hex digits: no digest can hold a canary.
+/// Digits, and letters that are not hex digits, so that no digest contains a canary.
 const ALPHABET: &[u8] = b"ghijkmnpqrstuvwxyz23456789";
 
-/// The kind of a value decides where it is allowed to appear.
+/// The kind of a value determines where it may appear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CanaryKind {
-    /// It appears nowhere, and neither does its digest.
+    /// Nowhere, and neither may its digest.
     Secret,
-    /// It appears where a notification is delivered, or printed for a person who requests it.
+    /// Where a notification is delivered, or printed for a person who requests it.
     Personal,
-    /// It appears where a row is printed whole for a person, and where a message is passed on as it
-    /// was sent.
+    /// Where a whole row is printed for a person, and where a message is delivered as sent.
     Signature,
-    /// Sent by a stranger without a valid signature: it appears nowhere.
+    /// Nowhere: it comes from a request without a valid signature.
     Hostile,
 }
 
-/// Every kind.
 pub const ALL_KINDS: [CanaryKind; 4] = [
     CanaryKind::Secret,
     CanaryKind::Personal,
@@ -66,14 +64,14 @@ impl CanaryValue {
     }
 }
 
-/// How many bytes of a form are looked up.
+/// The length of the beginning of a form by which the index finds it.
 const PREFIX: usize = 4;
 
-/// The forms of some canaries by their first bytes, so that a text is read once for all of them.
+/// The forms of canaries by their first bytes, so that one pass over a text finds all of them.
 struct FormIndex<'a> {
-    /// Whether a form begins with bytes of this hash: most places of a text need no second look.
+    /// Whether a form begins with bytes of this hash. Most positions in a text need no other check.
     is_start: Vec<bool>,
-    /// The place of each canary in its set, and the form.
+    /// The index of each canary in its set, and the form.
     forms: HashMap<[u8; PREFIX], Vec<(usize, &'a [u8])>>,
 }
 
@@ -93,7 +91,7 @@ impl<'a> FormIndex<'a> {
         index
     }
 
-    /// Adds the canaries that `text` holds to `found`.
+    /// Adds the canaries in `text` to `found`.
     fn search(&self, text: &[u8], found: &mut BTreeSet<usize>) {
         for (at, start) in text.windows(PREFIX).enumerate() {
             let start = [start[0], start[1], start[2], start[3]];
@@ -113,33 +111,33 @@ fn hash(start: [u8; PREFIX]) -> usize {
     (u32::from_be_bytes(start).wrapping_mul(0x9e37_79b1) >> 16) as usize
 }
 
-/// The value of a canary: the same for the same name.
+/// The value of the canary with this name, always the same.
 pub fn value(name: &str) -> String {
     let letter = |byte: &u8| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]);
     Sha256::digest(name).iter().take(20).map(letter).collect()
 }
 
-/// How a value may be written. Texts without capital letters are found in any case.
+/// The forms in which a value can be written. A form in lower case is found in any case.
 fn forms(kind: CanaryKind, value: &[u8]) -> Vec<String> {
     let (start, end) = (
-        &value[..value.len().min(ENOUGH)],
-        &value[value.len().saturating_sub(ENOUGH)..],
+        &value[..value.len().min(MIN_MATCH)],
+        &value[value.len().saturating_sub(MIN_MATCH)..],
     );
     let mut forms = Vec::new();
     for part in [start, end] {
         forms.push(String::from_utf8_lossy(part).to_lowercase());
         forms.push(hex::encode(part));
     }
-    // A value that begins at any of three places in its group of three bytes.
+    // In base64 the form depends on the position of the value in a group of three bytes.
     for skipped in 0..3 {
         let padded = [&vec![b'.'; skipped][..], value].concat();
         for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
             let encoded = engine.encode(&padded);
-            forms.extend(encoded.get(4..4 + ENOUGH).map(str::to_owned));
+            forms.extend(encoded.get(4..4 + MIN_MATCH).map(str::to_owned));
         }
     }
     if kind == CanaryKind::Secret {
-        forms.push(hex::encode(&Sha256::digest(value)[..ENOUGH / 2]));
+        forms.push(hex::encode(&Sha256::digest(value)[..MIN_MATCH / 2]));
     }
     forms
 }
@@ -149,19 +147,19 @@ fn forms(kind: CanaryKind, value: &[u8]) -> Vec<String> {
 pub struct CanarySet(Vec<CanaryValue>);
 
 impl CanarySet {
-    /// A new canary under this name.
+    /// Adds a canary with this name, and returns its value.
     pub fn add(&mut self, kind: CanaryKind, name: &str) -> String {
         let value = value(name);
         self.0.push(CanaryValue::of(kind, name, &value));
         value
     }
 
-    /// A value that is known already, such as a signature.
+    /// Adds a canary with a known value, such as a signature.
     pub fn watch(&mut self, kind: CanaryKind, name: &str, value: &str) {
         self.0.push(CanaryValue::of(kind, name, value));
     }
 
-    /// The names of the canaries of these kinds that `bytes` hold in any form.
+    /// The names of the canaries of these kinds in `bytes`, in any form.
     pub fn found_in(&self, bytes: &[u8], kinds: &[CanaryKind]) -> Vec<&str> {
         let canaries = self.0.iter().enumerate();
         let index = FormIndex::of(canaries.filter(|(_, canary)| kinds.contains(&canary.kind)));
@@ -174,20 +172,20 @@ impl CanarySet {
         names.collect()
     }
 
-    /// Fails if `bytes` hold a canary.
+    /// Fails if `bytes` contain a canary.
     #[track_caller]
     pub fn assert_none(&self, sink: &str, bytes: impl AsRef<[u8]>) {
         self.assert_no(&ALL_KINDS, sink, bytes);
     }
 
-    /// Fails if `bytes` hold a canary of these kinds.
+    /// Fails if `bytes` contain a canary of these kinds.
     #[track_caller]
     pub fn assert_no(&self, kinds: &[CanaryKind], sink: &str, bytes: impl AsRef<[u8]>) {
         let leak = self.leak(kinds, sink, bytes);
         assert_eq!(leak, None);
     }
 
-    /// Which canaries of these kinds `bytes` hold, and the first lines that hold them.
+    /// A message about the canaries of these kinds in `bytes`, with the first lines that have them.
     pub fn leak(
         &self,
         kinds: &[CanaryKind],
@@ -202,10 +200,10 @@ impl CanarySet {
         let lines = bytes.split(|byte| *byte == b'\n');
         let leaking = lines.filter(|line| !self.found_in(line, kinds).is_empty());
         let shown: Vec<_> = leaking.take(3).map(String::from_utf8_lossy).collect();
-        Some(format!("{sink} holds {found:?}: {}", shown.join("\n")))
+        Some(format!("{sink} contains {found:?}: {}", shown.join("\n")))
     }
 
-    /// Fails unless `bytes` hold every personal canary whose name begins so.
+    /// Fails unless `bytes` contain every personal canary whose name begins with `prefix`.
     #[track_caller]
     pub fn assert_all_personal(&self, prefix: &str, sink: &str, bytes: impl AsRef<[u8]>) {
         let found = self.found_in(bytes.as_ref(), &[CanaryKind::Personal]);
@@ -219,8 +217,8 @@ impl CanarySet {
     }
 }
 
-/// `bytes` unchanged, without the escapes of URLs, without those of HTML, and as the texts of JSON;
-/// each also in lower case.
+/// `bytes` unchanged, as the strings of their JSON, with percent-encoding decoded, and with HTML
+/// escapes decoded; each also in lower case.
 fn views(bytes: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(bytes);
     let mut decoded = String::new();
@@ -246,7 +244,7 @@ fn percent_decoded(text: &str) -> String {
     pairs.map(|(_, value)| Cow::into_owned(value)).collect()
 }
 
-/// Every name and text of the JSON in `text`, and of the JSON in those texts.
+/// Adds every name and string of the JSON in `text`, and of the JSON in those strings.
 fn decode_json(text: &str, decoded: &mut String) {
     if let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
         decode_value(&value, decoded);

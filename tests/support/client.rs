@@ -25,8 +25,8 @@ const HEADERS: [&str; 7] = [
     "x-content-type-options",
 ];
 
-/// The bodies that an answer is allowed to have, besides an echoed challenge. `""` is an answer of
-/// the HTTP library.
+/// The bodies that an answer is allowed to have, besides an echoed challenge. The empty body is the
+/// HTTP library's.
 const BODIES: [(u16, &[&str]); 9] = [
     (
         200,
@@ -58,7 +58,7 @@ const BODIES: [(u16, &[&str]); 9] = [
     ),
 ];
 
-/// One answer, whole.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub struct CheckedResponse {
     pub status: u16,
@@ -74,8 +74,8 @@ impl CheckedResponse {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Checks what every answer must be: without a redirect, a cookie or details, and with one of
-    /// our statuses.
+    /// Checks the rules for every answer: a known status and body, and no header for a redirect, a
+    /// cookie or details.
     pub fn judge(&self, to_head: bool) {
         for (name, _) in &self.headers {
             assert!(HEADERS.contains(&name.as_str()), "{name} in {self:?}");
@@ -123,14 +123,14 @@ impl HttpConnection {
         }
     }
 
-    /// Sends bytes and reads meanwhile; returns the first answer that is not an interim response.
+    /// Sends bytes while it reads, and returns the first answer that is not an interim response.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) -> CheckedResponse {
         let Self {
             reader,
             writer,
             unread,
         } = self;
-        // A failed write is not an error yet: the answer may have been sent before.
+        // A failed write is not an error: the server may have answered before it.
         let (_, answer) = tokio::join!(
             writer.write_all(bytes.as_ref()),
             final_response(reader, unread, bytes.as_ref())
@@ -143,7 +143,7 @@ impl HttpConnection {
         self.writer.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// Sends bytes as far as the server takes them.
+    /// Sends bytes, and ignores an error if the server closes the connection.
     pub async fn write_some(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.writer.write_all(bytes.as_ref()).await;
     }
@@ -153,8 +153,8 @@ impl HttpConnection {
         final_response(&mut self.reader, &mut self.unread, b"").await
     }
 
-    /// Waits until the server requests the body: from then on the request is in flight.
-    pub async fn wait_for_continue(&mut self) {
+    /// Waits for `100 Continue`. From then on the request is in flight.
+    pub async fn await_continue(&mut self) {
         let interim = next(&mut self.reader, &mut self.unread, false)
             .await
             .unwrap();
@@ -168,7 +168,10 @@ impl HttpConnection {
 
     /// Waits for the server to close the connection.
     pub async fn is_closed(&mut self) {
-        assert!(self.answer().await.is_none(), "one more answer");
+        assert!(
+            self.answer().await.is_none(),
+            "the connection ends without another answer"
+        );
     }
 }
 
@@ -193,7 +196,7 @@ async fn next(
     to_head: bool,
 ) -> Option<CheckedResponse> {
     loop {
-        if let Some((answer, length)) = whole(unread, to_head) {
+        if let Some((answer, length)) = parse_response(unread, to_head) {
             unread.drain(..length);
             return Some(answer);
         }
@@ -203,7 +206,7 @@ async fn next(
         if !matches!(read, Ok(1..)) {
             assert!(
                 unread.is_empty(),
-                "half an answer: {}",
+                "the connection ended within an answer: {}",
                 String::from_utf8_lossy(unread)
             );
             return None;
@@ -211,8 +214,8 @@ async fn next(
     }
 }
 
-/// The answer that `bytes` begin with, and its length, once it is whole.
-fn whole(bytes: &[u8], to_head: bool) -> Option<(CheckedResponse, usize)> {
+/// The answer at the beginning of `bytes` and its length, once it is complete.
+fn parse_response(bytes: &[u8], to_head: bool) -> Option<(CheckedResponse, usize)> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(head) = response.parse(bytes).unwrap() else {

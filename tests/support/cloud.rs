@@ -1,5 +1,5 @@
-//! AWS, as far as its JSON protocols go, on loopback: it records calls, and answers with the
-//! configured faults.
+//! A stand-in for AWS on loopback that speaks its JSON protocols. It records the calls and gives
+//! the answers that a test configures, errors and invalid answers included.
 
 use std::{
     net::SocketAddr,
@@ -8,22 +8,22 @@ use std::{
 };
 
 use md5::{Digest, Md5};
-use pillarbox::{
-    aws::AwsConfig,
-    secrets::{FetchedSecrets, SecretSources},
-};
+use pillarbox::aws::AwsConfig;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-use super::http_request::{HttpRequest, read_request};
+use super::{
+    http_request::{HttpRequest, read_request},
+    table,
+};
 
 /// One received call.
 #[derive(Clone, Debug)]
 pub struct AwsCall {
-    /// The operation, such as `SendMessage`.
+    /// The name of the operation, such as `SendMessage`.
     pub target: String,
     pub body: Value,
 }
@@ -49,17 +49,17 @@ impl AwsCall {
 pub enum CloudReply {
     /// 200.
     Done(Value),
-    /// The same, after a delay.
+    /// 200, after a delay.
     Late(Duration, Value),
     /// An error from AWS: status, code and message.
     Fault(u16, &'static str, &'static str),
-    /// A status and JSON, from something that is not AWS: without a request id.
+    /// A status and JSON without a request id, as from a server that is not AWS.
     Foreign(u16, Value),
-    /// A status and a page of HTML, as a proxy in between would answer.
+    /// A status and an HTML page, as from a proxy.
     Page(u16),
-    /// 200, and only the first half of this.
+    /// 200, and only the first half of the body.
     Half(Value),
-    /// The end of the connection.
+    /// The connection is closed.
     Drop,
     /// Nothing, on a connection that stays open.
     Silence,
@@ -67,6 +67,7 @@ pub enum CloudReply {
 
 type CloudBehaviour = Box<dyn Fn(&AwsCall) -> CloudReply + Send + Sync>;
 
+/// The running stand-in.
 #[derive(Clone)]
 pub struct SimulatedAws {
     pub address: SocketAddr,
@@ -81,7 +82,7 @@ struct CloudState {
 }
 
 impl SimulatedAws {
-    /// Answers every call with `behaviour`.
+    /// Starts a stand-in that answers every call with `behaviour`.
     pub async fn answering(
         behaviour: impl Fn(&AwsCall) -> CloudReply + Send + Sync + 'static,
     ) -> Self {
@@ -127,30 +128,18 @@ impl SimulatedAws {
         self.shared.calls.lock().unwrap().len()
     }
 
-    /// How our clients reach it.
+    /// The configuration by which our clients reach it.
     pub fn aws(&self) -> AwsConfig {
         reached_at(&self.url())
     }
 }
 
-/// AWS at this address, with credentials that mean nothing.
+/// The configuration for AWS at this address, with dummy credentials.
 pub fn reached_at(url: &str) -> AwsConfig {
-    let env = |name: &str| {
-        variables(url)
-            .into_iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
-    };
-    let file = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-    AwsConfig::from_variables(&SecretSources {
-        env: &env,
-        file: &file,
-        vault: FetchedSecrets::NOTHING,
-    })
-    .unwrap()
+    table::aws(&variables(url))
 }
 
-/// What a process needs in its environment to reach it.
+/// The variables by which a process reaches it.
 pub fn variables(url: &str) -> [(&'static str, String); 4] {
     [
         ("AWS_ENDPOINT_URL", url.to_owned()),
@@ -162,11 +151,11 @@ pub fn variables(url: &str) -> [(&'static str, String); 4] {
 
 async fn accept(listener: TcpListener, shared: Arc<CloudState>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(keep(stream, Arc::clone(&shared)));
+        tokio::spawn(serve_connection(stream, Arc::clone(&shared)));
     }
 }
 
-async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
+async fn serve_connection(mut stream: TcpStream, shared: Arc<CloudState>) {
     let mut unread = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut unread).await {
         let call = AwsCall::of(&request);
@@ -184,7 +173,7 @@ async fn keep(mut stream: TcpStream, shared: Arc<CloudState>) {
     }
 }
 
-/// Adds the members by which AWS confirms a call, unless the answer has them.
+/// Adds the members by which AWS confirms a call, if the answer lacks them.
 fn complete(call: &AwsCall, mut value: Value) -> Value {
     let Some(members) = value.as_object_mut() else {
         return value;
@@ -203,7 +192,7 @@ fn complete(call: &AwsCall, mut value: Value) -> Value {
 
 /// `None` if the connection cannot be reused.
 async fn answer(stream: &mut TcpStream, reply: CloudReply, date: Option<&str>) -> Option<()> {
-    // A page comes from a proxy, without a request id.
+    // Only answers of AWS have a request id.
     let id = match &reply {
         CloudReply::Page(_) | CloudReply::Foreign(..) => "",
         _ => "x-amzn-requestid: 4d4a0cf3-dd04-bf48-a9d0-0b5a1f5e8c11\r\n",

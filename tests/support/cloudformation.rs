@@ -1,12 +1,12 @@
-//! Reads `template.yaml` as CloudFormation does: its short tags, and what a set of parameters makes
-//! of it.
+//! Reads `template.yaml` as CloudFormation does: its short tags, and its resources for a set of
+//! parameters.
 
 use std::{collections::BTreeMap, fs};
 
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// CloudFormation's own values; the account and the region are as long as any.
+/// CloudFormation's pseudo parameters. No account or region is longer than these.
 const PSEUDO: &[(&str, &str)] = &[
     ("AWS::AccountId", "123456789012"),
     ("AWS::Partition", "aws"),
@@ -22,7 +22,7 @@ pub struct TemplateStack {
 }
 
 impl TemplateStack {
-    /// With the default of every parameter that is not in `given`.
+    /// The template with these parameters, and the defaults of the others.
     pub fn with(given: &[(&str, &str)]) -> Self {
         let path = super::repository("template.yaml");
         let template = read(&fs::read_to_string(path).unwrap());
@@ -45,7 +45,7 @@ impl TemplateStack {
         }
     }
 
-    /// Under another name than `pillarbox`.
+    /// The same stack with another name.
     pub fn named(self, name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -53,25 +53,25 @@ impl TemplateStack {
         }
     }
 
-    /// The template itself, its functions unresolved.
+    /// The template, with unresolved functions.
     pub fn template(&self) -> &Value {
         &self.template
     }
 
-    /// What is made, resolved, by logical id.
+    /// The resources of the stack, resolved, by their logical ids.
     pub fn resources(&self) -> BTreeMap<String, Value> {
         let all = self.template["Resources"].as_object().unwrap().iter();
-        let made = all.filter(|(_, resource)| {
+        let created = all.filter(|(_, resource)| {
             resource["Condition"]
                 .as_str()
                 .is_none_or(|name| self.condition(name))
         });
-        made.map(|(id, resource)| (id.clone(), self.resolve(resource).unwrap()))
+        created
+            .map(|(id, resource)| (id.clone(), self.resolve(resource).unwrap()))
             .collect()
     }
 
-    /// The properties of one of them, which has to be made; what `Globals` says of functions
-    /// included.
+    /// The properties of a resource of the stack, for a function with those of `Globals`.
     pub fn properties(&self, id: &str) -> Value {
         let resource = &self.resources()[id];
         if resource["Type"] != "AWS::Serverless::Function" {
@@ -82,7 +82,7 @@ impl TemplateStack {
         properties
     }
 
-    /// Those made of one type.
+    /// The resources of one type.
     pub fn of_type(&self, kind: &str) -> BTreeMap<String, Value> {
         self.resources()
             .into_iter()
@@ -90,7 +90,7 @@ impl TemplateStack {
             .collect()
     }
 
-    /// A deployed value; nothing for `AWS::NoValue`.
+    /// Resolves a value; `None` for `AWS::NoValue`.
     pub fn resolve(&self, value: &Value) -> Option<Value> {
         match value {
             Value::Array(items) => {
@@ -151,8 +151,8 @@ impl TemplateStack {
         }
     }
 
-    /// What `Ref` gives: a parameter, or a resource's name with random parts as long as
-    /// CloudFormation makes them.
+    /// The value of `Ref`: a parameter, or the name of a resource with a suffix as long as
+    /// CloudFormation's.
     fn reference(&self, name: &str) -> String {
         if let Some(value) = self.parameters.get(name) {
             return value.clone();
@@ -163,7 +163,7 @@ impl TemplateStack {
         if let Some((_, value)) = PSEUDO.iter().find(|(pseudo, _)| *pseudo == name) {
             return (*value).to_owned();
         }
-        // SAM's own: the alias it makes for a function.
+        // The alias that SAM creates for a function.
         if let Some(function) = name.strip_suffix(".Alias") {
             return format!("<{function}.Arn>:live");
         }
@@ -238,7 +238,7 @@ impl TemplateStack {
         }
     }
 
-    /// What forbids these parameters before anything is made.
+    /// The messages of the rules that reject these parameters.
     pub fn refusals(&self) -> Vec<String> {
         let rules = self.template["Rules"].as_object().unwrap().values();
         let applying = rules.filter(|rule| {
@@ -253,14 +253,14 @@ impl TemplateStack {
     }
 }
 
-/// The one function a mapping stands for, if it does.
+/// The function that a mapping contains, if it is one.
 fn function(map: &Map<String, Value>) -> Option<(&str, &Value)> {
     let (name, arguments) = map.iter().next().filter(|_| map.len() == 1)?;
     let named = matches!(name.as_str(), "Ref" | "Condition") && arguments.is_string();
     (named || name.starts_with("Fn::")).then_some((name, arguments))
 }
 
-/// A scalar as CloudFormation passes it on.
+/// A scalar as text.
 fn text(value: &Value) -> String {
     value
         .as_str()
@@ -278,7 +278,7 @@ fn merge(into: &mut Value, from: &Value) {
     }
 }
 
-/// A YAML document, each short tag written out as the function it stands for.
+/// Reads a YAML document and replaces each short tag by its function.
 fn read(document: &str) -> Value {
     convert(&Yaml::load_from_str(document).unwrap()[0])
 }
@@ -301,6 +301,6 @@ fn convert(yaml: &Yaml<'_>) -> Value {
             };
             json!({ name: convert(value) })
         }
-        other => panic!("{other:?} is nothing a template should contain"),
+        other => panic!("unexpected YAML in a template: {other:?}"),
     }
 }

@@ -11,8 +11,7 @@ pub struct LogSection {
     pub heading: String,
     /// The names in its table of fields.
     pub fields: BTreeSet<String>,
-    /// Everything that it writes as code: messages, and the fields of lines that its prose
-    /// describes.
+    /// Everything between backticks: messages, and fields that its prose describes.
     code: BTreeSet<String>,
 }
 
@@ -45,21 +44,19 @@ pub fn sections() -> Vec<LogSection> {
     sections
 }
 
-/// The section under `heading`.
 #[track_caller]
 pub fn section<'a>(sections: &'a [LogSection], heading: &str) -> &'a LogSection {
     let found = sections.iter().find(|section| section.heading == heading);
     found.unwrap_or_else(|| panic!("docs/logging.md has no section {heading}"))
 }
 
-/// What a line of Markdown writes between backticks.
+/// The texts between backticks in a line of Markdown.
 fn code(line: &str) -> impl Iterator<Item = String> {
     line.split('`').skip(1).step_by(2).map(str::to_owned)
 }
 
-/// Checks that a line of the log has no field that its section does not list. Returns the heading
-/// of that section. Metrics, whose names begin with a capital letter or `_`, have a document of
-/// their own.
+/// Checks that the section of a log line lists all of its fields, and returns the heading of that
+/// section. Metrics, whose names begin with a capital letter or `_`, have a separate document.
 #[track_caller]
 pub fn check_line(sections: &[LogSection], line: &Value) -> String {
     let message = line["message"].as_str().unwrap_or_else(|| panic!("{line}"));
@@ -80,6 +77,6 @@ pub fn check_line(sections: &[LogSection], line: &Value) -> String {
     });
     let section = listed
         .next()
-        .unwrap_or_else(|| panic!("docs/logging.md lists no such line: {line}"));
+        .unwrap_or_else(|| panic!("docs/logging.md does not list this line: {line}"));
     section.heading.clone()
 }

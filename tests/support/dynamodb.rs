@@ -1,6 +1,6 @@
-//! The emulator of DynamoDB, started once by each test binary; it ends when the binary does.
+//! The emulator of DynamoDB. Each test binary starts one, which ends with the binary.
 //!
-//! `PILLARBOX_TEST_DYNAMODB` names another to test against, for a second opinion.
+//! `PILLARBOX_TEST_DYNAMODB` names another emulator, for a second opinion.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -11,23 +11,22 @@ use std::{
 /// The emulator of this test program.
 pub static EMULATOR: LazyLock<DynamoEmulator> = LazyLock::new(DynamoEmulator::start);
 
-/// A running emulator.
 pub struct DynamoEmulator {
-    /// Where it answers.
+    /// Its URL.
     pub endpoint: String,
     own: Option<OwnProcess>,
 }
 
 /// The process of an emulator that the tests started.
 struct OwnProcess {
-    talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     _child: Child,
 }
 
 impl DynamoEmulator {
     #[expect(
         clippy::disallowed_methods,
-        reason = "a person who runs the tests says where it is"
+        reason = "a setting of the person who runs the tests"
     )]
     pub fn start() -> Self {
         match std::env::var("PILLARBOX_TEST_DYNAMODB") {
@@ -45,12 +44,12 @@ impl DynamoEmulator {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("`touch tests/build.rs` has the emulator built again");
+            .expect("the emulator is built: `touch tests/build.rs` builds it again");
         let stdin = child.stdin.take().expect("stdin is piped");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let address = line(&mut stdout);
         let own = OwnProcess {
-            talk: Mutex::new((stdin, stdout)),
+            pipes: Mutex::new((stdin, stdout)),
             _child: child,
         };
         Self {
@@ -59,18 +58,20 @@ impl DynamoEmulator {
         }
     }
 
-    /// Removes the rows that have expired by the machine's clock. DynamoDB does so some time later.
+    /// Removes the expired rows now, and returns their number. DynamoDB removes them later.
     pub fn expire(&self) -> usize {
         let own = self
             .own
             .as_ref()
             .expect("only an emulator of the tests expires rows on request");
-        let mut talk = own
-            .talk
+        let mut pipes = own
+            .pipes
             .lock()
             .expect("no test panicked during an exchange");
-        writeln!(talk.0, "expire").expect("the emulator reads its input");
-        line(&mut talk.1).parse().expect("it answers with a number")
+        writeln!(pipes.0, "expire").expect("the emulator reads its input");
+        line(&mut pipes.1)
+            .parse()
+            .expect("it answers with a number")
     }
 }
 
@@ -81,8 +82,8 @@ fn line(from: &mut impl BufRead) -> String {
     line.trim().to_owned()
 }
 
-/// Where the build script of the tests put it. The library's unit tests, which have no such script,
-/// build it in the same place: their program is TARGET/PROFILE/deps/PROGRAM.
+/// The path of the emulator, which the build script of the tests builds. The library's unit tests
+/// have no such script and build it here, in the same folder of the target directory.
 fn program() -> String {
     if let Some(built) = option_env!("DYNAMODB_EMULATOR") {
         return built.to_owned();
@@ -99,6 +100,6 @@ fn program() -> String {
         .arg(&target)
         .status()
         .expect("cargo runs");
-    assert!(built.success(), "the emulator is not built");
+    assert!(built.success(), "the emulator builds");
     format!("{}/debug/dynamodb-emulator", target.display())
 }

@@ -1,5 +1,5 @@
-//! A server that repeats each request in its answer: in the body, in every field by which an API
-//! names an error, in the reason phrase, and in a header.
+//! A server that repeats each request in its answer: in the body, in every field that an API uses
+//! for errors, in the reason phrase, and in a header.
 
 use std::{
     net::SocketAddr,
@@ -30,19 +30,18 @@ impl EchoedRequest {
         }
     }
 
-    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
         let found = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value)
     }
 
-    /// What an error that quotes the request has in its fields.
+    /// The body of an error that quotes the request in every field.
     fn quoted(&self) -> Value {
         let credentials = self.header("authorization").unwrap_or_default();
         let token = credentials.rsplit([' ', '=']).next().unwrap_or_default();
         let all = format!("{}{}", self.head, self.body);
-        // An API has one name for its code, and OAuth another.
+        // The field of the error code: OAuth has another name for it.
         let code = match self.body.starts_with("grant_type=") || self.body.contains("&grant_type=")
         {
             true => "error",
@@ -65,7 +64,6 @@ pub enum EchoReply {
 
 type EchoBehaviour = Box<dyn Fn(&EchoedRequest) -> EchoReply + Send + Sync>;
 
-/// The running server.
 #[derive(Clone)]
 pub struct EchoServer {
     pub address: SocketAddr,
@@ -84,7 +82,11 @@ impl EchoServer {
         let all = Arc::clone(&received);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(keep(stream, Arc::clone(&behaviour), Arc::clone(&all)));
+                tokio::spawn(serve_connection(
+                    stream,
+                    Arc::clone(&behaviour),
+                    Arc::clone(&all),
+                ));
             }
         });
         Self { address, received }
@@ -100,7 +102,7 @@ impl EchoServer {
     }
 }
 
-async fn keep(
+async fn serve_connection(
     mut stream: TcpStream,
     behaviour: Arc<EchoBehaviour>,
     received: Arc<Mutex<Vec<EchoedRequest>>>,
@@ -113,7 +115,7 @@ async fn keep(
             EchoReply::Repeat(status) => (status, request.quoted().to_string()),
         };
         let token = request.header("authorization").unwrap_or("Unwell");
-        // What AWS answers has an id; the reason phrase and a header quote the credentials.
+        // AWS's clients expect a request id. The reason phrase and a header quote the credentials.
         let head = format!(
             "HTTP/1.1 {status} {token}\r\nContent-Type: application/json\r\nX-Echo: {token}\r\n\
              x-amzn-requestid: 4d4a0cf3-dd04-bf48-a9d0-0b5a1f5e8c11\r\nContent-Length: {}\r\n\r\n",

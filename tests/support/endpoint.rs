@@ -1,5 +1,5 @@
-//! A consumer's endpoint for `https` destinations: it receives events, checks their signatures
-//! with separate code, and misbehaves as configured.
+//! A consumer's endpoint for `https` destinations. It receives events, checks their signatures with
+//! separate code, and gives the answers that a test configures.
 
 use std::{
     net::SocketAddr,
@@ -21,13 +21,13 @@ use super::{
     process::WHSEC,
 };
 
-/// The answer of the endpoint.
+/// An answer of the endpoint.
 #[derive(Clone, Debug)]
 pub enum EndpointReply {
     Status(u16),
     /// 204, after a delay.
     Late(Duration),
-    /// 302 to this place.
+    /// 302 to this URL.
     Redirect(String),
     /// 200, and a body without an end.
     Endless,
@@ -102,7 +102,7 @@ impl ReceivedDelivery {
 
 type EndpointBehaviour = Box<dyn Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync>;
 
-/// The endpoint. Its port is taken from the beginning, but nothing listens there before
+/// The endpoint. Its port is bound from the beginning, but nothing listens there before
 /// [`Self::open`].
 pub struct ConsumerEndpoint {
     pub address: SocketAddr,
@@ -116,7 +116,7 @@ struct EndpointState {
 }
 
 impl ConsumerEndpoint {
-    /// Refuses every connection until it is opened.
+    /// An endpoint that refuses every connection until it is opened.
     pub fn closed() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -131,7 +131,7 @@ impl ConsumerEndpoint {
         }
     }
 
-    /// Answers 204 to everything until configured otherwise.
+    /// An endpoint that answers 204 to everything until configured otherwise.
     pub fn opened() -> Self {
         let mut endpoint = Self::closed();
         endpoint.open();
@@ -144,7 +144,8 @@ impl ConsumerEndpoint {
         tokio::spawn(accept(listener, Arc::clone(&self.shared)));
     }
 
-    /// Sets the answers. The second argument is how often this key was received before.
+    /// Sets the answers. The second argument of `behaviour` is how often this key was received
+    /// before.
     pub fn answers(
         &self,
         behaviour: impl Fn(&ReceivedDelivery, usize) -> EndpointReply + Send + Sync + 'static,
@@ -173,7 +174,7 @@ impl ConsumerEndpoint {
             .collect()
     }
 
-    /// A configuration that sends everything here.
+    /// A configuration with this endpoint as the destination.
     pub fn configuration(&self) -> String {
         let url = self.url();
         format!(
@@ -185,11 +186,11 @@ impl ConsumerEndpoint {
 
 async fn accept(listener: TcpListener, shared: Arc<EndpointState>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(keep(stream, Arc::clone(&shared)));
+        tokio::spawn(serve_connection(stream, Arc::clone(&shared)));
     }
 }
 
-async fn keep(mut stream: TcpStream, shared: Arc<EndpointState>) {
+async fn serve_connection(mut stream: TcpStream, shared: Arc<EndpointState>) {
     let mut unread = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut unread).await {
         let received = ReceivedDelivery::of(request);

@@ -1,6 +1,6 @@
-//! A proxy in front of the emulator that forwards a request, or doesn't, and then loses, delays,
-//! cuts or falsifies the answer: what a network and a service under stress do, one request at a
-//! time. It can also note what each request costs.
+//! A proxy in front of the emulator that injects the faults of a network and of a service under
+//! stress, one request at a time: it forwards a request or drops it, and loses, delays, cuts or
+//! alters the answer. It can also record the capacity that each write consumes.
 
 mod fault;
 mod answers;
@@ -27,17 +27,16 @@ use answers::{answer_after, answer_before, closed, with_handle};
 
 pub use fault::InjectedFault;
 
-/// A request, as far as a plan may want to know it.
+/// A request, for a plan and for an observer.
 pub struct ProxiedCall<'a> {
-    /// The operation, such as `PutItem`.
+    /// The name of the operation, such as `PutItem`.
     pub operation: &'a str,
-    /// Which request this is, from 0.
+    /// The number of this request, from 0.
     pub number: usize,
-    /// Its bytes.
     pub body: &'a Bytes,
 }
 
-/// What a write consumed, in the units that DynamoDB charges for.
+/// The write units that DynamoDB charges for a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumedWrite {
     pub table: u32,
@@ -47,16 +46,16 @@ pub struct ConsumedWrite {
 /// Decides the fault of a request.
 pub type FaultPlan = dyn Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync;
 
-/// Called with the effect of a request, before its answer is returned.
+/// Called after a request was carried out, before its answer is returned.
 pub type CallObserver = dyn Fn(&ProxiedCall<'_>, u16, &Bytes) + Send + Sync;
 
-/// A running proxy; it ends with its test.
+/// A proxy that runs until it is dropped.
 pub struct FaultProxy {
-    /// Where it listens.
+    /// Its URL.
     pub endpoint: String,
     requests: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
-    /// `None` until they are requested.
+    /// `None` until the first call of [`Self::take_writes`].
     writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
     accepting: JoinHandle<()>,
 }
@@ -68,7 +67,7 @@ impl Drop for FaultProxy {
 }
 
 impl FaultProxy {
-    /// A proxy before `upstream` that injects the faults of `plan`.
+    /// Starts a proxy in front of `upstream` that injects the faults of `plan`.
     pub async fn before(
         upstream: &str,
         plan: impl Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync + 'static,
@@ -76,8 +75,8 @@ impl FaultProxy {
         Self::observed(upstream, plan, |_, _, _| {}).await
     }
 
-    /// The same, with an observer of every request that was carried out: it gets the status and
-    /// the body of the true answer.
+    /// The same, with an observer of every request that was carried out. It receives the status
+    /// and the body of the true answer.
     pub async fn observed(
         upstream: &str,
         plan: impl Fn(&ProxiedCall<'_>) -> InjectedFault + Send + Sync + 'static,
@@ -107,7 +106,7 @@ impl FaultProxy {
                     let answer = service_fn(move |request| {
                         Arc::clone(&proxy).answer(request, Arc::clone(&handle))
                     });
-                    // An error is the fault that was planned.
+                    // An error is the injected fault.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), answer)
                         .await;
@@ -123,14 +122,14 @@ impl FaultProxy {
         }
     }
 
-    /// What was written since the last call, refused writes aside; nothing at the first call, from
-    /// which on writes are counted.
+    /// The writes that succeeded since the last call. The first call returns none, and starts the
+    /// recording.
     pub fn take_writes(&self) -> Vec<ConsumedWrite> {
         let taken = self.writes.lock().unwrap().replace(Vec::new());
         taken.unwrap_or_default()
     }
 
-    /// How many connections were opened.
+    /// The number of connections opened.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -146,7 +145,6 @@ struct ProxyState {
     plan: Box<FaultPlan>,
     observer: Box<CallObserver>,
     requests: Arc<AtomicUsize>,
-    /// `None` until they are requested.
     writes: Arc<Mutex<Option<Vec<ConsumedWrite>>>>,
     client: reqwest::Client,
 }
@@ -177,7 +175,8 @@ impl ProxyState {
         if let Some(answer) = answer_before(fault, &connection).await {
             return answer;
         }
-        // What is forwarded is carried out and seen, even if the process gives up or is killed.
+        // A separate task, so that the request is carried out and observed even if the client gives
+        // up or is killed.
         let (operation, body) = (operation.to_owned(), body.clone());
         let repeated = fault == InjectedFault::RepeatedAfter;
         let carried_out = tokio::spawn(async move {
@@ -197,7 +196,7 @@ impl ProxyState {
         answer_after(fault, &connection, (status, reply)).await
     }
 
-    /// Forwards a call, and has the observer see it.
+    /// Forwards a call and notifies the observer.
     async fn carry_out(&self, head: &Parts, call: &ProxiedCall<'_>) -> (u16, Bytes) {
         let is_counted = self.writes.lock().unwrap().is_some()
             && matches!(call.operation, "PutItem" | "UpdateItem" | "DeleteItem");

@@ -1,10 +1,10 @@
-//! AWS's fronts, simulated: a request -> the invocation each of them makes of it, field by field as
-//! AWS documents it. Shares no code with what reads them.
+//! Simulates the fronts of AWS: turns a request into the invocation of each front, field by field
+//! as AWS documents it. Shares no code with the reader of these invocations.
 
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "the example `events` takes this file in and uses a part of it"
+    reason = "the example `events` includes this file and uses a part of it"
 )]
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -29,7 +29,7 @@ pub struct FrontRequest {
     /// In the sender's order and case; a name can occur twice.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Whether the front hands the body on in base64. What is no UTF-8 always is.
+    /// Whether the front encodes the body in base64. It always does if the body is not UTF-8.
     pub is_base64: bool,
 }
 
@@ -69,7 +69,6 @@ impl FrontRequest {
 impl LambdaFront {
     pub const ALL: [Self; 3] = [Self::HttpApi, Self::FunctionUrl, Self::Rest];
 
-    /// Its name, for files and messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HttpApi => "http-api",
@@ -86,7 +85,7 @@ impl LambdaFront {
         }
     }
 
-    /// The invocation that it makes of a request it had at `at`.
+    /// The invocation for a request that the front received at `at`.
     pub fn invocation(self, request: &FrontRequest, at: Timestamp) -> Value {
         match self {
             Self::HttpApi | Self::FunctionUrl => self.payload_2(request, at),
@@ -225,7 +224,7 @@ impl LambdaFront {
     }
 }
 
-/// Whether the route for monitors takes the request.
+/// Whether the request is for the probes' route.
 fn is_probe(request: &FrontRequest) -> bool {
     request.path.starts_with("/-/")
 }
@@ -237,7 +236,7 @@ fn parameters(request: &FrontRequest) -> Value {
     }
 }
 
-/// One batch of a table's stream: a change for each name and state, `INSERT` by default.
+/// A batch of a table's stream: one `INSERT` for each key and state.
 pub fn batch(changes: &[(&str, &str)]) -> Value {
     let records = changes
         .iter()
@@ -246,7 +245,7 @@ pub fn batch(changes: &[(&str, &str)]) -> Value {
     json!({"Records": records.collect::<Vec<_>>()})
 }
 
-/// One record of a stream, as the table's rows make it: digests in binary, numbers as text.
+/// A record of a table's stream.
 pub fn record(index: usize, event: &str, pk: &str, state: &str) -> Value {
     json!({
         "eventID": format!("{:032x}", 0x1001 + index),
@@ -272,7 +271,8 @@ pub fn record(index: usize, event: &str, pk: &str, state: &str) -> Value {
     })
 }
 
-/// The sequence number of the record at that place in a batch. They pass a power of ten on the way.
+/// The sequence number of the record at this index in a batch. The numbers pass a power of ten, so
+/// that their order as text is not their order as numbers.
 pub fn sequence(index: usize) -> String {
     format!("{}", 999_999_999_999_999_999_998_u128 + index as u128)
 }
@@ -289,7 +289,7 @@ fn joined(headers: &[(String, String)]) -> Value {
     all.into()
 }
 
-/// Of several under one name, the last.
+/// The last value of each name.
 fn last(pairs: &[(String, String)]) -> Map<String, Value> {
     pairs
         .iter()
@@ -297,6 +297,7 @@ fn last(pairs: &[(String, String)]) -> Map<String, Value> {
         .collect()
 }
 
+/// All values of each name.
 fn many(pairs: &[(String, String)]) -> Map<String, Value> {
     let values_of = |name: &str| {
         pairs

@@ -1,4 +1,4 @@
-//! The Lambda's function in this process: every role, over an inbox in a new folder.
+//! Runs the Lambda's function in this process, in any role, with an inbox in a new folder.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,8 @@ pub struct DeployedFunction<D, I = SqliteInbox> {
 }
 
 impl DeployedFunction<RecordingDestination> {
-    /// In the role `all`, with every source of [`super::message`] and a destination that remembers.
+    /// In the role `all`, with every source of [`super::message`] and a destination that records
+    /// keys.
     pub fn new() -> Self {
         Self::with(Role::All, RecordingDestination::default())
     }
@@ -51,8 +52,8 @@ impl<D: Destination> DeployedFunction<D> {
         Self::over(inbox, role, destination, folder)
     }
 
-    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
-    /// `key`.
+    /// Posts `body`, and checks that it is stored completely under `key` with this outcome, such as
+    /// `held stale`.
     pub async fn keeps(
         &self,
         front: LambdaFront,
@@ -73,7 +74,7 @@ impl<D: Destination> DeployedFunction<D> {
             .unwrap_or_else(|| panic!("a row under {key}"));
         assert!(
             row.body.as_deref() == Some(request.body.as_slice()),
-            "{front:?} {key} has other bytes than were sent"
+            "{front:?} {key} has the bytes that were sent"
         );
         let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
         assert_eq!(found.trim_end(), outcome, "{front:?} {key}");
@@ -119,7 +120,7 @@ impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
         }
     }
 
-    /// Invokes it with any JSON.
+    /// Invokes the function with any JSON.
     pub async fn invoke(&self, event: &Value) -> Result<Value, InvocationError> {
         self.invoke_until(event, NOW.plus(Duration::from_secs(60)))
             .await
@@ -140,7 +141,7 @@ impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
         Ok(serde_json::to_value(reply).unwrap())
     }
 
-    /// Invokes it with a request's event, and judges the answer.
+    /// Invokes the function with the event of a request, and checks the answer.
     pub async fn answer(&self, event: &Value) -> CheckedResponse {
         answer_of(&self.invoke(event).await.unwrap())
     }
@@ -150,7 +151,7 @@ impl<D: Destination, I: Inbox> DeployedFunction<D, I> {
     }
 }
 
-/// The answer in a reply to a front, judged as every answer is.
+/// The answer in a reply to a front, which follows the rules for every answer.
 pub fn answer_of(reply: &Value) -> CheckedResponse {
     let names: Vec<&str> = reply
         .as_object()

@@ -1,4 +1,4 @@
-//! HMRC's API on loopback with one box in it, and notifications that wait there.
+//! HMRC's API on loopback with one box of notifications.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ pub const BOX: &str = "50dca3fc-c37c-4f03-b719-63571333624c";
 pub const CLIENT: &str = "a-client-id-of-the-application";
 pub const SECRET: &str = "a-client-secret-of-the-application";
 
-/// HMRC with one box that is ours, by this clock.
+/// Starts HMRC's API with one box of our application, and with this clock.
 pub async fn ppns(clock: Arc<dyn Clock>) -> PpnsApi {
     let ppns = PpnsApi::start(0, clock).await.unwrap();
     ppns.with(|boxes| {
@@ -25,8 +25,8 @@ pub async fn ppns(clock: Arc<dyn Clock>) -> PpnsApi {
     ppns
 }
 
-/// Puts so many notifications into the box that HMRC has given up, one a minute until seven hours
-/// ago.
+/// Puts failed notifications into the box, which HMRC no longer pushes. One was created each
+/// minute, the last one seven hours ago.
 pub fn fill(ppns: &PpnsApi, clock: &dyn Clock, count: u64) {
     for number in 0..count {
         let new = BoxNotification::new(

@@ -1,4 +1,4 @@
-//! Requests as the servers of the tests read them: by hand, so that they depend on no HTTP library.
+//! A request reader for the servers of the tests that depends on no HTTP library.
 
 use tokio::{io::AsyncReadExt, net::TcpStream};
 

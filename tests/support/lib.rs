@@ -1,5 +1,5 @@
-//! What the tests share: servers and functions under test, senders, AWS and its fronts on loopback,
-//! requests that can be wrong in any way, and clients that judge every answer.
+//! Shared by the tests: servers and functions under test, senders, AWS and its fronts on loopback,
+//! invalid requests of every kind, and clients that check every answer.
 
 #![allow(
     clippy::new_without_default,
@@ -58,15 +58,15 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// Where the binaries are, if the program that runs is not a test.
+/// The folder of the binaries, if this program is not a test.
 static BINARIES: OnceLock<PathBuf> = OnceLock::new();
 
-/// Has every process be one of the binaries in `folder`. Only the first call counts.
+/// Makes [`binary`] select binaries in `folder`. Only the first call counts.
 pub fn use_binaries_in(folder: PathBuf) {
     let _ = BINARIES.set(folder);
 }
 
-/// A binary of this package. Cargo builds them along with the tests, into the folder above theirs.
+/// The path of a binary of this package. Cargo builds it with the tests, in their parent folder.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let above_test = || {

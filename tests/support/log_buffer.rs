@@ -1,4 +1,4 @@
-//! Log lines and metrics, written to memory.
+//! Collects log lines and metrics in memory.
 
 use std::{
     io::Write,
@@ -9,20 +9,20 @@ use serde_json::Value;
 use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, Registry, prelude::*};
 
-/// While a process has only one subscriber, `tracing` queries the subscriber of the thread that
-/// reaches a log line first whether it is enabled, and remembers the answer. That thread can be
-/// another test's, without a subscriber, and then the line is never written. With these there are
-/// always two.
+/// While a process has only one subscriber, `tracing` queries the subscriber of the thread that first
+/// reaches a log line whether the line is enabled, and caches the answer. That thread can belong to
+/// another test without a subscriber, and then the line is never written. With these subscribers
+/// there are always at least two, and nothing is cached.
 static OTHER_SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
 
-/// Has `lines` write what this thread logs, until the guard is dropped.
+/// Sends the log of this thread to `lines` until the guard is dropped.
 pub fn listen_with(lines: impl Layer<Registry> + Send + Sync) -> DefaultGuard {
     LazyLock::force(&OTHER_SUBSCRIBERS);
     tracing::subscriber::set_default(tracing_subscriber::registry().with(lines))
 }
 
-/// A writer whose content can be read back.
+/// A writer to memory.
 #[derive(Clone, Default)]
 pub struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 

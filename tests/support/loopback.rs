@@ -1,8 +1,8 @@
-//! A plain HTTP client for what runs on loopback.
+//! An HTTP client for servers on loopback.
 
 use std::sync::Arc;
 
-/// The client insists on some TLS; there is nothing to encrypt here.
+/// reqwest needs a TLS configuration, which plain HTTP does not use.
 pub fn client() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)

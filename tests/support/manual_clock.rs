@@ -32,7 +32,7 @@ impl ManualClock {
         self.turn(i64::try_from(time.as_millis()).unwrap());
     }
 
-    /// Turns it on, or back.
+    /// Moves the clock forwards, or backwards if negative.
     pub fn turn(&self, milliseconds: i64) {
         self.now.fetch_add(milliseconds, Ordering::SeqCst);
     }
@@ -61,7 +61,7 @@ impl RunSleeper for ManualClock {
     }
 }
 
-/// The simulated senders live by the same clock.
+/// The simulated senders use the same clock.
 impl sender_simulator::Clock for ManualClock {
     fn now(&self) -> sender_simulator::Timestamp {
         sender_time(Clock::now(self))

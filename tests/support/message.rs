@@ -1,4 +1,4 @@
-//! The sources of a server under test, and what their senders say to them.
+//! The sources of a server under test, and the messages of their senders.
 
 use pillarbox::{
     domain::{SourceName, Timestamp},
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::request;
 
-/// One configured sender, and the secrets a test knows it by.
+/// One configured source with its secrets.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub name: String,
@@ -36,7 +36,7 @@ impl Source {
         request::signature(self.sender, &self.secrets[0], body)
     }
 
-    /// The key of bytes that cannot be read.
+    /// The key under which an unreadable body is stored.
     pub fn unreadable_key(&self, body: impl AsRef<[u8]>) -> String {
         format!(
             "{}:sha256-{}",
@@ -45,7 +45,7 @@ impl Source {
         )
     }
 
-    /// A message of this source's sender under that id, sent at `at`.
+    /// A message of this source's sender with this id and date.
     pub fn message(&self, id: &str, at: Timestamp) -> String {
         match self.sender {
             Sender::Hmrc => format!(
@@ -81,13 +81,13 @@ impl Source {
     }
 }
 
-/// The payment in the message that [`Source::message`] makes for this id. Each id has a different
-/// one, because a second event of a payment would be a repeat.
+/// The payment in the message of [`Source::message`] with this id. Each id has a different payment,
+/// because the same event of a payment would be a repeat.
 pub fn payment(id: &str) -> String {
     hex::encode(&Sha256::digest(id)[..13])
 }
 
-/// HMRC's, with the secret it is leaving behind as the second.
+/// A box of HMRC, with its previous secret as the second one.
 pub fn hmrc() -> Source {
     Source::new(
         "hmrc",
@@ -99,7 +99,7 @@ pub fn hmrc() -> Source {
     )
 }
 
-/// HMRC's other box: one secret serves all boxes of an application.
+/// Another box of HMRC with the same secrets, which belong to the application.
 pub fn hmrc_too() -> Source {
     Source {
         name: "hmrc-too".to_owned(),
@@ -123,7 +123,7 @@ pub fn pay_too() -> Source {
     )
 }
 
-/// One of each sender that has no secret yet.
+/// A source of each sender without a secret.
 pub fn without_secret() -> [Source; 2] {
     [
         Source::new("hmrc-new", Sender::Hmrc, &[]),
@@ -131,18 +131,18 @@ pub fn without_secret() -> [Source; 2] {
     ]
 }
 
-/// Both senders, each with a secret.
+/// One source of each sender.
 pub fn both() -> [Source; 2] {
     [hmrc(), pay()]
 }
 
-/// `text` with one part put in place of another, which must be there.
+/// Replaces a part of `text`, which must occur in it.
 pub fn with(text: &str, part: &str, other: &str) -> String {
     assert!(text.contains(part), "{part} in {text}");
     text.replacen(part, other, 1)
 }
 
-/// Bytes that no compressor makes fewer, and that are no UTF-8.
+/// Bytes that are incompressible and not UTF-8.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -156,8 +156,8 @@ pub fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Queries that are no challenge of HMRC's, on any front: none, several, another spelling, or what
-/// must not be echoed.
+/// Queries that are not a challenge of HMRC on any front: no challenge, several, another spelling,
+/// or characters that must not be echoed.
 pub const NO_CHALLENGES: [&str; 20] = [
     "",
     "x=1",

@@ -1,7 +1,7 @@
-//! MiniStack, a stand-in for AWS that is not ours: the second opinion on what our clients say.
+//! MiniStack, a stand-in for AWS by other authors: a second opinion on our clients.
 //!
-//! `PILLARBOX_TEST_MINISTACK` names one that runs; without it, one is started for each test from
-//! the virtual environment that `.ci/run` makes.
+//! `PILLARBOX_TEST_MINISTACK` names a running one. Without it, each test starts one from the
+//! virtual environment that `.ci/run` creates.
 
 use std::{
     env,
@@ -14,22 +14,20 @@ use tokio::time::Instant;
 
 use super::repository;
 
-/// Where `.ci/run` puts it.
 const PROGRAM: &str = "target/tools/ministack/bin/ministack";
-/// The time limit for its start. Only a failing test waits this long.
-const LONG: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// One that runs; ours ends when this is dropped.
+/// A running MiniStack. If the test started it, it ends when this is dropped.
 pub struct MiniStackProcess {
     url: String,
     child: Option<Child>,
 }
 
 impl MiniStackProcess {
-    /// The one that is named, or one of our own, once it takes connections.
+    /// Uses the named one, or starts one and waits until it accepts connections.
     #[expect(
         clippy::disallowed_methods,
-        reason = "a person who runs the tests says where it is"
+        reason = "a setting of the person who runs the tests"
     )]
     pub fn start() -> Self {
         match env::var("PILLARBOX_TEST_MINISTACK") {
@@ -38,7 +36,7 @@ impl MiniStackProcess {
         }
     }
 
-    /// One of our own that enforces IAM policies and runs functions, which reach AWS through it.
+    /// Starts one that enforces IAM policies. Its functions reach AWS through it.
     pub fn with_policies() -> Self {
         Self::spawn(true)
     }
@@ -46,7 +44,7 @@ impl MiniStackProcess {
     fn spawn(enforces_policies: bool) -> Self {
         assert!(
             repository(PROGRAM).exists(),
-            "{PROGRAM} is not there: .ci/run installs it"
+            "{PROGRAM} is missing: .ci/run installs it"
         );
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
@@ -69,18 +67,18 @@ impl MiniStackProcess {
             url: format!("http://127.0.0.1:{port}"),
             child: Some(child),
         };
-        let end = Instant::now() + LONG;
+        let end = Instant::now() + START_TIMEOUT;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
             assert!(
                 !ministack.has_ended() && Instant::now() < end,
-                "{PROGRAM} does not start"
+                "{PROGRAM} starts in time"
             );
             std::thread::sleep(Duration::from_millis(50));
         }
         ministack
     }
 
-    /// Where it is reached: what `AWS_ENDPOINT_URL` is set to.
+    /// Its URL, the value of `AWS_ENDPOINT_URL`.
     pub fn url(&self) -> &str {
         &self.url
     }

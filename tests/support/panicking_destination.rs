@@ -1,4 +1,4 @@
-//! A receiver whose destination panics, and puts the event into the panic's message.
+//! A receiver whose destination panics with the event in its message.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! A signed POST to a receiver, without a server between them.
+//! A signed POST to a receiver without a server.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use pillarbox::{
     telemetry::RequestRecord,
 };
 
-/// A POST whose every header is the signature.
+/// A POST whose only header is the signature.
 struct SignedPost<'a> {
     path: String,
     signature: &'a str,
@@ -42,7 +42,7 @@ impl HttpRequest for SignedPost<'_> {
     }
 }
 
-/// Posts `body` to `source`, over an inbox and a keyring of the test's.
+/// Posts `body` to a receiver with this inbox and keyring.
 pub async fn post<I: ReceiveInbox>(
     (inbox, keyring): (&Arc<I>, &Arc<Keyring>),
     clock: Arc<dyn Clock>,

@@ -1,4 +1,4 @@
-//! The shipped binary, run as people run it: in a new folder, over real pipes, sockets and
+//! Runs the shipped binary as a person would: in a new folder, with real pipes, sockets and
 //! signals.
 
 use std::{
@@ -21,7 +21,7 @@ use url::Url;
 
 use super::binary;
 
-/// The signing secrets of [`ProgramFolder`]'s configurations, and the variables that hold them.
+/// The signing secrets of the configurations, and the variables that contain them.
 pub const HMRC_SECRET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 pub const PAY_SECRET: &str = "webhook_test_7mrp1d5lsa5pdfs2bvim2f9cdu";
 pub const WHSEC: &str = "whsec_cGlsbGFyYm94LXRlc3Qtc2VjcmV0LTMyLWJ5dGVzISE=";
@@ -39,26 +39,25 @@ const PERSONAL: [&str; 4] = [
     "LS1 1AA",
 ];
 
-/// Fails if a log or an error holds a secret of the tests, or personal data of their messages.
+/// Fails if a log or an error contains a secret of the tests, or personal data of their messages.
 #[track_caller]
 pub fn assert_discreet(what: &str, text: &str) {
     let secrets = VARIABLES.map(|(_, value)| value);
     for value in secrets.into_iter().chain(PERSONAL) {
-        assert!(!text.contains(value), "{what} holds {value}: {text}");
+        assert!(!text.contains(value), "{what} contains {value}: {text}");
     }
 }
 
-/// The level at which every program that is started logs, if a person who runs the tests wants all
-/// of it searched.
+/// The log level of every program, if the person who runs the tests wants more of the log searched.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a person who runs the tests says how much is logged"
+    reason = "a setting of the person who runs the tests"
 )]
 pub fn searched_log_level() -> Option<String> {
     std::env::var("PILLARBOX_TEST_LOG").ok()
 }
 
-/// Both senders, and everything to a log.
+/// Both senders, with the default destination, the log.
 pub const BOTH_SOURCES: &str = r#"
 [sources.hmrc]
 kind = "hmrc"
@@ -69,7 +68,7 @@ kind = "govuk-pay"
 secrets = ["env:PAY_SIGNING_SECRET"]
 "#;
 
-/// Arguments of `serve` that let tests run beside each other.
+/// Arguments of `serve` with which tests can run at the same time.
 pub const FREE_PORTS: &[&str] = &["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"];
 
 /// The time limit for every expected event. Only a failing test waits this long.
@@ -91,8 +90,7 @@ pub fn within(deadline: Duration, what: &str, mut condition: impl FnMut() -> boo
     }
 }
 
-/// An empty folder that `pillarbox` is run in, with the secrets in its environment and nothing
-/// else.
+/// A folder in which `pillarbox` runs, with only the secrets in its environment.
 pub struct ProgramFolder {
     dir: TempDir,
 }
@@ -112,6 +110,13 @@ impl ProgramFolder {
         folder
     }
 
+    /// With both senders, and the inbox in this table.
+    pub fn on_table(table: &str) -> Self {
+        Self::with(&format!(
+            "{BOTH_SOURCES}[inbox]\nkind = \"dynamodb\"\ntable = \"{table}\"\n"
+        ))
+    }
+
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
@@ -126,12 +131,12 @@ impl ProgramFolder {
         fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    /// A command that is ready to run.
+    /// A command of `pillarbox` that has not started.
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_of(binary("pillarbox-under-test"), arguments)
     }
 
-    /// The same, of another program.
+    /// A command of another program that has not started.
     pub fn command_of(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -143,13 +148,13 @@ impl ProgramFolder {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for its end.
     #[track_caller]
     pub fn run(&self, arguments: &[&str]) -> CommandResult {
         CommandResult::of(&mut self.command(arguments))
     }
 
-    /// What `list --json` shows with these filters, newest first.
+    /// The rows of `list --json` with these filters, newest first.
     #[track_caller]
     pub fn list(&self, filters: &[&str]) -> Vec<Value> {
         let ran = self.run(&[&["list", "--json"], filters].concat());
@@ -160,13 +165,13 @@ impl ProgramFolder {
             .collect()
     }
 
-    /// How many rows are in a state.
+    /// The number of rows in a state.
     #[track_caller]
     pub fn count(&self, state: &str) -> usize {
         self.list(&["--state", state]).len()
     }
 
-    /// A running `serve`, once it has logged that it is ready.
+    /// Starts `serve` and waits until it is ready.
     #[track_caller]
     pub fn serve(&self) -> RunningServe {
         let mut serve = RunningServe::spawn(&mut self.serve_command());
@@ -177,7 +182,7 @@ impl ProgramFolder {
     /// `serve` on a free port.
     pub fn serve_command(&self) -> Command {
         let mut command = self.command(&[&["serve"], FREE_PORTS].concat());
-        // Some tests make a lot of it.
+        // Some tests log a lot.
         let level = searched_log_level().unwrap_or_else(|| "warn".to_owned());
         command.env("PILLARBOX_LOG", level);
         command
@@ -207,13 +212,13 @@ impl CommandResult {
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
             bytes: stdout,
         };
-        ran.keeps_secrets(command);
+        ran.check_output(command);
         ran
     }
 
-    /// No command ever prints the value of a secret, and none panics.
+    /// No command prints the value of a secret, and none panics.
     #[track_caller]
-    fn keeps_secrets(&self, command: &Command) {
+    fn check_output(&self, command: &Command) {
         assert_discreet(&format!("{command:?}"), &self.stderr);
         for text in [&self.stdout, &self.stderr] {
             for (name, value) in VARIABLES {
@@ -228,7 +233,7 @@ impl CommandResult {
     }
 }
 
-/// The lines a process has written so far, gathered by a thread that reads its pipe.
+/// The lines that a process has written so far. A thread reads them from its pipe.
 #[derive(Clone, Default)]
 pub struct OutputLines(Arc<Mutex<Vec<String>>>);
 
@@ -250,7 +255,7 @@ impl OutputLines {
             .cloned()
     }
 
-    /// Reads `pipe` to its end. What follows the last newline was cut off with the process that
+    /// Reads `pipe` to its end. An incomplete last line is dropped: the process was killed while it
     /// wrote it.
     fn gather(&self, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
         let lines = self.clone();
@@ -269,7 +274,7 @@ impl OutputLines {
     }
 }
 
-/// A process that serves. It is killed when this is dropped.
+/// A running `serve`, or another server. It is killed when this is dropped.
 pub struct RunningServe {
     child: Child,
     readers: Vec<JoinHandle<()>>,
@@ -278,14 +283,14 @@ pub struct RunningServe {
 }
 
 impl RunningServe {
-    /// Starts it and reads everything it writes.
+    /// Starts the process and reads all of its output.
     pub fn spawn(command: &mut Command) -> Self {
         let mut serve = Self::spawn_unread(command);
         serve.read_stdout();
         serve
     }
 
-    /// Starts it, and has its standard output written to a file.
+    /// Starts the process with its standard output in a file.
     pub fn spawn_to(command: &mut Command, stdout: fs::File) -> Self {
         let mut child = command
             .stdout(stdout)
@@ -302,7 +307,7 @@ impl RunningServe {
         }
     }
 
-    /// Starts it, and lets its standard output fill up.
+    /// Starts the process and does not read its standard output, so that the pipe fills up.
     pub fn spawn_unread(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -351,7 +356,7 @@ impl RunningServe {
         Url::parse(url).unwrap()
     }
 
-    /// Stops it with a signal, as systemd or Ctrl-C would, and returns how it exited.
+    /// Stops the process with a signal, as systemd or Ctrl-C would, and returns its exit status.
     pub fn stop(&mut self, signal: Signal) -> ExitStatus {
         self.signal(signal);
         let mut ended = None;
@@ -365,7 +370,7 @@ impl RunningServe {
         ended.unwrap()
     }
 
-    /// Kills it, as a power cut would, and waits until all of its output is read.
+    /// Kills the process and reads the rest of its output.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -378,12 +383,11 @@ impl RunningServe {
         Pid::from_child(&self.child)
     }
 
-    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// The processor time of all its threads so far, as Linux counts it.
+    /// The processor time of all its threads so far, from Linux's `/proc`.
     pub fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -392,7 +396,7 @@ impl RunningServe {
         Duration::from_millis(ticks * 10)
     }
 
-    /// The keys of the attempts whose outcome it could not write, as its log says: each may be
+    /// The keys of the attempts whose outcome it could not write, according to its log. Each may be
     /// delivered again.
     pub fn unwritten_outcomes(&self) -> Vec<String> {
         let key = |line: String| {
@@ -420,7 +424,7 @@ impl Drop for RunningServe {
     }
 }
 
-/// The rows of a list by their keys; a key that stands there twice fails.
+/// The rows of a list by their keys, each of which must be unique.
 #[track_caller]
 pub fn by_key(rows: Vec<Value>) -> HashMap<String, Value> {
     let count = rows.len();

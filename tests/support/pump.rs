@@ -1,25 +1,23 @@
-//! What AWS does between a table and its function: reads the table's stream, filters it, and
-//! invokes the function with batches, repeatedly until it reports that they are done.
+//! Simulates the event source mapping between a table and its function: reads the table's stream,
+//! filters it, and invokes the function with each batch until the function reports that it is done.
 //!
-//! As AWS may, it delivers some batches twice, and loses some records for good: a stream keeps a
-//! record for a day. As configured, it resumes from the lowest sequence number reported, cuts a
-//! batch in two when the function fails, and gives up after five retries.
+//! As AWS may, it delivers some batches twice, and loses some records: a stream keeps a record for
+//! a day. As the template configures it, it resumes from the lowest sequence number that is
+//! reported, bisects a batch when the function fails, and gives up after five retries.
 
 use serde_json::{Value, json};
 
 use super::loopback;
 
-/// Records a batch may have.
-const BATCH: usize = 25;
-/// Retries of one batch.
-const RETRIES: u32 = 5;
+const MAX_BATCH_SIZE: usize = 25;
+const MAX_RETRIES: u32 = 5;
 
-/// How an invocation ended.
+/// The result of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvocationEnd {
-    /// Everything is done.
+    /// Every record is done.
     Done,
-    /// From this sequence number on, it is not.
+    /// The records from this sequence number on are not done.
     ResumeFrom(String),
     /// The function failed.
     Error,
@@ -65,29 +63,29 @@ impl SeededRandom {
         Self(seed)
     }
 
-    /// One of `most` numbers from 0.
-    pub fn below(&mut self, most: u64) -> u64 {
+    /// A number from 0 to `limit`, exclusive.
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % most
+        (self.0 >> 33) % limit
     }
 
-    /// Whether something with `percent` percent of probability happens.
+    /// True with a probability of `percent` percent.
     pub fn is(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
 
-/// What a pump did.
+/// The counts of a pump.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PumpCounts {
-    /// Records given to the function, repetitions included.
+    /// Records passed to the function, repeats included.
     pub delivered: usize,
     /// Records it lost on purpose.
     pub lost: usize,
-    /// Batches it gave up.
+    /// Batches that it gave up.
     pub given_up: usize,
 }
 
@@ -162,7 +160,7 @@ impl StreamPump {
         serde_json::from_str(&text).expect("in JSON")
     }
 
-    /// The next records of the stream, all kinds of them; empty at its end.
+    /// The next records of the stream, unfiltered; empty at its end.
     async fn read(&mut self) -> Vec<Value> {
         let Some(iterator) = self.iterator.take() else {
             return Vec::new();
@@ -180,8 +178,8 @@ impl StreamPump {
         }
     }
 
-    /// Invokes `function` with everything in the stream up to its present end, losing `lost`
-    /// percent of the records and repeating `repeated` percent of the batches.
+    /// Invokes `function` with all records up to the current end of the stream. Loses `lost`
+    /// percent of the records, and repeats `repeated` percent of the batches.
     pub async fn drain(
         &mut self,
         chance: &mut SeededRandom,
@@ -198,7 +196,7 @@ impl StreamPump {
             let all = wanted.len();
             wanted.retain(|_| !chance.is(lost));
             pumped.lost += all - wanted.len();
-            for batch in wanted.chunks(BATCH) {
+            for batch in wanted.chunks(MAX_BATCH_SIZE) {
                 self.invoke(batch, &mut pumped, &mut function).await;
                 if chance.is(repeated) {
                     self.invoke(batch, &mut pumped, &mut function).await;
@@ -219,8 +217,8 @@ impl StreamPump {
             pumped.delivered += batch.len();
             match function(self.event(&batch)).await {
                 InvocationEnd::Done => {}
-                _ if retries == RETRIES => pumped.given_up += 1,
-                // The records before the number are done, and cutting there uses no retry.
+                _ if retries == MAX_RETRIES => pumped.given_up += 1,
+                // The records before this one are done. Progress does not count as a retry.
                 InvocationEnd::ResumeFrom(sequence) => {
                     let from = batch
                         .iter()

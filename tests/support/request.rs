@@ -1,10 +1,10 @@
-//! Requests as bytes: right by default, and wrong wherever a test wants them to be.
+//! Requests as bytes: valid by default, and invalid wherever a test makes them so.
 
 use sender_simulator::{Sender, signature};
 
 use super::message::Source;
 
-/// One request. Its head has the length unless it is sent chunked.
+/// A request. Its head has a content length unless it is sent in chunks.
 #[derive(Clone, Debug)]
 pub struct RawRequest {
     line: String,
@@ -47,13 +47,13 @@ impl RawRequest {
         self
     }
 
-    /// Another first line before the same headers and body.
+    /// Replaces the request line.
     pub fn line(mut self, line: &str) -> Self {
         line.clone_into(&mut self.line);
         self
     }
 
-    /// The request with its length in the head.
+    /// The bytes of the request, with a content length.
     pub fn bytes(&self) -> Vec<u8> {
         [
             self.head(&format!("Content-Length: {}\r\n", self.body.len())),
@@ -62,7 +62,7 @@ impl RawRequest {
         .concat()
     }
 
-    /// The request in chunks of at most `size` bytes.
+    /// The bytes of the request, in chunks of at most `size` bytes.
     pub fn chunked(&self, size: usize) -> Vec<u8> {
         let mut bytes = self.head("Transfer-Encoding: chunked\r\n");
         for chunk in self.body.chunks(size) {
@@ -84,7 +84,7 @@ impl RawRequest {
     }
 }
 
-/// The header each sender puts its signature in, in its own case.
+/// The header of the sender's signature, in the sender's case.
 pub fn signature_header(sender: Sender) -> &'static str {
     match sender {
         Sender::Hmrc => "X-Hub-Signature",
@@ -92,7 +92,7 @@ pub fn signature_header(sender: Sender) -> &'static str {
     }
 }
 
-/// What `sender` would sign `body` with under `secret`.
+/// The signature of `body` by `sender` with `secret`.
 pub fn signature(sender: Sender, secret: &str, body: impl AsRef<[u8]>) -> String {
     signature::sign(sender, secret, body.as_ref())
 }

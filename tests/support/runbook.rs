@@ -1,8 +1,8 @@
-//! The runbook: its sections, and its commands as a shell calls them.
+//! The sections of the runbook, and the commands in them as a shell runs them.
 //!
-//! A shell runs each section after what the page has a person paste first. `aws`, `curl` and
-//! `pillarbox` are stand-ins that note their arguments, so that quotes, variables and pipes are the
-//! shell's.
+//! A shell runs the preparation of the page and then each section. `aws`, `curl` and `pillarbox`
+//! are stand-ins that record their arguments, so that the shell evaluates quotes, variables and
+//! pipes.
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
@@ -14,7 +14,7 @@ pub struct RunbookCall {
     pub section: String,
     pub program: String,
     pub arguments: Vec<String>,
-    /// How the program ended.
+    /// The exit code of the program.
     pub code: i32,
 }
 
@@ -36,13 +36,13 @@ impl RunbookText {
         })
     }
 
-    /// What stands before the sections.
+    /// The text before the sections.
     fn preparation(&self) -> &str {
         self.0.split("\n### ").next().unwrap()
     }
 
-    /// The calls of every section, with `pillarbox` as the program of that name, and with the
-    /// `variables` that a person would set.
+    /// Runs every section with `pillarbox` as the program of that name, and with the `variables`
+    /// that a person would set. Returns the calls.
     pub fn run(&self, pillarbox: &Path, variables: &BTreeMap<&str, String>) -> Vec<RunbookCall> {
         let folder = tempfile::tempdir().unwrap();
         let calls = folder.path().join("calls");
@@ -94,7 +94,7 @@ echo "$line$code" >> "$CALLS""#;
     }
 }
 
-/// The blocks that are to be pasted into a shell.
+/// The shell blocks of a text.
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
     let blocks = text.split("```sh\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap())

@@ -1,5 +1,5 @@
-//! Lambda, simulated: the Runtime API, which gives a process its invocations and receives their
-//! outcomes, and the shipped `bootstrap` as that process.
+//! Simulates Lambda: starts the shipped `bootstrap` under a Runtime API that gives it invocations
+//! and receives its replies.
 
 use std::{
     io::{BufRead, BufReader},
@@ -37,15 +37,15 @@ const API: &str = "/2018-06-01/runtime";
 pub enum RuntimeReport {
     /// The reply to this invocation.
     Reply(usize, Value),
-    /// Why this invocation failed.
+    /// The error of this invocation.
     Failed(usize, Value),
-    /// Why the process cannot start.
-    CanNotBegin(Value),
+    /// The error of initialisation.
+    InitError(Value),
 }
 
 /// The API's state, shared by its connections.
 struct RuntimeApiState {
-    /// What is to be invoked: the event's text and how long it may take, one entry an invocation.
+    /// The invocations to come: the text and the time limit of each.
     events: tokio::sync::Mutex<UnboundedReceiver<(String, Duration)>>,
     reports: UnboundedSender<RuntimeReport>,
     count: Mutex<usize>,
@@ -83,11 +83,11 @@ fn configuration(table: &str) -> String {
     )
 }
 
-/// The binary that was built for these tests, or what `PILLARBOX_TEST_BOOTSTRAP` says: one built
-/// otherwise, and before it, if it is for another processor, what runs it here.
+/// The binary of these tests, or the command in `PILLARBOX_TEST_BOOTSTRAP`: another build, after an
+/// emulator if it is for another processor.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a person who runs the tests says what is to be tested"
+    reason = "a setting of the person who runs the tests"
 )]
 fn program() -> Command {
     let configured = std::env::var("PILLARBOX_TEST_BOOTSTRAP").unwrap_or_default();
@@ -101,12 +101,12 @@ fn program() -> Command {
 }
 
 impl BootstrapProcess {
-    /// Starts the shipped binary with these variables and no others but Lambda's own.
+    /// Starts the shipped binary with these variables and those of Lambda.
     pub async fn start(variables: &[(&'static str, String)]) -> Self {
         Self::start_program(program(), variables).await
     }
 
-    /// The same with another program.
+    /// Starts another program in the same way.
     pub async fn start_program(mut command: Command, variables: &[(&'static str, String)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -141,7 +141,7 @@ impl BootstrapProcess {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let readers = vec![
             gather(child.stdout.take().unwrap(), &lines),
-            gather(child.stderr.take().unwrap(), &lines), // where nothing is ever written
+            gather(child.stderr.take().unwrap(), &lines),
         ];
         Self {
             child,
@@ -153,12 +153,12 @@ impl BootstrapProcess {
         }
     }
 
-    /// Invokes it, and waits for its report.
+    /// Invokes the function, and waits for its report.
     pub async fn invoke(&mut self, event: &Value) -> RuntimeReport {
         self.invoke_for(event, Duration::from_secs(60)).await
     }
 
-    /// The same, with `time` until it is stopped.
+    /// The same, with this time limit.
     pub async fn invoke_for(&mut self, event: &Value, time: Duration) -> RuntimeReport {
         self.invoke_text(event.to_string(), time).await
     }
@@ -174,11 +174,11 @@ impl BootstrapProcess {
         self.invoked += 1;
     }
 
-    /// Waits for the next report, which must be about the last invocation.
+    /// Waits for the next report, which must belong to the last invocation.
     pub async fn next_report(&mut self) -> RuntimeReport {
         let report = timeout(DEADLINE, self.reports.recv())
             .await
-            .expect("it reports in time")
+            .expect("the function reports in time")
             .unwrap();
         if let RuntimeReport::Reply(number, _) | RuntimeReport::Failed(number, _) = &report {
             assert_eq!(*number, self.invoked, "{report:?} {:?}", self.lines());
@@ -186,7 +186,7 @@ impl BootstrapProcess {
         report
     }
 
-    /// Invokes it with a request's event, and judges the answer.
+    /// Invokes the function with the event of a request, and checks the answer.
     pub async fn answer(&mut self, event: &Value) -> CheckedResponse {
         match self.invoke(event).await {
             RuntimeReport::Reply(_, reply) => answer_of(&reply),
@@ -199,7 +199,7 @@ impl BootstrapProcess {
         self.lines.lock().unwrap().clone()
     }
 
-    /// The lines it has written from this one on.
+    /// The output from this line on.
     pub fn lines_from(&self, first: usize) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         lines.get(first..).unwrap_or_default().to_vec()
@@ -213,19 +213,19 @@ impl BootstrapProcess {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Whether it is still the same process.
+    /// Whether the process still runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for its exit, and returns the status and the output.
+    /// Waits for the process to exit, and returns its status and output.
     pub fn end(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
         self.read_to_the_end();
         (status, self.lines())
     }
 
-    /// Kills it, and returns its output.
+    /// Kills the process, and returns its output.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.end().1
@@ -263,11 +263,11 @@ fn gather(
 
 async fn accept(listener: TcpListener, api: Arc<RuntimeApiState>) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(keep(stream, Arc::clone(&api)));
+        tokio::spawn(serve_connection(stream, Arc::clone(&api)));
     }
 }
 
-async fn keep(mut stream: TcpStream, api: Arc<RuntimeApiState>) {
+async fn serve_connection(mut stream: TcpStream, api: Arc<RuntimeApiState>) {
     let mut unread = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut unread).await {
         let answer = match request.target().split(' ').collect::<Vec<_>>()[..] {
@@ -313,7 +313,7 @@ fn receive_report(api: &RuntimeApiState, path: &str, body: Value) {
     let report = match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
         ["invocation", id, "response"] => RuntimeReport::Reply(number(id), body),
         ["invocation", id, "error"] => RuntimeReport::Failed(number(id), body),
-        ["init", "error"] => RuntimeReport::CanNotBegin(body),
+        ["init", "error"] => RuntimeReport::InitError(body),
         _ => panic!("{path}"),
     };
     let _ = api.reports.send(report); // the receiver is gone after the test

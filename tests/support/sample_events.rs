@@ -1,4 +1,4 @@
-//! Events as destinations receive them, made from rows.
+//! Events for destinations.
 
 use bytes::Bytes;
 use pillarbox::senders::SenderKind;
@@ -9,7 +9,7 @@ use pillarbox::{
 };
 use sha2::{Digest, Sha256};
 
-/// When it happened: 2026-03-02T10:15:31.480Z.
+/// The time of every event: 2026-03-02T10:15:31.480Z.
 pub const AT: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
 /// The event of a captured payment under `key`.
@@ -22,7 +22,7 @@ pub fn captured(key: &str, subject: Option<&str>) -> (Key, Event) {
     )
 }
 
-/// A notification of HMRC's whose message is this long.
+/// The event of a notification of HMRC with a message of this length.
 pub fn long(key: &str, length: usize) -> (Key, Event) {
     let message = format!(r#"{{\"x\":\"{}\"}}"#, "x".repeat(length));
     let body = format!(r#"{{"messageContentType":"application/json","message":"{message}"}}"#);

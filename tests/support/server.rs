@@ -1,4 +1,4 @@
-//! The real server on a free port and in a new folder, at a fixed time.
+//! Runs the real server on a free port, in a new folder and at a fixed time.
 
 use std::{
     net::SocketAddr,
@@ -36,12 +36,12 @@ use super::{
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How old a notification may be.
 pub const WINDOW: Duration = Duration::from_secs(60 * DAY.as_secs());
-/// How far ahead its date may lie.
+/// How far its date may lie in the future.
 pub const AHEAD: Duration = DAY;
-/// When everything happens: 2026-03-02T10:15:31.480Z.
+/// 2026-03-02T10:15:31.480Z.
 pub const NOW: Timestamp = Timestamp::from_millis(1_772_446_531_480);
 
-/// A clock in which it is always [`NOW`].
+/// A clock that always returns [`NOW`].
 pub struct FixedClock;
 
 impl Clock for FixedClock {
@@ -54,7 +54,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// The simulated senders live at the same instant.
+/// The simulated senders use the same time.
 impl sender_simulator::Clock for FixedClock {
     fn now(&self) -> sender_simulator::Timestamp {
         sender_time(NOW)
@@ -74,7 +74,7 @@ impl Destination for RefusingDestination {
     }
 }
 
-/// A destination that takes everything and remembers the keys.
+/// A destination that accepts every event and records its key.
 #[derive(Clone, Default)]
 pub struct RecordingDestination(pub Arc<Mutex<Vec<String>>>);
 
@@ -96,7 +96,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// With every source of [`super::message`], and a destination that is away.
+    /// Starts a server with every source of [`super::message`] and an unreachable destination.
     pub async fn start() -> Self {
         let sources = [
             vec![hmrc(), hmrc_too(), pay(), pay_too()],
@@ -111,7 +111,7 @@ impl Server {
         Self::on(listener, sources, destination).await
     }
 
-    /// Starts it on an existing listener.
+    /// Starts a server on an existing listener.
     pub async fn on(
         listener: TcpListener,
         sources: &[Source],
@@ -161,11 +161,11 @@ impl Server {
             stop,
             serving,
         };
-        server.send(&RawRequest::new("GET", "/").bytes()).await; // it has started once it answers
+        server.send(&RawRequest::new("GET", "/").bytes()).await; // waits until it has started
         server
     }
 
-    /// The file everything is kept in.
+    /// The path of the inbox file.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("inbox.db")
     }
@@ -184,8 +184,8 @@ impl Server {
         self.send(&RawRequest::post(source, body).bytes()).await
     }
 
-    /// Posts `body`, which must end as `outcome`, such as `held stale`, and be kept whole under
-    /// `key`.
+    /// Posts `body`, and checks that it is stored completely under `key` with this outcome, such as
+    /// `held stale`.
     pub async fn keeps(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
         let answer = self.post(source, &body).await;
         let (state, _) = outcome.split_once(' ').unwrap_or((outcome, ""));
@@ -211,7 +211,7 @@ impl Server {
         self.keeps(source, body, "held unreadable", &key).await;
     }
 
-    /// Checks that `body` is kept under `key`, byte for byte and with its proof, as `outcome` says.
+    /// Checks that the exact `body` is stored under `key`, with its signature and this outcome.
     pub async fn has(&self, source: &Source, body: impl AsRef<[u8]>, outcome: &str, key: &str) {
         let row = self
             .row(key)
@@ -219,7 +219,7 @@ impl Server {
             .unwrap_or_else(|| panic!("a row under {key}"));
         assert!(
             row.body.as_deref() == Some(body.as_ref()),
-            "{key} has other bytes than were sent"
+            "{key} has the bytes that were sent"
         );
         row.proven_body().unwrap();
         let found = [row.state.as_str(), row.reason.as_deref().unwrap_or("")].join(" ");
@@ -241,7 +241,7 @@ impl Server {
         self.inbox.get(&Key::parse(key).unwrap()).await.unwrap()
     }
 
-    /// The keys of all that is stored, oldest first.
+    /// The keys of all rows, oldest first.
     pub async fn keys(&self) -> Vec<String> {
         let listed = self
             .inbox
@@ -256,7 +256,7 @@ impl Server {
             .collect()
     }
 
-    /// Tells the server to stop, waits until it has, and leaves its folder.
+    /// Stops the server, waits until it has stopped, and returns its folder.
     pub async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.serving.await.unwrap();

@@ -1,4 +1,4 @@
-//! The shipped binary as a child process, with its whole output.
+//! Runs the shipped binary as a child process and collects all of its output.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -29,7 +29,7 @@ pub struct ServeProcess {
     stdout: Option<JoinHandle<String>>,
 }
 
-/// The result of a process: how it ended, and its output since it was ready.
+/// The exit status of a process, and its output since it was ready.
 pub struct ExitedProcess {
     pub status: ExitStatus,
     pub stderr: Vec<String>,
@@ -42,12 +42,13 @@ impl ServeProcess {
         Self::launch(Command::new(binary("pillarbox-under-test")), sources)
     }
 
-    /// With a write past the system's limit as an error, not as the end of the process.
-    pub fn start_unharmed_by_limits() -> Self {
+    /// Starts it so that a write past the system's file size limit is an error and does not end the
+    /// process.
+    pub fn start_ignoring_file_size_signal() -> Self {
         Self::start_after(r#"trap "" XFSZ"#)
     }
 
-    /// After a command of the shell, such as `ulimit -n 64`.
+    /// Starts it after a shell command, such as `ulimit -n 64`.
     pub fn start_after(command: &str) -> Self {
         let mut shell = Command::new("sh");
         shell
@@ -103,7 +104,7 @@ impl ServeProcess {
         process
     }
 
-    /// The addresses of the callbacks and of the console.
+    /// Waits for the end of the banner, and returns the addresses of the callbacks and the console.
     fn wait_until_ready(&self) -> (SocketAddr, SocketAddr) {
         let (mut callbacks, mut console) = (None, None);
         let after = |line: &str, words: &str| {
@@ -155,7 +156,7 @@ impl ServeProcess {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits for the process to end.
+    /// Waits for the process to end, and returns its result.
     pub fn end(mut self) -> ExitedProcess {
         let status = self.child.wait().unwrap();
         let stdout = self.stdout.take().unwrap().join().unwrap();
@@ -173,7 +174,7 @@ impl ServeProcess {
 
 impl Drop for ServeProcess {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it has ended already, unless the test failed
+        let _ = self.child.kill(); // still runs only if the test failed
         let _ = self.child.wait();
     }
 }

@@ -11,8 +11,8 @@ use pillarbox::{
     senders::Entry,
 };
 
-/// Implements what delivery, readers, operators and the audit trail may do with an inbox: each
-/// method is `$answer`.
+/// Implements the methods that delivery, readers, operators and the audit trail call: the body of
+/// each is `$answer`.
 #[macro_export]
 macro_rules! answer_unused_methods {
     ($inbox:ty, $answer:expr) => {
@@ -136,7 +136,7 @@ macro_rules! answer_unused_methods {
     };
 }
 
-/// An inbox that never answers, but for a bug it has where `hmrc:bug` is recorded.
+/// An inbox that never answers, and panics when `hmrc:bug` is recorded.
 pub struct SilentInbox;
 
 impl ReceiveInbox for SilentInbox {

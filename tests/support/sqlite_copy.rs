@@ -1,5 +1,4 @@
-//! What an inbox file holds, read from a copy, so that reading changes nothing that the next
-//! process finds.
+//! Reads an inbox file from a copy, so that the next process finds the file unchanged.
 
 use std::{fs, io, path::Path};
 
@@ -7,24 +6,25 @@ use pillarbox::inbox::ReadInbox;
 use pillarbox_cli::sqlite::SqliteInbox;
 use tempfile::TempDir;
 
-/// A copy of an inbox and the folder that it is in.
+/// A copy of an inbox in its own folder.
 pub struct SqliteCopy {
     inbox: SqliteInbox,
     _folder: TempDir,
 }
 
 impl SqliteCopy {
-    /// Copies the file and its log. No process may have it open. `None` if there is none yet.
+    /// Copies the file and its write-ahead log, which no process may have open. `None` if there is
+    /// no file yet.
     pub fn of(folder: &Path) -> Option<Self> {
         let copy = tempfile::tempdir().unwrap();
-        let mut is_there = false;
+        let mut exists = false;
         for name in ["inbox.db", "inbox.db-wal"] {
             match fs::copy(folder.join(name), copy.path().join(name)) {
-                Ok(_) => is_there = true,
+                Ok(_) => exists = true,
                 Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{name}"),
             }
         }
-        is_there.then(|| Self {
+        exists.then(|| Self {
             inbox: SqliteInbox::create(&copy.path().join("inbox.db")).unwrap(),
             _folder: copy,
         })

@@ -1,4 +1,5 @@
-//! Hostile clients that connect and stay silent or slow, and a sender whose answers are timed.
+//! Hostile clients that connect and send nothing or send slowly, and a sender that measures the
+//! response time.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,9 +13,10 @@ use tokio::{
 
 use super::{message::pay, request::RawRequest};
 
-/// Senders give up after 3 s; Pillarbox promises 2.5 s.
-const ANSWER_LIMIT: Duration = Duration::from_millis(2500);
-/// Raises the descriptors that the test may open; returns whether there are so many.
+/// Pillarbox promises an answer within 2.5 s, because senders give up after 3 s.
+const MAX_RESPONSE_TIME: Duration = Duration::from_millis(2500);
+
+/// Raises the limit of open descriptors, and returns whether it is as high as `descriptors`.
 pub fn may_open(descriptors: u64) -> bool {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -25,7 +27,7 @@ pub fn may_open(descriptors: u64) -> bool {
     limit.maximum.is_none_or(|most| most >= descriptors)
 }
 
-/// Posts as a sender would, on a new connection; returns how long the answer took.
+/// Posts a notification on a new connection, and returns the response time.
 async fn post(address: SocketAddr, id: &str, padding: usize) -> Duration {
     let body = pay().message(id, SystemClock.now());
     let pad = format!("{{\"pad\":\"{}\",", "x".repeat(padding));
@@ -33,7 +35,7 @@ async fn post(address: SocketAddr, id: &str, padding: usize) -> Duration {
     let began = Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = [0; 12];
-    // The answer can arrive before everything is sent.
+    // The answer can arrive before the request is sent completely.
     let (_, read) = {
         let (mut reader, mut writer) = stream.split();
         let bytes = request.bytes();
@@ -44,18 +46,18 @@ async fn post(address: SocketAddr, id: &str, padding: usize) -> Duration {
     began.elapsed()
 }
 
-/// Posts this number; returns how many answers were late, and how late the last was.
+/// Posts `count` notifications; returns the number of late answers, and the longest response time.
 pub async fn post_many(address: SocketAddr, count: usize, padding: usize) -> (usize, Duration) {
     let (mut late, mut worst) = (0, Duration::ZERO);
     for n in 0..count {
         let took = post(address, &format!("n{n}"), padding).await;
-        late += usize::from(took > ANSWER_LIMIT);
+        late += usize::from(took > MAX_RESPONSE_TIME);
         worst = worst.max(took);
     }
     (late, worst)
 }
 
-/// Connects and sends nothing, again and again.
+/// Connects and sends nothing, repeatedly.
 pub async fn stay_silent(address: SocketAddr) {
     loop {
         if let Ok(mut stream) = TcpStream::connect(address).await {
@@ -65,7 +67,7 @@ pub async fn stay_silent(address: SocketAddr) {
     }
 }
 
-/// Sends most of a long body, and then a byte a second, again and again.
+/// Sends most of a long body, and then one byte a second, repeatedly.
 pub async fn trickle(address: SocketAddr, length: usize) {
     let request = RawRequest::unsigned(&pay(), vec![b'x'; length]).bytes();
     loop {

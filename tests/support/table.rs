@@ -1,4 +1,4 @@
-//! Tables of the emulator, reached as the product reaches them, and rows put into them.
+//! Tables of the emulator, opened with the product's own code, and rows in them.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -21,7 +21,7 @@ use sender_simulator::{Sender, signature};
 
 use super::dynamodb::EMULATOR;
 
-/// The variables by which any program reaches the emulator.
+/// The variables by which a program reaches the emulator.
 pub fn variables() -> Vec<(&'static str, String)> {
     vec![
         ("AWS_REGION", "eu-west-2".to_owned()),
@@ -53,13 +53,13 @@ pub fn unique(name: &str) -> String {
     format!("{name}-{}", TABLES.fetch_add(1, Ordering::Relaxed))
 }
 
-/// All rows of an inbox, without their bytes.
+/// All rows of an inbox, without their bodies.
 pub async fn rows(inbox: &DynamoInbox) -> Vec<Row> {
     let all = PageRequest::first(usize::MAX);
     inbox.list(&RowFilter::default(), all).await.unwrap().rows
 }
 
-/// The inbox in `table` at the emulator, which need not be there.
+/// The inbox in this table of the emulator, which need not exist.
 pub fn inbox_in(table: &str) -> DynamoInbox {
     inbox_at(&variables(), table)
 }
@@ -82,13 +82,13 @@ pub async fn fresh(name: &str) -> DynamoInbox {
     inbox
 }
 
-/// An authentic entry, made the only way there is.
+/// A verified entry, from the product's own verification of a signature.
 pub fn entry(sender: Sender, body: impl Into<Bytes>, now: Timestamp) -> Entry {
     let (kind, name, body) = match sender {
         Sender::Hmrc => (SenderKind::HMRC, "hmrc", body.into()),
         Sender::GovukPay => (SenderKind::GOVUK_PAY, "pay", body.into()),
     };
-    let secret = "a secret of the tests alone";
+    let secret = "a secret that only the tests use";
     let signature = signature::sign(sender, secret, &body);
     let key = SigningKey::new(kind, "1:env:TEST", &Secret::new(secret.to_owned()));
     let verified = verify(kind, &[key], &[signature.as_bytes()], body, now).unwrap();
@@ -113,8 +113,8 @@ pub async fn store(
     entry.key
 }
 
-/// Has open rows be due now and their leases lapse, as both do in time. A row with more attempts
-/// than it had when it was found is at work, and left alone.
+/// Makes open rows due and removes their leases, as time would. A row with more attempts than when
+/// it was listed is in use, and is left unchanged.
 pub async fn lapse_leases(table: &str, open: &[(String, u32)]) {
     let client = Client::new(&aws(&variables()).config(AwsService::DynamoDb));
     for (key, attempts) in open {
@@ -127,6 +127,6 @@ pub async fn lapse_leases(table: &str, open: &[(String, u32)]) {
             .expression_attribute_names("#lease", "lease")
             .expression_attribute_values(":attempts", AttributeValue::N(attempts.to_string()))
             .expression_attribute_values(":past", AttributeValue::N("1".to_owned()));
-        let _ = due.send().await; // it is finished, or at work
+        let _ = due.send().await; // the condition fails if the row is finished or in use
     }
 }

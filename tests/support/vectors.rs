@@ -1,4 +1,4 @@
-//! Known answers: signatures with the signed bytes, valid and invalid.
+//! Test vectors: valid and invalid signatures with the signed bytes.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use pillarbox::senders::SenderKind;

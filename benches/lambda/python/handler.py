@@ -1,4 +1,4 @@
-"""The same job in Python, as Powertools' documentation has it: one HMAC, and idempotency kept in DynamoDB."""
+"""The same work in Python, as in the documentation of Powertools: one HMAC, and idempotency in DynamoDB."""
 
 import hashlib
 import hmac
@@ -18,7 +18,7 @@ config = IdempotencyConfig(event_key_jmespath="webhook_message_id")
 
 @idempotent_function(data_keyword_argument="message", persistence_store=store, config=config)
 def record(message, body):
-    # What this returns is what Powertools stores.
+    # Powertools stores the return value.
     return body
 
 

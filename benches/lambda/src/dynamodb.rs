@@ -1,7 +1,7 @@
 //! A stand-in for DynamoDB that answers immediately, over TLS 1.3 on loopback, and records its
 //! requests.
 //!
-//! It finds every item absent and every condition true, as for a first notification.
+//! It answers as for a first notification: no item exists, and every condition is true.
 //! It stores nothing, so that the measurement excludes DynamoDB.
 
 use std::{
@@ -30,7 +30,6 @@ use rustls::{
 
 use crate::http::{self, Request};
 
-/// The stand-in.
 pub(crate) struct DynamoDb {
     endpoint: String,
     authority: PathBuf,
@@ -42,12 +41,12 @@ pub(crate) struct DynamoDb {
 pub(crate) struct Call {
     target: String,
     body: Vec<u8>,
-    /// From having read its bytes to having its answer ready to be written.
+    /// From the arrival of the request until its answer is ready.
     pub(crate) took: Duration,
 }
 
 impl DynamoDb {
-    /// Starts it; the certificate it is to be trusted by lies in `folder`.
+    /// Starts the stand-in, and writes the certificate of its authority to `folder`.
     pub(crate) fn start(folder: &Path) -> Self {
         let (config, certificate) = identity();
         let authority = folder.join("authority.pem");
@@ -59,13 +58,13 @@ impl DynamoDb {
             .port();
         let (calls, config) = (Arc::new(Mutex::new(Vec::new())), Arc::new(config));
         let connections = Arc::new(AtomicU64::new(0));
-        let (kept, opened) = (calls.clone(), connections.clone());
+        let (recorded, opened) = (calls.clone(), connections.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 opened.fetch_add(1, Ordering::Relaxed);
-                let (config, kept) = (config.clone(), kept.clone());
+                let (config, recorded) = (config.clone(), recorded.clone());
                 // A client that is killed leaves its connection in any state.
-                thread::spawn(move || serve(stream, config, &kept));
+                thread::spawn(move || serve(stream, config, &recorded));
             }
         });
         Self {
@@ -80,24 +79,29 @@ impl DynamoDb {
         &self.endpoint
     }
 
-    /// The certificate it is trusted by.
+    /// The path of the authority's certificate.
     pub(crate) fn authority(&self) -> &Path {
         &self.authority
     }
 
-    /// How many connections were opened to it, ever.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// The calls since the last time.
+    /// The calls since this was last called.
     pub(crate) fn take_calls(&self) -> Vec<Call> {
-        std::mem::take(&mut self.calls.lock().expect("no thread panics with it"))
+        std::mem::take(
+            &mut self
+                .calls
+                .lock()
+                .expect("no thread panics while holding the lock"),
+        )
     }
 }
 
 impl Call {
-    /// Whether this stores something that must not be there yet, and mentions `name`.
+    /// Whether this call stores a new item that contains `name`.
     pub(crate) fn stores_new(&self, name: &str) -> bool {
         let body = String::from_utf8_lossy(&self.body);
         self.target.ends_with(".PutItem")
@@ -109,7 +113,7 @@ impl Call {
 fn serve(
     mut stream: TcpStream,
     config: Arc<ServerConfig>,
-    kept: &Mutex<Vec<Call>>,
+    calls: &Mutex<Vec<Call>>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
@@ -126,9 +130,8 @@ fn serve(
         if let Some(request) = http::take(&mut bytes) {
             tls.writer().write_all(&answer())?;
             let took = began.take().map_or(Duration::ZERO, |began| began.elapsed());
-            // Kept before it is written, so that no answer can be ahead of what it was an answer
-            // to.
-            keep(request, took, kept);
+            // Recorded before the answer is written, so that every answered call is recorded.
+            record(request, took, calls);
         }
         while tls.wants_write() {
             tls.write_tls(&mut stream)?;
@@ -137,13 +140,16 @@ fn serve(
     Ok(())
 }
 
-fn keep(request: Request, took: Duration, kept: &Mutex<Vec<Call>>) {
+fn record(request: Request, took: Duration, calls: &Mutex<Vec<Call>>) {
     let call = Call {
         target: request.target,
         body: request.body,
         took,
     };
-    kept.lock().expect("no thread panics with it").push(call);
+    calls
+        .lock()
+        .expect("no thread panics while holding the lock")
+        .push(call);
 }
 
 /// The same response to every call: no item, or a successful write.
@@ -153,28 +159,29 @@ fn answer() -> Vec<u8> {
     http::reply("200 OK", headers, "{}")
 }
 
-/// A certificate for `localhost`, made for this run, and the authority it is trusted by.
+/// A new certificate for `localhost`, and that of the authority which signs it.
 fn identity() -> (ServerConfig, String) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     authority.distinguished_name = named("Pillarbox benchmark authority");
     let authority =
-        CertifiedIssuer::self_signed(authority, key()).expect("its parameters are sound");
-    let (mut own, key) = (
-        CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name"),
-        key(),
-    );
-    own.distinguished_name = named("localhost");
-    own.use_authority_key_identifier_extension = true;
-    let own = own
+        CertifiedIssuer::self_signed(authority, key()).expect("the parameters are valid");
+    let key = key();
+    let mut server = CertificateParams::new(["localhost".to_owned()]).expect("localhost is a name");
+    server.distinguished_name = named("localhost");
+    server.use_authority_key_identifier_extension = true;
+    let certificate = server
         .signed_by(&key, &authority)
-        .expect("its parameters are sound");
+        .expect("the parameters are valid");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13])
-        .expect("ring speaks TLS 1.3")
+        .expect("ring supports TLS 1.3")
         .with_no_client_auth()
-        .with_single_cert(vec![CertificateDer::from(own)], PrivateKeyDer::from(key))
+        .with_single_cert(
+            vec![CertificateDer::from(certificate)],
+            PrivateKeyDer::from(key),
+        )
         .expect("the key is the certificate's");
     (config, authority.pem())
 }

@@ -1,4 +1,4 @@
-//! Signed, distinct notifications of GOV.UK Pay's, as an HTTP API hands them to a function (payload
+//! Signed, distinct notifications of GOV.UK Pay, as an HTTP API passes them to a function (payload
 //! 2.0).
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,37 +7,37 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-/// A message of Pay's, from which every notification is made by changing its ids and its date.
+/// A message of Pay. Every notification is this message with other ids and another date.
 const MESSAGE: &str = include_str!("../../../tests/fixtures/pay/card_payment_captured.json");
 const MESSAGE_ID: &str = "9d3h7l1p5t9b2f6j0n4r8v1q5";
 const PAYMENT: &str = "7k2m9vq0d4r6t8b1n3p5h0j2e4";
 const CREATED: &str = "2026-03-02T10:16:20.512Z";
 
-/// What every program is given to check signatures with.
+/// The signing secret of every program.
 pub(crate) const SECRET: &str = "webhook_live_7f3kq92mzx4v8b1n6p0t";
 
-/// Pay, as far as it matters here.
+/// Simulates GOV.UK Pay.
 pub(crate) struct Sender {
     key: Hmac<Sha256>,
     count: u64,
 }
 
-/// One invocation to come.
+/// The event of an invocation.
 pub(crate) struct Event {
-    /// The id no other notification has.
+    /// The notification's id, which is unique.
     pub(crate) id: String,
     pub(crate) json: String,
 }
 
 impl Sender {
     pub(crate) fn new() -> Self {
-        // Each run has other ids, because an inbox keeps them.
+        // Every run has other ids, so that an inbox which stores them finds no duplicates.
         let count = since_1970()
             .as_micros()
             .try_into()
             .expect("it is before the year 586,524");
         Self {
-            key: Hmac::new_from_slice(SECRET.as_bytes()).expect("any length will do"),
+            key: Hmac::new_from_slice(SECRET.as_bytes()).expect("HMAC accepts a key of any length"),
             count,
         }
     }
@@ -104,12 +104,12 @@ fn event(body: &str, signature: &str) -> Value {
     })
 }
 
-/// An id as scattered as real ones.
+/// An id as random as real ones.
 fn scattered(number: u64, length: usize) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut state = number;
     let mut next = || {
-        // splitmix64
+        // SplitMix64
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_signed_over_their_body_and_have_ids_of_their_own() {
+    fn events_are_signed_and_have_unique_ids() {
         let mut sender = Sender::new();
         let (one, two) = (sender.next(), sender.next());
         assert_ne!(one.id, two.id);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Several measurements of one thing.
+/// Several measurements of one quantity, in ascending order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Figures(Vec<f64>);
 

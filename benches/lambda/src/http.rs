@@ -1,17 +1,17 @@
-//! As much HTTP/1.1 as the two servers here need: whole requests out of whatever bytes have come.
+//! The part of HTTP/1.1 that the two servers need: takes complete requests from received bytes.
 
 use httparse::Status;
 
-/// One request, whole.
+/// A complete request.
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// The requested operation of an AWS service.
+    /// The operation of an AWS service, from `x-amz-target`.
     pub(crate) target: String,
     pub(crate) body: Vec<u8>,
 }
 
-/// Takes the first request out of `bytes`, if it has come whole.
+/// Takes the first request from `bytes`, if it is complete.
 pub(crate) fn take(bytes: &mut Vec<u8>) -> Option<Request> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Request::new(&mut headers);
@@ -45,7 +45,7 @@ pub(crate) fn take(bytes: &mut Vec<u8>) -> Option<Request> {
     Some(request)
 }
 
-/// What the chunks hold, and how many bytes they take.
+/// The content of the chunks, and the number of bytes that they use.
 fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at) = (Vec::new(), 0);
     loop {
@@ -57,7 +57,7 @@ fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             at + head,
             usize::try_from(size).expect("a chunk fits into memory"),
         );
-        at = from + size + 2; // a line ends it
+        at = from + size + 2; // CRLF ends a chunk
         if bytes.len() < at {
             return None;
         }
@@ -68,7 +68,7 @@ fn unchunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-/// A reply in JSON.
+/// An answer with JSON.
 pub(crate) fn reply(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_taken_once_it_is_whole_and_what_follows_it_is_left() {
+    fn a_request_is_taken_once_it_is_complete_and_the_following_bytes_stay() {
         let whole = b"POST /a HTTP/1.1\r\nX-Amz-Target: T.Put\r\nContent-Length: 2\r\n\r\nhi";
         let mut bytes = whole[..whole.len() - 1].to_vec();
         assert!(take(&mut bytes).is_none());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_put_together() {
+    fn chunks_are_joined() {
         let whole =
             b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n1\r\n!\r\n0\r\n\r\n";
         for cut in 1..whole.len() {

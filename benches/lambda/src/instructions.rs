@@ -1,9 +1,9 @@
-//! How many instructions a warm invocation takes, whatever else the machine does meanwhile.
+//! Counts the instructions of a warm invocation, which do not depend on the load of the machine.
 //!
-//! Valgrind counts those of a whole process. Two processes answer different numbers of invocations,
-//! and the difference is that of the invocations. Instructions in the kernel are not counted, and
-//! valgrind has no instructions for SHA, so the hashes of all programs weigh more than on a
-//! processor that has them.
+//! Valgrind counts the instructions of a whole process. Two processes answer different numbers of
+//! invocations, and the difference belongs to the invocations. Instructions in the kernel are not
+//! counted. Valgrind does not support SHA instructions, so the hashes of all programs cost more
+//! than on a processor that has them.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -12,17 +12,22 @@ use crate::{
     programs::{self, FLOOR, HELLO, Program},
 };
 
-/// Answered by both processes: the first invocations fill caches and allocate.
+/// Invocations in both processes, because the first ones fill caches and allocate.
 const WARM_UP: u32 = 200;
 
-/// A table of the instructions of one of `count` warm invocations of each program.
+/// A table of the instructions per invocation, on average over `count` warm ones of each program.
 pub(crate) fn table(bench: &mut Bench, programs: &[Program], count: u32) -> String {
     let counted: Vec<(&str, f64)> = programs
         .iter()
-        .map(|program| (program.name.as_str(), of_one(bench, program, count)))
+        .map(|program| {
+            (
+                program.name.as_str(),
+                count_per_invocation(bench, program, count),
+            )
+        })
         .collect();
-    let times = |value: f64, yardstick: &str| {
-        let found = counted.iter().find(|(name, _)| *name == yardstick);
+    let times = |value: f64, baseline: &str| {
+        let found = counted.iter().find(|(name, _)| *name == baseline);
         found.map_or("–".to_owned(), |(_, of)| format!("{:.2}", value / of))
     };
     let mut text = String::from(
@@ -35,20 +40,20 @@ pub(crate) fn table(bench: &mut Bench, programs: &[Program], count: u32) -> Stri
     text
 }
 
-fn of_one(bench: &mut Bench, program: &Program, count: u32) -> f64 {
+fn count_per_invocation(bench: &mut Bench, program: &Program, count: u32) -> f64 {
     let [few, many] = [WARM_UP, WARM_UP + count].map(|invocations| {
         let name = program.name.replace(' ', "-");
         let file = programs::folder().join(format!("{name}-{invocations}.callgrind"));
         bench.serve(&program.under_valgrind(&file), invocations);
-        total(&file)
+        read_total(&file)
     });
     (many - few) as f64 / f64::from(count)
 }
 
-/// The instructions that a file of callgrind's names in all.
-fn total(file: &Path) -> u64 {
-    let text = fs::read_to_string(file).expect("valgrind wrote what it counted");
+/// The total number of instructions in a file of callgrind.
+fn read_total(file: &Path) -> u64 {
+    let text = fs::read_to_string(file).expect("valgrind writes the file");
     let line = text.lines().find_map(|line| line.strip_prefix("summary: "));
     let total = line.and_then(|line| line.trim().parse().ok());
-    total.expect("callgrind sums up what it counted")
+    total.expect("the file has a summary")
 }

@@ -1,12 +1,12 @@
-//! What it was measured on, and whether anything else was going on there.
+//! Describes the machine of a measurement, and how busy other processes kept it.
 
 use std::{fs, thread, time::Instant};
 
-/// Processor time of the whole machine and of this program with its children, at one instant.
+/// Processor time of the whole machine, and of this program with its children, at one instant.
 pub(crate) struct Usage {
     at: Instant,
-    everyone: u64,
-    own: u64,
+    machine: u64,
+    program: u64,
 }
 
 /// Clock ticks a second in the kernel's counters, on every Linux.
@@ -16,21 +16,22 @@ impl Usage {
     pub(crate) fn now() -> Self {
         Self {
             at: Instant::now(),
-            everyone: everyone(),
-            own: own(),
+            machine: machine_ticks(),
+            program: program_ticks(),
         }
     }
 
-    /// How many processors everyone else has kept busy since.
+    /// The number of processors that other programs have kept busy since.
     pub(crate) fn of_others(&self) -> f64 {
         let now = Self::now();
-        let others = (now.everyone - self.everyone).saturating_sub(now.own - self.own);
+        let program = now.program - self.program;
+        let others = (now.machine - self.machine).saturating_sub(program);
         others as f64 / TICKS / (now.at - self.at).as_secs_f64()
     }
 }
 
-/// Everything but idling and waiting for a disk.
-fn everyone() -> u64 {
+/// Without the time in which processors idle or wait for a disk.
+fn machine_ticks() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let first = stat.lines().next().unwrap_or_default();
     // user nice system idle iowait irq softirq steal
@@ -46,7 +47,7 @@ fn everyone() -> u64 {
         .sum()
 }
 
-fn own() -> u64 {
+fn program_ticks() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     // utime stime cutime cstime

@@ -1,16 +1,16 @@
-//! How small Pillarbox's Lambda is and how fast it answers, beside the least that one in Rust can
-//! be.
+//! Measures the size and speed of Pillarbox's Lambda against minimal Lambdas in Rust, the
+//! baselines.
 //!
-//! Plays Lambda's Runtime API and DynamoDB on loopback, starts each program as Lambda would, and
-//! hands it signed, distinct notifications. Programs take turns within every round, so that
-//! whatever else the machine does falls on all of them. Prints tables in Markdown.
+//! Simulates Lambda's Runtime API and DynamoDB on loopback, starts each program as Lambda would,
+//! and gives it signed, distinct notifications. The programs take turns within every round, so that
+//! other load of the machine affects all of them. Prints tables in Markdown.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::float_arithmetic,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "it measures and prints"
+    reason = "a benchmark measures and prints"
 )]
 
 mod dynamodb;
@@ -34,7 +34,7 @@ use programs::Program;
 use report::Measured;
 use throttle::Throttle;
 
-/// What to measure, and how often.
+/// Measures Pillarbox's Lambda against minimal Lambdas, and prints tables
 #[derive(Parser)]
 struct Options {
     /// Starts of each program, once to its first answer and once more for the first invocation at
@@ -47,25 +47,25 @@ struct Options {
     /// How often that is repeated, each time in a fresh process
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Measure the yardsticks alone
+    /// Measure only the baselines
     #[arg(long)]
-    yardsticks: bool,
-    /// Measure the same job in Python too: needs python3 with venv, and pip
+    baselines: bool,
+    /// Also measure the same work in Python: needs python3 with venv, and pip
     #[arg(long)]
     python: bool,
     /// Another build of Pillarbox's Lambda to measure beside the others
-    #[arg(long, value_name = "NAME=PATH", value_parser = named)]
+    #[arg(long, value_name = "NAME=PATH", value_parser = parse_named_path)]
     also: Vec<(String, String)>,
     /// Measure only this program of those above; may be repeated
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Measure what was built before
+    /// Measure the existing builds
     #[arg(long)]
     no_build: bool,
-    /// Hold programs to a small function's share by signals even where control groups can be made
+    /// Limit programs to a small function's share by signals, even if control groups are available
     #[arg(long)]
     signals: bool,
-    /// Count the instructions of so many warm invocations, and measure nothing else: needs valgrind
+    /// Only count the instructions of this many warm invocations: needs valgrind
     #[arg(long, value_name = "INVOCATIONS")]
     instructions: Option<u32>,
 }
@@ -84,7 +84,7 @@ fn main() {
     let others = usage.of_others();
 
     println!(
-        "{}; meanwhile others kept {others:.2} of its processors busy.",
+        "{}; other programs kept {others:.2} of its processors busy.",
         machine::describe()
     );
     println!(
@@ -105,8 +105,8 @@ fn main() {
 
 fn programs(options: &Options) -> Vec<Program> {
     let build = !options.no_build;
-    let mut programs = programs::yardsticks(build);
-    if !options.yardsticks {
+    let mut programs = programs::baselines(build);
+    if !options.baselines {
         programs.push(programs::bootstrap(build));
     }
     programs.extend(
@@ -132,7 +132,7 @@ fn measure<'a>(bench: &mut Bench, programs: &'a [Program], options: &Options) ->
         warm: Vec::new(),
     };
     let mut measured: Vec<Measured> = programs.iter().map(nothing).collect();
-    // Once without counting: files come from the disk the first time.
+    // One start that does not count, because it reads files from the disk.
     for program in programs {
         bench.cold(program);
     }
@@ -152,12 +152,12 @@ fn measure<'a>(bench: &mut Bench, programs: &'a [Program], options: &Options) ->
     measured
 }
 
-fn named(text: &str) -> Result<(String, String), String> {
+fn parse_named_path(text: &str) -> Result<(String, String), String> {
     let (name, path) = text.split_once('=').ok_or("write NAME=PATH")?;
     Ok((name.to_owned(), path.to_owned()))
 }
 
-/// What a person would write to run this again.
+/// The command that repeats this run.
 fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let after = if arguments.is_empty() {

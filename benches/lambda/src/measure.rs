@@ -1,4 +1,4 @@
-//! The three things that are measured of a program, each in fresh processes.
+//! The three measurements of a program, each in new processes.
 
 use std::{
     path::PathBuf,
@@ -18,10 +18,10 @@ use crate::{
 
 /// Not counted: the first invocations fill caches and allocate.
 const WARM_UP: usize = 100;
-/// The time that a program may still work after it requested its first event.
+/// The time for work that a program still does after it requests its first event.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// What every measurement needs.
+/// The servers and the sender of all measurements.
 pub(crate) struct Bench {
     dynamodb: DynamoDb,
     sender: Sender,
@@ -29,27 +29,27 @@ pub(crate) struct Bench {
     folder: PathBuf,
 }
 
-/// From exec to the first answer, the first event waiting when the program requests it.
+/// From exec to the first answer. The event is queued before the start.
 pub(crate) struct Cold {
     pub(crate) ready: Duration,
     pub(crate) answered: Duration,
     pub(crate) cpu: Duration,
 }
 
-/// The first invocation of a program that has started, with the processor of a small function.
+/// The first invocation of a started program, with the processor share of a small function.
 pub(crate) struct First {
     pub(crate) took: Duration,
     pub(crate) cpu: Duration,
-    /// Connections to DynamoDB it opened, though a program could have had one since its init.
+    /// Connections to DynamoDB that it opened, although a program can open one during init.
     pub(crate) connections: u64,
 }
 
 /// Invocations one after another.
 pub(crate) struct Warm {
     pub(crate) took: Vec<Duration>,
-    /// The same without what DynamoDB's stand-in took of each.
-    pub(crate) besides: Vec<Duration>,
-    /// Of one invocation, on average.
+    /// The same without the time of DynamoDB's stand-in.
+    pub(crate) without_dynamodb: Vec<Duration>,
+    /// The average of one invocation.
     pub(crate) cpu: Duration,
     /// The most memory, in bytes.
     pub(crate) memory: u64,
@@ -73,10 +73,10 @@ impl Bench {
     pub(crate) fn cold(&mut self, program: &Program) -> Cold {
         let event = self.sender.next();
         let run = Run::prepare(self, program);
-        run.api.give(event.json.clone());
+        run.api.queue(event.json.clone());
         let run = run.start(self);
-        let ready = run.checked(run.api.await_next());
-        let exchange = run.checked(run.api.await_response());
+        let ready = run.unwrap_or_fail(run.api.await_next());
+        let exchange = run.unwrap_or_fail(run.api.await_response());
         let cpu = run.process().cpu();
         run.check(&exchange, &event, &self.dynamodb.take_calls());
         let since = |at: Instant| at - run.process().started;
@@ -89,15 +89,15 @@ impl Bench {
 
     pub(crate) fn first(&mut self, program: &Program) -> First {
         let run = Run::prepare(self, program).start(self);
-        run.checked(run.api.await_next());
+        run.unwrap_or_fail(run.api.await_next());
         std::thread::sleep(SETTLE);
-        let held = self.throttle.hold(run.process().pid());
+        let throttled = self.throttle.limit(run.process().pid());
         let event = self.sender.next();
         let (before, connected) = (run.process().cpu(), self.dynamodb.connections());
         let exchange = run.invoke(&event);
         let cpu = run.process().cpu() - before;
         let connections = self.dynamodb.connections() - connected;
-        drop(held);
+        drop(throttled);
         run.check(&exchange, &event, &self.dynamodb.take_calls());
         First {
             took: exchange.answered - exchange.given,
@@ -108,9 +108,9 @@ impl Bench {
 
     pub(crate) fn warm(&mut self, program: &Program, count: usize) -> Warm {
         let run = Run::prepare(self, program).start(self);
-        let (mut took, mut besides, mut before) = (Vec::new(), Vec::new(), Duration::ZERO);
+        let (mut took, mut without_dynamodb, mut before) = (Vec::new(), Vec::new(), Duration::ZERO);
         for number in 0..WARM_UP + count {
-            run.checked(run.api.await_next());
+            run.unwrap_or_fail(run.api.await_next());
             let event = self.sender.next();
             self.dynamodb.take_calls();
             if number == WARM_UP {
@@ -122,41 +122,43 @@ impl Bench {
             if number >= WARM_UP {
                 let whole = exchange.answered - exchange.given;
                 took.push(whole);
-                besides.push(whole.saturating_sub(calls.iter().map(|call| call.took).sum()));
+                without_dynamodb
+                    .push(whole.saturating_sub(calls.iter().map(|call| call.took).sum()));
             }
         }
         let of_all = run.process().cpu() - before;
         let cpu = of_all / u32::try_from(count).expect("the count fits");
         Warm {
             took,
-            besides,
+            without_dynamodb,
             cpu,
             memory: run.process().peak_memory(),
         }
     }
 
-    /// Answers `count` invocations in a process that can then end in its own time.
+    /// Answers `count` invocations in one process, and then stops it with SIGTERM, so that it can
+    /// write its results.
     pub(crate) fn serve(&mut self, program: &Program, count: u32) {
         let mut run = Run::prepare(self, program).start(self);
         for _ in 0..count {
-            run.checked(run.api.await_next());
+            run.unwrap_or_fail(run.api.await_next());
             let event = self.sender.next();
             let exchange = run.invoke(&event);
             run.check(&exchange, &event, &self.dynamodb.take_calls());
         }
-        run.checked(run.api.await_next());
+        run.unwrap_or_fail(run.api.await_next());
         if let Some(process) = run.process.take() {
-            process.end();
+            process.stop();
         }
     }
 
-    /// The variables of every program; each reads those that it knows.
+    /// The variables for every program, each of which reads those that it needs.
     fn variables(&self) -> Vec<(&'static str, String)> {
         let authority = self
             .dynamodb
             .authority()
             .to_str()
-            .expect("paths here are text");
+            .expect("the path is UTF-8");
         let python = programs::package().join("python");
         vec![
             ("AWS_CA_BUNDLE", authority.to_owned()),
@@ -175,7 +177,7 @@ impl Bench {
             ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
             (
                 "PYTHONPATH",
-                python.to_str().expect("paths here are text").to_owned(),
+                python.to_str().expect("the path is UTF-8").to_owned(),
             ),
         ]
     }
@@ -198,7 +200,7 @@ table = "pillarbox"
 kind = "log"
 "#;
 
-/// One process and the Runtime API it talks to.
+/// One process and its Runtime API.
 struct Run<'a> {
     program: &'a Program,
     api: RuntimeApi,
@@ -229,50 +231,50 @@ impl<'a> Run<'a> {
     }
 
     fn process(&self) -> &Process {
-        self.process.as_ref().expect("it was started")
+        self.process.as_ref().expect("the process was started")
     }
 
     fn invoke(&self, event: &Event) -> Exchange {
-        self.api.give(event.json.clone());
-        self.checked(self.api.await_response())
+        self.api.queue(event.json.clone());
+        self.unwrap_or_fail(self.api.await_response())
     }
 
-    fn checked<T>(&self, result: Result<T, String>) -> T {
+    fn unwrap_or_fail<T>(&self, result: Result<T, String>) -> T {
         result.unwrap_or_else(|error| self.fail(&error))
     }
 
-    /// A benchmark of errors is worth nothing: every answer is the right one, and what it says is
-    /// stored is.
+    /// Checks that the answer is right and that the program stored the notification: a benchmark of
+    /// errors is worthless.
     fn check(&self, exchange: &Exchange, event: &Event, calls: &[Call]) {
         let answer = String::from_utf8_lossy(&exchange.answer);
-        if !says_so(&answer, self.program.stores) {
-            self.fail(&format!("it answered {answer}"));
+        if !is_success(&answer, self.program.stores) {
+            self.fail(&format!("unexpected answer {answer}"));
         }
         let stored = match self.program.stores {
             Stores::Nothing => true,
             Stores::Something => calls.iter().any(|call| call.stores_new("")),
-            Stores::ItsId => calls.iter().any(|call| call.stores_new(&event.id)),
+            Stores::NotificationId => calls.iter().any(|call| call.stores_new(&event.id)),
         };
         if !stored {
             self.fail(&format!(
-                "it answered {answer}, and had not stored {}",
+                "the answer is {answer}, but {} is not stored",
                 event.id
             ));
         }
     }
 
     fn fail(&self, error: &str) -> ! {
-        let log_tail = self
+        let output = self
             .process
             .as_ref()
-            .map(Process::log_tail)
+            .map(Process::last_output)
             .unwrap_or_default();
-        panic!("{}: {error}\n{log_tail}", self.program.name)
+        panic!("{}: {error}\n{output}", self.program.name)
     }
 }
 
-/// Whether this answer is 200 and, from a program that stores, says that it did.
-fn says_so(answer: &str, stores: Stores) -> bool {
+/// Whether the answer is 200 and, from a program that stores, says `recorded`.
+fn is_success(answer: &str, stores: Stores) -> bool {
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
     let body: Value = answer["body"]
         .as_str()
@@ -288,12 +290,15 @@ mod tests {
     #[test]
     fn only_a_recorded_notification_counts() {
         let recorded = r#"{"statusCode":200,"body":"{\"status\":\"recorded\"}"}"#;
-        assert!(says_so(recorded, Stores::ItsId));
-        assert!(!says_so(&recorded.replace("200", "503"), Stores::ItsId));
-        assert!(!says_so(
-            &recorded.replace("recorded", "duplicate"),
-            Stores::ItsId
+        assert!(is_success(recorded, Stores::NotificationId));
+        assert!(!is_success(
+            &recorded.replace("200", "503"),
+            Stores::NotificationId
         ));
-        assert!(!says_so("", Stores::Nothing));
+        assert!(!is_success(
+            &recorded.replace("recorded", "duplicate"),
+            Stores::NotificationId
+        ));
+        assert!(!is_success("", Stores::Nothing));
     }
 }

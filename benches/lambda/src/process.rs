@@ -1,4 +1,4 @@
-//! A program under measurement, started as Lambda would start it: its environment and nothing else.
+//! A program under measurement, started as Lambda would start it: with only Lambda's environment.
 
 use std::{
     fs::{self, File},
@@ -19,15 +19,15 @@ use crate::programs::Program;
 /// A running program, killed when dropped.
 pub(crate) struct Process {
     child: Child,
-    /// The instant before it was started.
+    /// The instant before the start.
     pub(crate) started: Instant,
     clock: ClockId,
     log: PathBuf,
 }
 
 impl Process {
-    /// Starts `program` with the variables given and those that Lambda sets; what it says goes to a
-    /// file in `folder`.
+    /// Starts `program` with these variables and those that Lambda sets. Its output goes to a file
+    /// in `folder`.
     pub(crate) fn start(
         program: &Program,
         api: SocketAddr,
@@ -48,8 +48,7 @@ impl Process {
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", program.path.display()));
-        let clock =
-            clock_getcpuclockid(pid(&child)).expect("a child that was not waited for has a clock");
+        let clock = clock_getcpuclockid(pid(&child)).expect("a running child has a clock");
         Self {
             child,
             started,
@@ -64,31 +63,27 @@ impl Process {
 
     /// Processor time of all its threads, user and system, so far.
     pub(crate) fn cpu(&self) -> Duration {
-        Duration::from(
-            self.clock
-                .now()
-                .expect("a child that was not waited for has a clock"),
-        )
+        Duration::from(self.clock.now().expect("a running child has a clock"))
     }
 
-    /// The most memory it had resident, in bytes.
+    /// Its peak resident memory, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes =
             line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kilobytes.expect("the kernel reports a living child's memory") * 1024
+        kilobytes.expect("the kernel reports the memory of a running child") * 1024
     }
 
-    /// Sends SIGTERM, and waits until it has exited.
-    pub(crate) fn end(mut self) {
-        kill(self.pid(), Signal::SIGTERM).expect("a child that was not waited for exists");
-        self.child.wait().expect("a child can be waited for");
+    /// Sends SIGTERM, and waits until the process has ended.
+    pub(crate) fn stop(mut self) {
+        kill(self.pid(), Signal::SIGTERM).expect("a running child accepts a signal");
+        self.child.wait().expect("the child ends");
     }
 
-    /// The end of its output, for a failure.
-    pub(crate) fn log_tail(&self) -> String {
+    /// The end of its output, for error messages.
+    pub(crate) fn last_output(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(2000)..]).into_owned()
     }
@@ -105,7 +100,7 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().expect("process numbers are small"))
 }
 
-/// What Lambda sets for every function, as far as programs read it.
+/// The variables that Lambda sets for every function, as far as programs read them.
 fn lambda(api: SocketAddr) -> Vec<(&'static str, String)> {
     [
         ("AWS_ACCESS_KEY_ID", "ASIAEXAMPLEEXAMPLE01"),

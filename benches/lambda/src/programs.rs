@@ -1,4 +1,4 @@
-//! What is measured, and how each of it is built.
+//! The programs that are measured, and how each is built.
 
 use std::{
     env, fs,
@@ -18,41 +18,41 @@ pub(crate) const PYTHON: &str = "python powertools";
 /// A program that answers invocations.
 pub(crate) struct Program {
     pub(crate) name: String,
-    /// What it is, for a reader of the report.
-    pub(crate) what: String,
+    /// Its description in the report.
+    pub(crate) description: String,
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) stores: Stores,
 }
 
-/// What a right answer leaves behind.
+/// What a program must store before it answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stores {
     Nothing,
-    /// One new item at least, under a name of the program's own making.
+    /// At least one new item, under any key.
     Something,
-    /// One new item at least, which mentions the notification's id.
-    ItsId,
+    /// At least one new item that contains the notification's id.
+    NotificationId,
 }
 
-/// What is uploaded to Lambda: the file, and an archive with it alone.
+/// The bytes of the file, and of the archive that is uploaded to Lambda.
 pub(crate) struct Size {
     pub(crate) file: usize,
     pub(crate) zip: usize,
 }
 
 impl Program {
-    fn new(name: &str, what: &str, path: PathBuf, stores: Stores) -> Self {
+    fn new(name: &str, description: &str, path: PathBuf, stores: Stores) -> Self {
         Self {
             name: name.to_owned(),
-            what: what.to_owned(),
+            description: description.to_owned(),
             path,
             arguments: Vec::new(),
             stores,
         }
     }
 
-    /// The same under valgrind, which counts its instructions by function in `file`.
+    /// The same program under valgrind, which writes its instruction counts to `file`.
     pub(crate) fn under_valgrind(&self, file: &Path) -> Self {
         let valgrind = [
             "--tool=callgrind".to_owned(),
@@ -61,14 +61,14 @@ impl Program {
         ];
         Self {
             name: self.name.clone(),
-            what: self.what.clone(),
+            description: self.description.clone(),
             path: "valgrind".into(),
             arguments: valgrind.into_iter().chain(self.arguments.clone()).collect(),
             stores: self.stores,
         }
     }
 
-    /// `None` unless it is a single file.
+    /// Its size; `None` if it is not a single file.
     pub(crate) fn size(&self) -> Option<Size> {
         if !self.arguments.is_empty() {
             return None;
@@ -76,18 +76,24 @@ impl Program {
         let bytes =
             fs::read(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
         let mut deflated = DeflateEncoder::new(Vec::new(), Compression::best());
-        deflated.write_all(&bytes).expect("memory takes everything");
+        deflated
+            .write_all(&bytes)
+            .expect("a write to memory cannot fail");
         // An archive names its one file twice and adds three headers.
         let headers = 30 + 46 + 22 + 2 * "bootstrap".len();
         Some(Size {
             file: bytes.len(),
-            zip: deflated.finish().expect("memory takes everything").len() + headers,
+            zip: deflated
+                .finish()
+                .expect("a write to memory cannot fail")
+                .len()
+                + headers,
         })
     }
 }
 
-/// The yardsticks, built from this package; the floor also optimised for speed.
-pub(crate) fn yardsticks(build: bool) -> Vec<Program> {
+/// The baselines, built from this package. The floor is also built for speed.
+pub(crate) fn baselines(build: bool) -> Vec<Program> {
     let programs = [
         (
             HELLO,
@@ -101,18 +107,18 @@ pub(crate) fn yardsticks(build: bool) -> Vec<Program> {
             "floor",
             "smallest",
             "SDK floor: one HMAC, one conditional PutItem; opt-level z",
-            Stores::ItsId,
+            Stores::NotificationId,
         ),
         (
             "floor at 3",
             "floor",
             "release",
             "the same at opt-level 3",
-            Stores::ItsId,
+            Stores::NotificationId,
         ),
     ];
     let target = package().join("target");
-    let program = |(name, bin, profile, what, stores)| {
+    let program = |(name, bin, profile, description, stores)| {
         let arguments = [
             "--profile",
             profile,
@@ -125,12 +131,12 @@ pub(crate) fn yardsticks(build: bool) -> Vec<Program> {
         if build {
             cargo(&package(), &target, &arguments);
         }
-        Program::new(name, what, target.join(profile).join(bin), stores)
+        Program::new(name, description, target.join(profile).join(bin), stores)
     };
     programs.into_iter().map(program).collect()
 }
 
-/// What is shipped, built as the deployment does.
+/// The shipped function, built as for a deployment.
 pub(crate) fn bootstrap(build: bool) -> Program {
     let target = package().join("target/bootstrap");
     if build {
@@ -144,27 +150,28 @@ pub(crate) fn bootstrap(build: bool) -> Program {
         BOOTSTRAP,
         "the project's own profile",
         target.join("release/bootstrap"),
-        Stores::ItsId,
+        Stores::NotificationId,
     )
 }
 
-/// One that was built otherwise, to compare.
+/// Another build, for comparison.
 pub(crate) fn also(name: &str, path: &str) -> Program {
-    Program::new(name, path, path.into(), Stores::ItsId)
+    Program::new(name, path, path.into(), Stores::NotificationId)
 }
 
-/// The same job in Python: awslambdaric, boto3 and Powertools' idempotency, installed by pip into
-/// this target.
+/// The same work in Python: awslambdaric, boto3 and the idempotency of Powertools, which pip
+/// installs below `target`.
 pub(crate) fn python(build: bool) -> Program {
-    let (folder, own) = (package().join("target/python"), package().join("python"));
+    let folder = package().join("target/python");
     if build {
         run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
         run(Command::new(folder.join("bin/pip"))
             .args(["install", "-q", "-r"])
-            .arg(own.join("requirements.txt")));
+            .arg(package().join("python/requirements.txt")));
     }
-    let what = "`python3`, awslambdaric, boto3, Powertools idempotency";
-    let program = Program::new(PYTHON, what, folder.join("bin/python"), Stores::Something);
+    let description = "`python3`, awslambdaric, boto3, Powertools idempotency";
+    let python = folder.join("bin/python");
+    let program = Program::new(PYTHON, description, python, Stores::Something);
     Program {
         arguments: ["-m", "awslambdaric", "handler.handler"]
             .map(str::to_owned)
@@ -173,10 +180,10 @@ pub(crate) fn python(build: bool) -> Program {
     }
 }
 
-/// Where everything that a run leaves behind lies.
+/// The folder for the files of a run.
 pub(crate) fn folder() -> PathBuf {
     let folder = package().join("target/run");
-    fs::create_dir_all(&folder).expect("this package's target can be written to");
+    fs::create_dir_all(&folder).expect("the folder can be created");
     folder
 }
 
@@ -188,15 +195,15 @@ fn project() -> PathBuf {
     package()
         .ancestors()
         .nth(2)
-        .expect("this package lies within the project")
+        .expect("this package is within the project")
         .to_owned()
 }
 
-/// Builds into `target`, wherever `CARGO_TARGET_DIR` or a configuration points.
+/// Builds into `target`, whatever `CARGO_TARGET_DIR` or a configuration says.
 fn cargo(package: &Path, target: &Path, arguments: &[&str]) {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells the programs it runs makes the build scripts of some believe that everything
-    // has changed.
+    // Cargo sets these variables for programs that it runs. With them, some build scripts would run
+    // again.
     let is_set_by_cargo =
         |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_set_by_cargo)) {

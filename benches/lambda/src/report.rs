@@ -1,4 +1,4 @@
-//! What was measured, as tables in Markdown.
+//! The measurements as tables in Markdown.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::{
     programs::{BOOTSTRAP, FLOOR, HELLO, PYTHON, Program, Size},
 };
 
-/// Everything measured of one program.
+/// The measurements of one program.
 pub(crate) struct Measured<'a> {
     pub(crate) program: &'a Program,
     pub(crate) cold: Vec<Cold>,
@@ -16,10 +16,10 @@ pub(crate) struct Measured<'a> {
     pub(crate) warm: Vec<Warm>,
 }
 
-/// What the tables are made from.
+/// The figures of one program.
 struct Row {
     name: String,
-    what: String,
+    description: String,
     size: Option<Size>,
     ready: Figures,
     answered: Figures,
@@ -29,7 +29,7 @@ struct Row {
     connections: Figures,
     p50: Figures,
     p99: Figures,
-    besides: Figures,
+    without_dynamodb: Figures,
     cpu: Figures,
     memory: Figures,
 }
@@ -41,10 +41,11 @@ impl Measured<'_> {
                 Figures::of(warm.took.iter().copied().map(millis)).percentile(percent)
             }
         };
-        let besides = |warm: &Warm| Figures::of(warm.besides.iter().copied().map(millis)).median();
+        let without_dynamodb =
+            |warm: &Warm| Figures::of(warm.without_dynamodb.iter().copied().map(millis)).median();
         Row {
             name: self.program.name.clone(),
-            what: self.program.what.clone(),
+            description: self.program.description.clone(),
             size: self.program.size(),
             ready: Figures::of(self.cold.iter().map(|cold| millis(cold.ready))),
             answered: Figures::of(self.cold.iter().map(|cold| millis(cold.answered))),
@@ -54,7 +55,7 @@ impl Measured<'_> {
             connections: Figures::of(self.first.iter().map(|first| first.connections as f64)),
             p50: Figures::of(self.warm.iter().map(percentile(50))),
             p99: Figures::of(self.warm.iter().map(percentile(99))),
-            besides: Figures::of(self.warm.iter().map(besides)),
+            without_dynamodb: Figures::of(self.warm.iter().map(without_dynamodb)),
             cpu: Figures::of(self.warm.iter().map(|warm| micros(warm.cpu))),
             memory: Figures::of(self.warm.iter().map(|warm| megabytes(warm.memory))),
         }
@@ -76,9 +77,9 @@ fn find<'a>(rows: &'a [Row], name: &str) -> Option<&'a Row> {
     rows.iter().find(|row| row.name == name)
 }
 
-/// `value` as a multiple of what `yardstick` has; a dash where there is none.
-fn times(value: f64, rows: &[Row], yardstick: &str, figure: impl Fn(&Row) -> f64) -> String {
-    find(rows, yardstick).map_or("–".to_owned(), |row| {
+/// `value` as a multiple of the baseline's figure, or a dash if it was not measured.
+fn times(value: f64, rows: &[Row], baseline: &str, figure: impl Fn(&Row) -> f64) -> String {
+    find(rows, baseline).map_or("–".to_owned(), |row| {
         format!("{:.2}", value / figure(row))
     })
 }
@@ -96,7 +97,7 @@ fn cold(rows: &[Row]) -> String {
             text,
             "| {} ({}) | {} | {:.2} | {} | {} | {} | {:.2} | {} | {:.2} | {:.0} |",
             row.name,
-            row.what,
+            row.description,
             row.size.as_ref().map_or("–".to_owned(), sizes),
             row.ready.median(),
             row.answered.spread(),
@@ -118,19 +119,17 @@ fn warm(rows: &[Row]) -> String {
          × floor | most memory, MB |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        let (besides, cpu) = (
-            |row: &Row| row.besides.median(),
-            |row: &Row| row.cpu.median(),
-        );
+        let without_dynamodb = |row: &Row| row.without_dynamodb.median();
+        let cpu = |row: &Row| row.cpu.median();
         let _ = writeln!(
             text,
             "| {} | {} | {:.2} | {:.2} | {} | {} | **{:.0}** | {} | {} | {:.1} |",
             row.name,
             row.p50.spread(),
             row.p99.median(),
-            besides(row),
-            times(besides(row), rows, HELLO, besides),
-            times(besides(row), rows, FLOOR, besides),
+            without_dynamodb(row),
+            times(without_dynamodb(row), rows, HELLO, without_dynamodb),
+            times(without_dynamodb(row), rows, FLOOR, without_dynamodb),
             cpu(row),
             times(cpu(row), rows, HELLO, cpu),
             times(cpu(row), rows, FLOOR, cpu),
@@ -148,7 +147,7 @@ fn sizes(size: &Size) -> String {
     )
 }
 
-/// The result of `row` against its target.
+/// The figures of `row` against its targets.
 fn aims(row: &Row, rows: &[Row]) -> String {
     let mut text = format!("| {} | measured | aim | |\n|---|---|---|---|\n", row.name);
     let mut most =
@@ -169,7 +168,7 @@ fn aims(row: &Row, rows: &[Row]) -> String {
     most("first invocation at 128 MB", row.first.median(), 5.0, " ms");
     most(
         "warm, without DynamoDB, p50",
-        row.besides.median(),
+        row.without_dynamodb.median(),
         0.6,
         " ms",
     );

@@ -1,8 +1,8 @@
-//! Lambda's Runtime API on loopback: the program under measurement asks it for events and posts its
+//! Lambda's Runtime API on loopback: the program under measurement requests events and posts its
 //! answers.
 //!
-//! Every instant is taken on the connection's own thread, next to the bytes it is about. What the
-//! harness does in between, such as signing the next event, falls into no measurement.
+//! The thread of the connection takes every instant, next to the bytes that it belongs to, so that
+//! no measurement includes other work of the harness, such as signing the next event.
 
 use std::{
     io::{self, Read, Write},
@@ -18,9 +18,9 @@ use std::{
 
 use crate::http::{self, Request};
 
-/// How long to wait for a program's next call. The slowest takes a second.
+/// The time limit for a program's next call. The slowest takes a second.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// The deadline that an invocation is given.
+/// The time until the deadline of an invocation.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The Runtime API of one program.
@@ -28,10 +28,10 @@ pub(crate) struct RuntimeApi {
     address: SocketAddr,
     events: Sender<String>,
     calls: Receiver<RuntimeCall>,
-    over: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
 }
 
-/// An invocation from its event's first byte out to its answer's last byte in.
+/// An invocation, from the first byte of its event to the last byte of its answer.
 pub(crate) struct Exchange {
     pub(crate) given: Instant,
     pub(crate) answered: Instant,
@@ -53,8 +53,8 @@ impl RuntimeApi {
             .expect("a bound socket has an address");
         let (events, waiting) = mpsc::channel();
         let (call_sender, calls) = mpsc::channel();
-        let over = Arc::new(AtomicBool::new(false));
-        let (waiting, stop) = (Arc::new(Mutex::new(waiting)), over.clone());
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let (waiting, stop) = (Arc::new(Mutex::new(waiting)), is_stopped.clone());
         thread::spawn(move || {
             for stream in listener
                 .incoming()
@@ -73,7 +73,7 @@ impl RuntimeApi {
             address,
             events,
             calls,
-            over,
+            is_stopped,
         }
     }
 
@@ -82,7 +82,7 @@ impl RuntimeApi {
     }
 
     /// Queues `event` for the next request of the program.
-    pub(crate) fn give(&self, event: String) {
+    pub(crate) fn queue(&self, event: String) {
         self.events
             .send(event)
             .expect("the server outlives its handle");
@@ -92,7 +92,7 @@ impl RuntimeApi {
     pub(crate) fn await_next(&self) -> Result<Instant, String> {
         match self.next_call()? {
             RuntimeCall::Next(at) => Ok(at),
-            _ => Err("it answered without an event".to_owned()),
+            _ => Err("the program answered without an event".to_owned()),
         }
     }
 
@@ -106,7 +106,7 @@ impl RuntimeApi {
                     answer,
                 })
             }
-            _ => Err("it requested an event before it answered".to_owned()),
+            _ => Err("the program requested an event before it answered".to_owned()),
         }
     }
 
@@ -121,12 +121,12 @@ impl RuntimeApi {
 
 impl Drop for RuntimeApi {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
+        self.is_stopped.store(true, Ordering::Release);
         let _ = TcpStream::connect(self.address); // wakes the thread that accepts
     }
 }
 
-/// One connection of the program's.
+/// One connection of the program.
 struct Session {
     stream: TcpStream,
     waiting: Arc<Mutex<Receiver<String>>>,
@@ -135,8 +135,8 @@ struct Session {
 
 impl Session {
     fn serve(mut self) {
-        // A program that is killed leaves its connection in any state; that is no failure of its
-        // answers.
+        // An error here is not an error of the program: a killed program leaves its connection in
+        // any state.
         let _ = self.stream.set_nodelay(true);
         let (mut bytes, mut block) = (Vec::new(), vec![0; 64 * 1024]);
         while let Ok(length @ 1..) = self.stream.read(&mut block) {
@@ -158,7 +158,7 @@ impl Session {
                 let event = self
                     .waiting
                     .lock()
-                    .expect("no thread panics with it")
+                    .expect("no thread panics while holding the lock")
                     .recv()
                     .map_err(io::Error::other)?;
                 let reply = http::reply("200 OK", &invocation_headers(), &event);

@@ -1,9 +1,9 @@
-//! The processor share of a small function: 128 MB get 128 parts in 1,769 of one processor, in
-//! periods of 20 ms.
+//! Limits a program to the processor share of a small function: with 128 MB a function gets 128
+//! parts in 1,769 of one processor, in periods of 20 ms.
 //!
-//! Control groups do it as Lambda does. Where none may be made, the program is stopped and
-//! continued by signals, which is coarser: it runs for its share of each period, whether it has
-//! work then or not.
+//! A control group limits it as Lambda does. If none can be created, signals stop and continue the
+//! program. This is coarser: the program runs for its share of each period, whether it has work
+//! then or not.
 
 use std::{
     fs, io,
@@ -24,7 +24,7 @@ use nix::{
 const PERIOD: Duration = Duration::from_millis(20);
 const SHARE: Duration = Duration::from_micros(20_000 * 128 / 1769);
 
-/// A way to hold programs to that share.
+/// A way to limit programs to that share.
 pub(crate) enum Throttle {
     Group(Group),
     Signals,
@@ -36,14 +36,14 @@ pub(crate) struct Group {
     version: u8,
 }
 
-/// Ends the stopping and continuing when dropped.
-pub(crate) struct Held {
-    over: Arc<AtomicBool>,
+/// Ends the throttling by signals when dropped.
+pub(crate) struct ThrottleGuard {
+    is_stopped: Arc<AtomicBool>,
     cycle: Option<JoinHandle<()>>,
 }
 
 impl Throttle {
-    /// Control groups where they can be made, signals elsewhere or if `only_signals`.
+    /// A control group if one can be created, otherwise, or if `only_signals`, signals.
     pub(crate) fn choose(only_signals: bool) -> Self {
         if only_signals {
             return Self::Signals;
@@ -53,7 +53,7 @@ impl Throttle {
             .map_or(Self::Signals, Self::Group)
     }
 
-    /// Which way it is, for the report.
+    /// The name of this way, for the report.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Group(group) => format!("a control group (v{})", group.version),
@@ -61,31 +61,31 @@ impl Throttle {
         }
     }
 
-    /// Holds a running program to the share until what is returned is dropped, or longer.
-    pub(crate) fn hold(&self, pid: Pid) -> Held {
-        let over = Arc::new(AtomicBool::new(false));
+    /// Limits a running program to the share, at least until the guard is dropped.
+    pub(crate) fn limit(&self, pid: Pid) -> ThrottleGuard {
+        let is_stopped = Arc::new(AtomicBool::new(false));
         let cycle = match self {
             Self::Group(group) => {
                 fs::write(group.folder.join("cgroup.procs"), pid.to_string())
-                    .expect("the group takes a child of ours");
+                    .expect("a child can be moved to the group");
                 None
             }
             Self::Signals => {
-                let over = over.clone();
+                let is_stopped = is_stopped.clone();
                 Some(thread::spawn(move || {
-                    while !over.load(Ordering::Acquire) && cycle(pid).is_ok() {}
+                    while !is_stopped.load(Ordering::Acquire) && cycle(pid).is_ok() {}
                 }))
             }
         };
-        Held { over, cycle }
+        ThrottleGuard { is_stopped, cycle }
     }
 }
 
-impl Drop for Held {
+impl Drop for ThrottleGuard {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
+        self.is_stopped.store(true, Ordering::Release);
         if let Some(cycle) = self.cycle.take() {
-            let _ = cycle.join(); // before the program's number can be another's
+            let _ = cycle.join(); // before the process id can be reused
         }
     }
 }
@@ -121,7 +121,8 @@ impl Group {
         Ok(Self { folder, version })
     }
 
-    /// Only what is there already: in a place that is no control group, this would make files.
+    /// Writes only to a file that exists: in a folder that is not a control group, a write would
+    /// create one.
     fn set(&self, file: &str, value: &str) -> io::Result<()> {
         let path = self.folder.join(file);
         fs::metadata(&path)?;

@@ -1,8 +1,8 @@
 //! DynamoDB on loopback, in memory where possible: `dynamodb-emulator [ADDRESS] [--with-parent]`.
 //!
 //! Prints its address as the first line. With `--with-parent` it exits at the end of its standard
-//! input, so that it cannot outlive the tests that started it. Each line `expire` there removes the
-//! expired items, and is answered with their number.
+//! input, so that it cannot outlive the tests that started it. For each line `expire` on standard
+//! input it removes the expired items and prints their number.
 
 use std::{
     fmt::Display,
@@ -34,7 +34,7 @@ async fn main() {
 /// Opens a database that ends with this process.
 ///
 /// For every write to a table with a stream, the emulator selects the highest sequence number, and
-/// without an index reads the whole stream for it. An index can only be added through a file.
+/// without an index it reads the whole stream. An index can be added only through a file.
 fn open() -> Database {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() {

@@ -1,4 +1,4 @@
-// Chromium, and what is asked of every page that it shows.
+// Starts Chromium, and checks the pages that it shows.
 
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
@@ -12,7 +12,7 @@ const axe = tools('axe-core');
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
-// Sizes at which every page has to work. 400 % zoom of 1280 by 1024 is 320 by 256 at four times
+// Every page must work at these sizes. 400 % zoom of 1280 by 1024 is 320 by 256 at four times
 // the density.
 export const SIZES = {
   'at 1280 px': { viewport: { width: 1280, height: 1024 } },
@@ -30,13 +30,13 @@ function executable() {
 }
 
 export function launch() {
-  // Chromium's sandbox does not work for root, as which containers of CI run.
+  // Chromium's sandbox does not work for root, and containers in CI run as root.
   const args = process.getuid() === 0 ? ['--no-sandbox'] : [];
   return chromium.launch({ executablePath: executable(), args });
 }
 
-// A tab, and the errors that its pages have logged: a violation of the content security policy is
-// one of them.
+// Opens a tab and collects the errors of its pages. A violation of the content security policy and
+// a request to another host count as errors.
 export async function open(browser, options = {}) {
   const context = await browser.newContext(options);
   context.setDefaultTimeout(15_000);
@@ -56,7 +56,7 @@ export async function open(browser, options = {}) {
   return { page, context, errors };
 }
 
-// Holds the page to WCAG 2.2 AA as far as a program can, and to a width without sideways scrolling.
+// Checks the page against WCAG 2.2 AA as far as axe-core can, and for sideways scrolling.
 export async function check(page, what) {
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(

@@ -16,7 +16,7 @@ export class Consumer {
     return consumer;
   }
 
-  // The destination as a configuration has it.
+  // The configuration of this destination.
   get document() {
     return `
 [destination]

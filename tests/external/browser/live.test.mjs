@@ -1,5 +1,5 @@
-// What a person does with the console: waits for a notification, finds it, opens it, reveals a
-// field, and sends it again, one or many, with a mouse or without.
+// What an operator does with the console: waits for a notification, finds it, opens it, reveals a
+// field, and replays one or many, with a mouse or with the keyboard.
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
@@ -30,8 +30,8 @@ afterEach(async () => {
 
 const rows = (page) => page.locator('#notifications tbody tr');
 const keys = (page) => rows(page).evaluateAll((all) => all.map((row) => row.dataset.key));
-const isConnected = (page) => page.locator('#live-state[data-state=connected]').waitFor();
-const news = (page, text) => page.locator('#live-count', { hasText: text }).waitFor();
+const waitForConnection = (page) => page.locator('#live-state[data-state=connected]').waitFor();
+const waitForCount = (page, text) => page.locator('#live-count', { hasText: text }).waitFor();
 
 async function openList(path = '/notifications') {
   tab = await open(browser);
@@ -39,7 +39,7 @@ async function openList(path = '/notifications') {
   return tab.page;
 }
 
-// This many notifications that the destination has refused for good.
+// Makes this many dead notifications: the destination refuses them permanently.
 async function makeDead(count) {
   consumer.status = 400;
   await pillarbox.send('pay', '--count', String(count));
@@ -50,15 +50,15 @@ async function makeDead(count) {
 }
 
 describe('the live list', () => {
-  it('counts what arrives, moves no row under the reader, and shows it when asked', async () => {
+  it('counts new notifications, moves no row, and shows them on request', async () => {
     await pillarbox.send('pay', '--count', '3');
     const page = await openList();
-    await isConnected(page);
+    await waitForConnection(page);
     const link = rows(page).nth(1).locator('a');
     await link.focus();
     const [before, listed] = [await link.boundingBox(), await keys(page)];
     await pillarbox.send('hmrc', '--xml');
-    await news(page, '1 new notification');
+    await waitForCount(page, '1 new notification');
     assert.match(await page.title(), /^\(1 new\)/);
     assert.deepEqual(await keys(page), listed);
     assert.deepEqual(await link.boundingBox(), before);
@@ -70,41 +70,41 @@ describe('the live list', () => {
     assert.ok(await rows(page).first().locator('a').evaluate((a) => a === document.activeElement));
   });
 
-  it('changes the state of a row in its place', async () => {
+  it('changes the state of a row in place', async () => {
     consumer.status = 503;
     await pillarbox.send('pay');
     const page = await openList();
-    await isConnected(page);
+    await waitForConnection(page);
     consumer.status = 200;
     await rows(page).getByText('delivered').waitFor({ timeout: 30_000 });
   });
 
-  it('pauses, remembers it, and then shows what was missed', async () => {
+  it('pauses, also after a reload, and counts missed notifications when resumed', async () => {
     await pillarbox.send('pay');
     const page = await openList();
-    await isConnected(page);
+    await waitForConnection(page);
     await page.getByRole('button', { name: 'Pause updates' }).click();
     await pillarbox.send('pay');
     await page.waitForTimeout(1500);
     assert.ok(await page.locator('#live-new').isHidden());
     await page.getByRole('button', { name: 'Resume updates' }).click();
-    await news(page, '1 new notification');
+    await waitForCount(page, '1 new notification');
     await page.getByRole('button', { name: 'Pause updates' }).click();
     await page.reload();
     assert.equal(await page.locator('#live-state').innerText(), 'Paused');
   });
 
-  it('shows what came during a restart, each once', async () => {
+  it('shows each notification once across a restart', async () => {
     await pillarbox.send('pay');
     const page = await openList();
-    await isConnected(page);
+    await waitForConnection(page);
     await pillarbox.send('pay');
-    await news(page, '1 new notification');
+    await waitForCount(page, '1 new notification');
     await pillarbox.stopServe();
     await page.locator('#live-state[data-state=reconnecting]').waitFor();
     await pillarbox.serve();
     await pillarbox.send('pay', '--count', '2');
-    await news(page, '3 new notifications');
+    await waitForCount(page, '3 new notifications');
     await page.getByRole('button', { name: 'show', exact: true }).click();
     const shown = await keys(page);
     assert.equal(new Set(shown).size, 4, String(shown));
@@ -121,14 +121,14 @@ describe('the live list', () => {
     await page.reload();
     assert.equal(await page.getByLabel('Source').inputValue(), 'hmrc');
     assert.equal(await rows(page).count(), 1);
-    await isConnected(page);
+    await waitForConnection(page);
     await pillarbox.send('pay');
     await pillarbox.send('hmrc', '--xml');
-    await news(page, '1 new notification');
+    await waitForCount(page, '1 new notification');
   });
 });
 
-describe('a person on call', () => {
+describe('an operator', () => {
   it('finds a payment by the reference of the service, and opens it', async () => {
     await pillarbox.send('pay', '--count', '2');
     const [row] = await pillarbox.rows();
@@ -141,7 +141,7 @@ describe('a person on call', () => {
     assert.equal(await page.locator('#key').innerText(), row.key);
   });
 
-  it('reveals one field, and the audit trail says so', async () => {
+  it('reveals one field, and the audit trail records it', async () => {
     await pillarbox.send('pay');
     const [row] = await pillarbox.rows();
     const path = `/notifications/${encodeURIComponent(row.key)}`;
@@ -158,10 +158,10 @@ describe('a person on call', () => {
     assert.match(audit, /"unmask"/);
     assert.ok(!audit.includes(email));
     await page.goto(pillarbox.url(path));
-    assert.equal(await masked.count(), hidden, 'it is masked again');
+    assert.equal(await masked.count(), hidden, 'the field is masked again');
   });
 
-  it('replays one by keyboard alone', async () => {
+  it('replays a notification with the keyboard alone', async () => {
     await makeDead(2);
     const page = await openList('/notifications?state=dead');
     await page.keyboard.press('j');
@@ -182,7 +182,7 @@ describe('a person on call', () => {
     assert.deepEqual(consumer.keys, [key]);
   });
 
-  it('switches single keys off', async () => {
+  it('turns keyboard shortcuts off', async () => {
     await pillarbox.send('pay');
     const page = await openList();
     await page.getByRole('button', { name: 'Turn keyboard shortcuts off' }).click();
@@ -191,7 +191,7 @@ describe('a person on call', () => {
     assert.ok(!(await link.evaluate((a) => a === document.activeElement)));
   });
 
-  it('replays many at a rate, and stops', async () => {
+  it('replays many at a limited rate, and stops on request', async () => {
     await makeDead(12);
     const page = await openList('/notifications?state=dead');
     await page.getByRole('link', { name: 'Replay all that match' }).click();

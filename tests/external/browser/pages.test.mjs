@@ -1,5 +1,5 @@
-// Every page of the console: accessible in both themes and at every size, over both inboxes,
-// whatever a sender has written, and without scripts of its own or anybody else's.
+// Every page of the console, on both inboxes: accessible in both themes and at every size, safe
+// with hostile text, and usable without scripts.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
@@ -10,8 +10,8 @@ import { SIZES, THEMES, check, launch, open } from './browser.mjs';
 import { Consumer } from './consumer.mjs';
 import { INBOXES, Pillarbox, SOURCES, until } from './pillarbox.mjs';
 
-// Markup, an event handler, a closing of every element that a page could put it in, and characters
-// that reorder and hide text.
+// Markup, an event handler, closing tags of every element that a page could put it in, and
+// characters that reorder and hide text.
 const HOSTILE = `</pre></code></textarea></title></script><script>document.title='owned'</script>`
   + `<img src=x onerror="document.title='owned'"> \u202eevil\u2066\u0000\u001b[31m {{7*7}}`;
 
@@ -19,9 +19,9 @@ let browser;
 before(async () => { browser = await launch(); });
 after(() => browser.close());
 
-// Notifications in every state that a person meets: delivered, dead, held, discarded, and some that
-// are hostile. The destination refuses what comes first.
-async function filled(inbox) {
+// Starts Pillarbox with notifications that are delivered, dead, discarded and hostile, and with a
+// refused request. The destination refuses the first two.
+async function startFilled(inbox) {
   const consumer = await Consumer.start(400);
   const flags = ['--allow-changes'];
   const pillarbox = await Pillarbox.start({ inbox, document: SOURCES + consumer.document, flags });
@@ -44,12 +44,12 @@ async function filled(inbox) {
 const rowPath = (row) => `/notifications/${encodeURIComponent(row.key)}`;
 
 for (const inbox of Object.keys(INBOXES)) {
-  describe(`the pages over ${inbox}`, () => {
+  describe(`the pages on ${inbox}`, () => {
     let consumer;
     let full;
     let empty;
     before(async () => {
-      ({ pillarbox: full, consumer } = await filled(inbox));
+      ({ pillarbox: full, consumer } = await startFilled(inbox));
       empty = await Pillarbox.start({ inbox });
     });
     after(async () => {
@@ -59,7 +59,7 @@ for (const inbox of Object.keys(INBOXES)) {
 
     for (const theme of THEMES) {
       for (const [size, options] of Object.entries(SIZES)) {
-        // The pages are the same over every inbox.
+        // The pages are the same on every inbox, so one theme is enough for the second one.
         if (inbox !== 'sqlite' && theme !== THEMES[0]) continue;
         it(`are accessible in ${theme} ${size}`, async () => {
           const rows = await full.rows();
@@ -82,10 +82,10 @@ for (const inbox of Object.keys(INBOXES)) {
             assert.equal(await page.locator('html').getAttribute('lang'), 'en');
             await check(page, path);
           }
-          // The row page again, once everything on it is shown.
+          // The row page again, with a field revealed.
           await page.goto(full.url(row('hmrc')));
           await page.getByRole('button', { name: /^Show/ }).first().click();
-          await check(page, 'a shown field');
+          await check(page, 'a revealed field');
           assert.deepEqual(errors, []);
           await context.close();
         });
@@ -108,7 +108,7 @@ for (const inbox of Object.keys(INBOXES)) {
       await context.close();
     });
 
-    it('work with scripts switched off', async () => {
+    it('work without scripts', async () => {
       const { page, context } = await open(browser, { javaScriptEnabled: false });
       await page.goto(full.url('/'));
       await page.getByRole('link', { name: '1 notification is dead' }).click();

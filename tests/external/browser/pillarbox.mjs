@@ -1,4 +1,4 @@
-// The shipped `pillarbox` in a folder that is made for it, run as people run it.
+// Runs the shipped `pillarbox` in a new folder, as a person would.
 
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -20,7 +20,7 @@ kind = "govuk-pay"
 secrets = ["env:PAY_SIGNING_SECRET"]
 `;
 
-// Two kinds of inbox. The table is one of the emulator's, whose address the caller gives.
+// Both kinds of inbox. The table is in the emulator that PILLARBOX_TEST_DYNAMODB names.
 export const INBOXES = {
   sqlite: () => 'sqlite:pillarbox.db',
   dynamodb: () => `dynamodb:browser-${Date.now()}-${process.pid}`,
@@ -55,7 +55,7 @@ export class Pillarbox {
     };
   }
 
-  // `serve` until it is ready, on the ports that it had before.
+  // Starts `serve` and waits until it is ready. A restart keeps the ports.
   async serve() {
     const ports = ['--listen', this.listen, '--console', this.console];
     this.child = spawn(BINARY, ['serve', ...ports, ...this.flags], {
@@ -79,7 +79,7 @@ export class Pillarbox {
     return `http://${this.console}${path}`;
   }
 
-  // A command to its end: its standard output. A negative finding ends with 1, and is no failure.
+  // Runs a command and returns its standard output. Exit code 1 is a negative result, not an error.
   run(...command) {
     return new Promise((resolve, reject) => {
       execFile(BINARY, command, { cwd: this.folder, env: this.env }, (error, stdout, stderr) => {
@@ -114,7 +114,7 @@ export class Pillarbox {
   }
 }
 
-// Waits until `condition` holds. Only a failing test ever waits so long.
+// Waits until `condition` holds. Only a failing test reaches the time limit.
 export async function until(what, condition, seconds = 30) {
   const end = Date.now() + seconds * 1000;
   while (!(await condition())) {

@@ -1,5 +1,6 @@
-// The pictures of docs/console.md and the README, made anew when PILLARBOX_TEST_SCREENSHOTS=1. They
-// show what a person sees in the morning: most is delivered, and something is dead.
+// Takes the screenshots of docs/console.md and the README, and writes them if
+// PILLARBOX_TEST_SCREENSHOTS=1. They show a typical inbox: one notification is dead, the others are
+// delivered.
 
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
@@ -13,7 +14,7 @@ import { Pillarbox, SOURCES, until } from './pillarbox.mjs';
 const IMAGES = fileURLToPath(new URL('../../../docs/images/', import.meta.url));
 const MAX_BYTES = 150_000;
 
-it('shows the main pages small enough for a repository', async () => {
+it('takes screenshots of the main pages that are small enough for the repository', async () => {
   const consumer = await Consumer.start(400);
   const flags = ['--allow-changes'];
   const pillarbox = await Pillarbox.start({ document: SOURCES + consumer.document, flags });

@@ -1,4 +1,4 @@
-// A handler of GOV.UK Pay's and HMRC's own messages, as services have one today.
+// A handler of messages of GOV.UK Pay and HMRC, as an existing service would have it.
 
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";

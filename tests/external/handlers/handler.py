@@ -1,4 +1,4 @@
-"""A handler of GOV.UK Pay's and HMRC's own messages, as services have one today."""
+"""A handler of messages of GOV.UK Pay and HMRC, as an existing service would have it."""
 
 import hashlib
 import hmac
@@ -14,13 +14,13 @@ PAIR = re.compile(rb"(\\\\)|\\u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A
 
 
 def as_signed(body):
-    def put_back(match):
+    def join(match):
         if match.group(1):
             return match.group(1)
         high, low = (int(match.group(n), 16) for n in (2, 3))
         return chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)).encode()
 
-    return PAIR.sub(put_back, body)
+    return PAIR.sub(join, body)
 
 
 def is_genuine(headers, body):

@@ -197,7 +197,7 @@ async fn a_stop_lets_requests_in_flight_end_and_closes_idle_connections() {
     );
     let (start, rest) = bytes.split_at(bytes.len() - 10);
     busy.write(start).await;
-    busy.wait_for_continue().await;
+    busy.await_continue().await;
     let inbox = Arc::clone(&server.inbox);
     let stopped = tokio::spawn(server.stop());
     idle.is_closed().await; // it has been closed

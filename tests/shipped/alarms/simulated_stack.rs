@@ -353,7 +353,7 @@ impl SimulatedStack {
         running.invocations += 1;
         let took = SystemClock.now().since(began);
         let lines = running.read(&report).await;
-        if matches!(report, RuntimeReport::CanNotBegin(_)) {
+        if matches!(report, RuntimeReport::InitError(_)) {
             self.functions.remove(id);
         }
         let trace = InvocationTrace {
@@ -621,7 +621,7 @@ impl RunningFunction {
         loop {
             let lines = self.bootstrap.lines_from(self.lines);
             let is_last = |line: &String| line.contains(&id) && line.contains(r#""cold_start":"#);
-            let has_ended = matches!(report, RuntimeReport::CanNotBegin(_));
+            let has_ended = matches!(report, RuntimeReport::InitError(_));
             if has_ended || lines.iter().any(is_last) {
                 self.lines += lines.len();
                 return lines;

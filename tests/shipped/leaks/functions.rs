@@ -66,7 +66,7 @@ fn report_text(report: &RuntimeReport) -> String {
     match report {
         RuntimeReport::Reply(_, value)
         | RuntimeReport::Failed(_, value)
-        | RuntimeReport::CanNotBegin(value) => value.to_string(),
+        | RuntimeReport::InitError(value) => value.to_string(),
     }
 }
 
@@ -128,7 +128,7 @@ async fn search(sources: &CanarySources, variables: &[(&'static str, String)], e
         sources
             .canaries
             .assert_none(&format!("the report of {role}"), report_text(&report));
-        if matches!(report, RuntimeReport::CanNotBegin(_)) {
+        if matches!(report, RuntimeReport::InitError(_)) {
             can_begin = false;
             break;
         }

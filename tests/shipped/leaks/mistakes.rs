@@ -92,7 +92,7 @@ async fn no_function_repeats_a_value_of_its_configuration() {
         ];
         let mut bootstrap = BootstrapProcess::start(&variables).await;
         let report = bootstrap.next_report().await;
-        let RuntimeReport::CanNotBegin(why) = report else {
+        let RuntimeReport::InitError(why) = report else {
             panic!("{document}: {report:?}")
         };
         canaries.assert_none(&document, why.to_string());

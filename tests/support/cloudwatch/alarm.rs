@@ -1,4 +1,4 @@
-//! One metric alarm of an expanded template, and the states that it goes through.
+//! A metric alarm of an expanded template, and its states.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -10,11 +10,10 @@ use super::{
     expression::PeriodValues,
 };
 
-/// The periods that CloudWatch reads beyond the evaluation periods, in case some are missing: AWS
-/// documents no number, but its example has these.
+/// The periods that CloudWatch reads beyond the evaluation periods, in case some are missing. AWS
+/// documents no number; its example has two.
 const EXTRA_PERIODS: usize = 2;
 
-/// The state of an alarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlarmState {
     Ok,
@@ -59,7 +58,7 @@ enum AlarmInput {
     },
 }
 
-/// A deployed alarm.
+/// An alarm.
 #[derive(Clone, Debug)]
 pub struct MetricAlarm {
     /// Its logical id in the template.
@@ -75,7 +74,7 @@ pub struct MetricAlarm {
     missing: MissingData,
 }
 
-/// The properties that are read here, or say nothing of when an alarm fires.
+/// The properties that this reader knows, or that do not affect the state of an alarm.
 const PROPERTIES: &[&str] = &[
     "ActionsEnabled",
     "AlarmActions",
@@ -103,7 +102,7 @@ impl MetricAlarm {
     /// Reads the properties of an alarm whose functions are resolved.
     ///
     /// # Panics
-    /// If CloudWatch would refuse them, or knows more of them than this reader.
+    /// If CloudWatch would refuse them, or this reader does not know one of them.
     pub fn read(id: &str, properties: &Value) -> Self {
         for name in properties.as_object().unwrap().keys() {
             assert!(PROPERTIES.contains(&name.as_str()), "{id}: {name}");
@@ -141,7 +140,10 @@ impl MetricAlarm {
             },
         };
         let window = period.as_secs() * evaluation_periods as u64;
-        assert!(window <= 24 * 60 * 60, "{id}: evaluated once an hour");
+        assert!(
+            window <= 24 * 60 * 60,
+            "{id}: a longer window is evaluated only once an hour"
+        );
         assert!(period.as_secs().is_multiple_of(60), "{id}");
         assert!(
             (1..=evaluation_periods).contains(&alarm.datapoints_to_alarm),
@@ -150,7 +152,7 @@ impl MetricAlarm {
         alarm
     }
 
-    /// The series that it watches.
+    /// The series that the alarm reads.
     pub fn watched(&self) -> Vec<&MetricSeries> {
         match &self.input {
             AlarmInput::Metric(query) => vec![&query.series],
@@ -297,7 +299,7 @@ fn math<'a>(alarm: &str, metrics: &'a [Value]) -> (AlarmInput, &'a Value) {
             query(&stat["Metric"], stat, stat["Stat"].as_str().unwrap()),
         );
     }
-    assert_eq!(returned.len(), 1, "{alarm}: one is compared, and one only");
+    assert_eq!(returned.len(), 1, "{alarm}: exactly one metric is compared");
     let order = order(alarm, &queries, expressions);
     let input = AlarmInput::Math {
         queries,
@@ -307,7 +309,7 @@ fn math<'a>(alarm: &str, metrics: &'a [Value]) -> (AlarmInput, &'a Value) {
     (input, period.unwrap())
 }
 
-/// Puts every expression behind those that it names.
+/// Sorts the expressions so that each follows those that it names.
 fn order(
     alarm: &str,
     queries: &BTreeMap<String, MetricQuery>,
@@ -336,7 +338,7 @@ fn count(value: &Value) -> Option<usize> {
     number(value).map(|number| number as usize)
 }
 
-/// An alarm that went into another state.
+/// The change of an alarm to another state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlarmTransition {
     pub at: Timestamp,
@@ -354,7 +356,7 @@ pub struct AlarmWatch {
 }
 
 impl AlarmWatch {
-    /// Alarms that are all in the state in which CloudWatch creates them.
+    /// Starts with all alarms in the state in which CloudWatch creates them.
     pub fn new(alarms: impl IntoIterator<Item = MetricAlarm>, now: Timestamp) -> Self {
         let alarms = alarms.into_iter();
         Self {
@@ -397,7 +399,6 @@ impl AlarmWatch {
             .collect()
     }
 
-    /// Every alarm.
     pub fn alarms(&self) -> impl Iterator<Item = &MetricAlarm> {
         self.alarms.iter().map(|(alarm, _)| alarm)
     }

@@ -1,12 +1,12 @@
-//! The metrics in a log line, read as CloudWatch reads its embedded metric format.
+//! Reads the metrics in a log line as CloudWatch reads its embedded metric format.
 
 use pillarbox::domain::Timestamp;
 use serde_json::Value;
 
 use super::{MetricSeries, MetricStore};
 
-/// Puts the metrics of a line into the store, and returns the number of values. The line's own
-/// time is read by `at`, so that a test can move it.
+/// Puts the metrics of a line into the store, and returns the number of values. `at` maps the time
+/// of the line, so that a test can move it.
 ///
 /// # Panics
 /// If CloudWatch would drop the metrics of the line silently.

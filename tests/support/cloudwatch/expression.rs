@@ -1,14 +1,14 @@
-//! Metric math: the operators and functions that alarms of this template may use.
+//! Metric math: the operators and functions that the alarms of the template can use.
 //!
-//! A value is one number for each period of the evaluation range, oldest first, or nothing where it
-//! is missing. Of two operands both must be there.
+//! A value has a number for each period of the evaluation range, oldest first, or `None` where the
+//! number is missing. An operator needs both operands.
 
 use std::collections::BTreeMap;
 
 /// One number a period.
 pub(super) type PeriodValues = Vec<Option<f64>>;
 
-/// An expression over metrics by their id.
+/// An expression over metrics, which it names by their ids.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MathExpression {
     Number(f64),
@@ -19,7 +19,7 @@ pub enum MathExpression {
     Call(String, Vec<Self>),
 }
 
-/// Operators by precedence, the weakest first.
+/// Operators by precedence, lowest first.
 const OPERATORS: [&[(&str, &str)]; 5] = [
     &[("||", "||"), ("OR", "||")],
     &[("&&", "&&"), ("AND", "&&")],
@@ -37,13 +37,16 @@ const OPERATORS: [&[(&str, &str)]; 5] = [
 
 impl MathExpression {
     /// # Panics
-    /// If this is none, or needs what only CloudWatch has.
+    /// If the text is not an expression, or uses a function that is missing here.
     pub fn parse(text: &str) -> Self {
         let mut tokens = tokens(text);
         tokens.reverse();
         let mut parser = ExpressionParser { text, tokens };
         let expression = parser.binary(0);
-        assert!(parser.tokens.is_empty(), "{text}: too much");
+        assert!(
+            parser.tokens.is_empty(),
+            "{text}: the expression ends before its text"
+        );
         expression
     }
 
@@ -58,7 +61,7 @@ impl MathExpression {
         }
     }
 
-    /// Its values, with those of the metrics and of the expressions that it names.
+    /// Its values, from the values of the metrics and expressions that it names.
     pub fn evaluate(&self, known: &BTreeMap<String, PeriodValues>, periods: usize) -> PeriodValues {
         let values_of = |expression: &Self| expression.evaluate(known, periods);
         match self {
@@ -169,11 +172,13 @@ impl<'a> ExpressionParser<'a> {
             }
             digits if digits.starts_with(|first: char| first.is_ascii_digit()) => {
                 let number = digits.parse();
-                MathExpression::Number(number.unwrap_or_else(|_| panic!("{digits}: no number")))
+                MathExpression::Number(
+                    number.unwrap_or_else(|_| panic!("{digits}: invalid number")),
+                )
             }
             function if self.tokens.last() == Some(&"(") => {
                 self.tokens.pop();
-                // Of an array, too, which only functions of all its elements take.
+                // SUM, MAX and MIN take an array, and no other function does.
                 let is_array = self.tokens.last() == Some(&"[");
                 if is_array {
                     self.tokens.pop();
@@ -195,7 +200,7 @@ impl<'a> ExpressionParser<'a> {
             id if id.starts_with(|first: char| first.is_ascii_lowercase()) => {
                 MathExpression::Metric(id.to_owned())
             }
-            other => panic!("{}: {other} is out of place", self.text),
+            other => panic!("{}: unexpected {other}", self.text),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Datapoints by series, and statistics over them.
+//! Datapoints by series, and their statistics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,6 @@ pub struct MetricSeries {
     pub dimensions: BTreeMap<String, String>,
 }
 
-/// A series by its parts.
 pub fn series(namespace: &str, metric: &str, dimensions: &[(&str, &str)]) -> MetricSeries {
     let dimensions = dimensions.iter();
     MetricSeries {
@@ -75,7 +74,7 @@ impl MetricStore {
     }
 }
 
-/// What a period's values become.
+/// A statistic over the values of a period.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MetricStatistic {
     Sum,
@@ -83,7 +82,7 @@ pub enum MetricStatistic {
     Minimum,
     Average,
     SampleCount,
-    /// Of so many in a hundred.
+    /// With its percentage.
     Percentile(f64),
 }
 
@@ -104,7 +103,7 @@ impl MetricStatistic {
         }
     }
 
-    /// `None` of no values: the datapoint is missing.
+    /// The datapoint of these values; `None` if there are none, because it is missing.
     pub fn of(self, values: &[f64]) -> Option<f64> {
         if values.is_empty() {
             return None;

@@ -1,10 +1,10 @@
-//! CloudWatch, as far as alarms go: metrics out of log lines, and the alarms of a template
-//! evaluated over them by the rules that AWS documents.
+//! Simulates the alarms of CloudWatch: reads metrics from log lines, and evaluates the alarms of a
+//! template by the rules that AWS documents.
 //!
-//! What AWS leaves open is settled so: the evaluation range is two periods longer than the
-//! evaluation periods, as in AWS's own example; a percentile is the nearest rank; `FILL` fills a
-//! series without any datapoint, too. Datapoints count immediately, while CloudWatch's own can
-//! arrive a minute or two late.
+//! Where the documents leave a choice, the evaluation range is two periods longer than the
+//! evaluation periods, as in AWS's example; a percentile is the nearest rank; `FILL` also fills a
+//! series without any datapoint. Datapoints count immediately; in CloudWatch they can arrive a
+//! minute or two late.
 
 #![allow(
     clippy::float_arithmetic,

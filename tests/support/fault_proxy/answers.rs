@@ -15,14 +15,14 @@ pub(super) fn closed() -> io::Error {
     io::Error::from(io::ErrorKind::ConnectionReset)
 }
 
-/// A second handle of a connection, by which it can be reset.
+/// Adds a second handle to a connection, by which it can be reset.
 pub(super) fn with_handle(stream: TcpStream) -> (TcpStream, Arc<OwnedFd>) {
     let stream = stream.into_std().unwrap();
     let handle = Arc::new(OwnedFd::from(stream.try_clone().unwrap()));
     (TcpStream::from_std(stream).unwrap(), handle)
 }
 
-/// Has the connection end with a reset instead of an orderly close.
+/// Makes the connection end with a reset instead of an orderly close.
 fn reset(connection: &OwnedFd) -> io::Error {
     set_socket_linger(connection, Some(Duration::ZERO)).unwrap();
     closed()
@@ -44,7 +44,7 @@ fn page() -> ProxyResponse {
     answer.body(body).unwrap()
 }
 
-/// What a fault answers without forwarding the request; `None` if it is forwarded.
+/// The answer of a fault that does not forward the request; `None` if the request is forwarded.
 pub(super) async fn answer_before(
     fault: InjectedFault,
     connection: &OwnedFd,
@@ -72,7 +72,7 @@ pub(super) async fn answer_before(
     })
 }
 
-/// What a fault makes of the true answer.
+/// The answer of a fault after the request was carried out.
 pub(super) async fn answer_after(
     fault: InjectedFault,
     connection: &OwnedFd,
@@ -121,7 +121,7 @@ fn whole(status: u16, body: Bytes) -> ProxyResponse {
     answer.body(body).unwrap()
 }
 
-/// An answer that promises all and brings half, and ends after `pause`.
+/// An answer with the full length in its head and half of its body, which ends after `pause`.
 fn cut(status: u16, body: Bytes, pause: Duration) -> ProxyResponse {
     let promised = body.len().max(2);
     let half = Ok(Frame::data(body.slice(..body.len() / 2)));

@@ -1,9 +1,8 @@
-//! The faults of a request.
+//! The faults that the proxy injects.
 
 /// A fault of a request, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InjectedFault {
-    /// Nothing.
     None,
     /// It is throttled, and not carried out.
     Throttled,
@@ -45,7 +44,7 @@ pub enum InjectedFault {
     PageAfter,
     /// It is carried out, and the answer has no body.
     EmptyAfter,
-    /// It is carried out, and a byte of the answer is another, so that it is no JSON.
+    /// It is carried out, and a byte of the answer is changed, so that it is not JSON.
     AlteredAfter,
     /// It is carried out, and the answer is JSON of another shape.
     OtherAfter,
@@ -71,7 +70,7 @@ impl InjectedFault {
         Self::LateAfter,
     ];
 
-    /// All that are faults.
+    /// Every variant except `None`.
     pub const EVERY: [Self; 25] = [
         Self::Throttled,
         Self::FailsBefore,
@@ -100,7 +99,7 @@ impl InjectedFault {
         Self::RepeatedAfter,
     ];
 
-    /// Whether the request is carried out nevertheless.
+    /// Whether the request is carried out before the fault.
     pub fn is_after(self) -> bool {
         !matches!(
             self,

@@ -1,19 +1,19 @@
-//! What receivers get wrong. Each was seen in a real one, or follows from a library's default.
+//! The faults of receivers. Each was seen in a real receiver, or follows from a library's default.
 
-/// One fault; everything else about the receiver is right.
+/// The only fault of a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlantedFault {
-    /// No fault at all: the control.
+    /// No fault: the control.
     Sound,
 
-    // What it answers to a true notification.
+    // Answers to a genuine notification.
     /// 204 in place of 200.
     Answers204,
-    /// 203 in place of 200, which Pay takes for a failure.
+    /// 203 in place of 200, which Pay counts as a failure.
     Answers203,
     /// 302 to a login page, for every POST.
     RedirectsToLogin,
-    /// Answers 409 to a copy of a stored message.
+    /// 409 to a copy of a stored message.
     ConflictsOnDuplicate,
     /// Checks whether the row exists, and inserts afterwards: of two concurrent copies, one fails.
     LooksThenInserts,
@@ -21,46 +21,45 @@ pub enum PlantedFault {
     ConflictsOnSameEvent,
     /// An answer after 3.5 s.
     Slow,
-    /// Acknowledges before it stores. Every tenth time it dies in between: nothing is stored, and
-    /// the next three requests are dropped while it starts again.
+    /// Acknowledges before it stores. Every tenth time it crashes in between: it stores nothing,
+    /// and drops the next three requests while it restarts.
     AcknowledgesFirst,
 
-    // How it verifies.
+    // Verification.
     /// Accepts a message without a signature.
     AcceptsUnsigned,
-    /// Takes an empty signature.
     AcceptsEmptySignature,
-    /// Verifies with an empty key, too.
+    /// Also accepts a signature with an empty key.
     AcceptsEmptyKey,
-    /// Takes any beginning of the right signature.
+    /// Accepts any prefix of the right signature.
     ComparesPrefix,
-    /// Takes what begins with the right 8 digits.
+    /// Accepts a signature with the right first 8 digits.
     ComparesBeginning,
     /// Accepts any text with as many hex digits as a signature.
     ChecksFormOnly,
-    /// Takes upper-case hex.
+    /// Accepts upper-case hex.
     AcceptsUpperCase,
-    /// Takes `sha1=` and `sha256=`.
+    /// Accepts the prefixes `sha1=` and `sha256=`.
     AcceptsPrefix,
-    /// Of two signatures takes the first for it.
+    /// Verifies only the first of two signatures.
     TakesFirstSignature,
-    /// Takes the other sender's algorithm.
+    /// Accepts the other sender's algorithm.
     AcceptsEitherAlgorithm,
-    /// Parses the body and writes it anew before it verifies.
+    /// Parses and serialises the body before it verifies.
     Reserialises,
-    /// Verifies nothing that has a character beyond ASCII.
+    /// Refuses a body with a character beyond ASCII.
     RefusesOtherCharacters,
-    /// Does not know HMRC's signed form.
+    /// Does not know the form of a message that HMRC signs.
     RefusesAstral,
-    /// 422 where the signature is wrong.
+    /// 422 to a wrong signature.
     Refuses422,
-    /// 500 where the signature's length is wrong, because the comparison throws.
+    /// 500 to a signature of the wrong length, because the comparison throws.
     ThrowsOnLength,
 
-    // What it takes.
+    // Assumptions about messages.
     /// Refuses ids that are not 26 characters long.
     Wants26Characters,
-    /// Refuses ids that are no UUID.
+    /// Refuses ids that are not UUIDs.
     WantsUuid,
     /// Refuses a resource type that is not exactly `payment`.
     WantsLowerCasePayment,
@@ -80,7 +79,7 @@ pub enum PlantedFault {
     BreaksAtLineSeparators,
     /// Refuses a payment without an e-mail address.
     WantsEmail,
-    /// Refuses a message that is no JSON.
+    /// Refuses a message that is not JSON.
     WantsJsonMessage,
     /// Refuses a JSON message with markup in it.
     BlocksMarkup,
@@ -89,32 +88,31 @@ pub enum PlantedFault {
     /// Refuses bodies of more than 8 KB.
     LimitsTo8KB,
 
-    // What it does with a signed body that is no JSON.
+    // Reactions to a signed body that is not JSON.
     /// 202.
     Accepts202OnError,
     /// 500.
     CrashesOnUnreadable,
-    /// No answer, and none any more.
+    /// Never answers again.
     DiesOfUnreadable,
 
     // Routes and challenges.
-    /// 301 from the trailing slash to where it should go.
+    /// 301 from the trailing slash to the callback.
     RedirectsTrailingSlash,
     /// 302 from a challenge to the trailing slash, where it is echoed.
     RedirectsChallenge,
     /// 200 to any GET, and any HEAD.
     AnswersGet,
-    /// The challenge as plain text, not as JSON.
+    /// The challenge as plain text in place of JSON.
     EchoesPlainText,
     /// The challenge in JSON with content type HTML.
     ReflectsHtml,
-    /// Takes the whole query for the challenge.
+    /// Echoes the whole query as the challenge.
     TakesWholeQuery,
     /// Echoes the first of several challenges, and an empty one.
     EchoesAnything,
 
     // Headers and connections.
-    /// Sets a cookie.
     SetsCookie,
     /// Compresses every body with `br`.
     CompressesWithBrotli,

@@ -1,4 +1,4 @@
-//! Small receivers on loopback, each with one fault, that record what they really stored.
+//! Small receivers on loopback, each with one fault, that record the messages that they stored.
 
 mod fault;
 mod take;
@@ -42,13 +42,13 @@ struct FaultyState {
 
 #[derive(Default)]
 struct State {
-    /// The ids that are stored, in their order.
+    /// The ids of the stored messages, in their order.
     held: Vec<String>,
-    /// The events that are, each once.
+    /// The stored events, each once.
     events: Vec<String>,
     newest: Option<Timestamp>,
     taken: u32,
-    /// How many requests more are dropped.
+    /// The number of further requests that are dropped.
     dropping: u32,
     dead: bool,
 }
@@ -110,7 +110,7 @@ impl FaultyReceiver {
         Url::parse(&format!("{}/callback", self.origin)).unwrap()
     }
 
-    /// The ids of the stored messages; the first word of a message without an id.
+    /// The ids of the stored messages, and the first word of each message without an id.
     pub fn held(&self) -> Vec<String> {
         self.shared.state().held.clone()
     }
@@ -121,17 +121,20 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Fau
         let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             let Some(tls) = tls else {
-                return keep(stream, shared).await;
+                return serve_connection(stream, shared).await;
             };
-            // A handshake that fails did not please the other side.
+            // The client can refuse the certificate.
             if let Ok(secured) = tls.accept(stream).await {
-                keep(secured, shared).await;
+                serve_connection(secured, shared).await;
             }
         });
     }
 }
 
-async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc<FaultyState>) {
+async fn serve_connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    shared: Arc<FaultyState>,
+) {
     let idle =
         (shared.fault == PlantedFault::ClosesIdleConnections).then_some(Duration::from_millis(100));
     let service = service_fn(move |request| {
@@ -148,7 +151,7 @@ async fn keep(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Arc
 }
 
 impl FaultyState {
-    /// Answers, or closes the connection without a word.
+    /// The answer; `None` closes the connection.
     async fn answer(&self, request: Request<Incoming>) -> Option<FaultyReply> {
         if self.is_down() {
             return None;
@@ -204,7 +207,7 @@ impl FaultyState {
         if self.fault == PlantedFault::AnswersGet
             && (method == Method::GET || method == Method::HEAD)
         {
-            // HMRC's challenge is answered all the same.
+            // A challenge of HMRC is answered correctly.
             return Some(
                 self.challenge(request.uri().query())
                     .filter(|reply| reply.status() == 200)
@@ -240,7 +243,7 @@ impl FaultyState {
         let signatures: Vec<String> = values
             .map(|value| value.to_str().unwrap().to_owned())
             .collect();
-        if !verify::lets_in(self.fault, self.sender, &self.secret, &signatures, &body) {
+        if !verify::is_accepted(self.fault, self.sender, &self.secret, &signatures, &body) {
             return Some(status(self.refusal(&signatures)));
         }
         if self.fault == PlantedFault::Slow {
@@ -262,7 +265,7 @@ impl FaultyState {
         }
     }
 
-    /// The echo of HMRC's challenge, if there is one.
+    /// The answer to a challenge of HMRC, if there is one.
     fn challenge(&self, query: Option<&str>) -> Option<FaultyReply> {
         if self.sender != Sender::Hmrc {
             return None;

@@ -1,4 +1,4 @@
-//! What a faulty receiver makes of a body that it has let in.
+//! How a faulty receiver handles a body with an accepted signature.
 
 use pillarbox::domain::Timestamp;
 use sender_simulator::Sender;
@@ -6,15 +6,15 @@ use serde_json::Value;
 
 use super::{FaultyState, fault::PlantedFault};
 
-/// What becomes of a request.
+/// The reaction to a request.
 pub(super) enum RequestHandling {
     Answer(u16),
-    /// The connection closes without one.
+    /// The connection closes without an answer.
     Nothing,
 }
 
 impl FaultyState {
-    /// Reads the body and stores its id, or does not.
+    /// Reads the body and stores its id, unless the fault prevents it.
     pub(super) async fn take(&self, body: &[u8]) -> RequestHandling {
         let Ok(value) = serde_json::from_slice::<Value>(body) else {
             return self.take_unreadable(body);
@@ -90,7 +90,7 @@ impl FaultyState {
         }
     }
 
-    /// Whether it is a day older than the newest there was.
+    /// Whether the message is more than a day older than the newest so far.
     fn is_old(&self, value: &Value) -> bool {
         let date = value["createdDateTime"]
             .as_str()

@@ -1,5 +1,4 @@
-//! Whether a faulty receiver lets a request in; written apart from both the receiver and the
-//! simulator.
+//! How a faulty receiver verifies a request. Shares no code with the receiver or the simulator.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sender_simulator::Sender;
@@ -8,8 +7,8 @@ use sha2::Sha256;
 
 use super::fault::PlantedFault;
 
-/// Judges the values of all signature headers over the body.
-pub(super) fn lets_in(
+/// Whether the receiver accepts a body with these signature headers.
+pub(super) fn is_accepted(
     fault: PlantedFault,
     sender: Sender,
     secret: &str,
@@ -52,7 +51,7 @@ fn is_right(fault: PlantedFault, given: &str, sender: Sender, secret: &str, form
     }
 }
 
-/// How long a right signature is.
+/// The length of a valid signature.
 pub(super) fn length(sender: Sender) -> usize {
     match sender {
         Sender::Hmrc => 40,
@@ -79,7 +78,7 @@ fn mac(sender: Sender, key: &str, bytes: &[u8]) -> String {
     }
 }
 
-/// What the signature may be over: the body, and HMRC's own form of it.
+/// The forms of the body that the signature may cover: the body, and the form that HMRC signs.
 fn forms(fault: PlantedFault, sender: Sender, body: &[u8]) -> Vec<Vec<u8>> {
     let body = if fault == PlantedFault::Reserialises {
         rewritten(body)
@@ -93,7 +92,7 @@ fn forms(fault: PlantedFault, sender: Sender, body: &[u8]) -> Vec<Vec<u8>> {
     vec![body, signed.into_bytes()]
 }
 
-/// The body as `JSON.stringify(JSON.parse(body))` writes it, as long as no number is changed by it.
+/// The body as `JSON.stringify(JSON.parse(body))` writes it, except for numbers that it changes.
 fn rewritten(body: &[u8]) -> Vec<u8> {
     let mut rest = String::from_utf8_lossy(body).into_owned();
     let mut out = String::new();

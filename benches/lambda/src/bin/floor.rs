@@ -1,12 +1,11 @@
-//! A yardstick: the least that a Lambda can do with the AWS SDK and still keep the promise.
+//! A baseline: a minimal Lambda with the AWS SDK that stores a notification before it answers.
 //!
-//! One signature checked, one conditional write, and nothing else: no configuration, no second
-//! sender, no limits, no log. What Pillarbox takes beyond this is the price of everything it does
-//! beyond this.
+//! It checks one signature and makes one conditional write. It has no configuration, second sender,
+//! limits or log. The difference to Pillarbox is the cost of everything else that Pillarbox does.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "there is no edge for the environment to enter at"
+    reason = "this program has no configuration"
 )]
 
 use std::{collections::HashMap, fs};
@@ -28,7 +27,8 @@ use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// The same roots as Pillarbox's: loading a system's costs more than the first call to DynamoDB.
+/// The root certificates of Pillarbox: loading the system's costs more than the first call to
+/// DynamoDB.
 const ROOTS: &[u8] = include_bytes!("../../../../src/aws/roots.pem");
 
 #[derive(Deserialize)]
@@ -71,7 +71,7 @@ async fn main() -> Result<(), Error> {
 }
 
 impl Floor {
-    /// Opens the connection during init, which has a whole processor whatever the function's size.
+    /// Opens the connection during init, which has a whole processor for functions of every size.
     async fn warm(&self) -> Result<(), Error> {
         let pk = AttributeValue::S("~warm".to_owned());
         self.client

@@ -1,5 +1,4 @@
-//! A yardstick: the least that a Lambda behind an HTTP API can be in Rust. It checks and stores
-//! nothing.
+//! A baseline: a minimal Lambda in Rust behind an HTTP API. It checks and stores nothing.
 
 use lambda_http::{Error, Request, run, service_fn};
 
