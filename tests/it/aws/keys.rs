@@ -105,7 +105,12 @@ fn keyring(
     };
     let manager = SecretsManager::new(&cloud.aws());
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Keyring::new(config.source_secrets(), &secret_sources, Some(manager), clock)
+    Keyring::new(
+        config.source_secrets(),
+        &secret_sources,
+        Some(manager),
+        clock,
+    )
 }
 
 impl RotatingReceiver {

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::{
     folder_content::FolderContent,
     messages::{PostConnection, PostOutcome, PostedMessage},
+    observed_history::{ListedRow, ObservedHistory},
     recording::InterruptedRun,
     served::{PillarboxProgram, RunningServe, describe},
-    observed_history::{ListedRow, ObservedHistory},
 };
 use crate::checker::{Violation, check};
 
