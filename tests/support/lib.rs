@@ -30,6 +30,7 @@ pub mod http_request;
 pub mod log_buffer;
 pub mod loopback;
 pub mod manual_clock;
+pub mod memory_folder;
 pub mod message;
 pub mod ministack;
 pub mod posted;

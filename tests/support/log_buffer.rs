@@ -9,10 +9,10 @@ use serde_json::Value;
 use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, Registry, prelude::*};
 
-/// While a process has only one subscriber, `tracing` queries the subscriber of the thread that first
-/// reaches a log line whether the line is enabled, and caches the answer. That thread can belong to
-/// another test without a subscriber, and then the line is never written. With these subscribers
-/// there are always at least two, and nothing is cached.
+/// While a process has only one subscriber, `tracing` queries the subscriber of the thread that
+/// first reaches a log line whether the line is enabled, and caches the answer. That thread can
+/// belong to another test without a subscriber, and then the line is never written. With these
+/// subscribers there are always at least two, and nothing is cached.
 static OTHER_SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
 

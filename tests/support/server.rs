@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     client::{CheckedResponse, HttpConnection},
     manual_clock::sender_time,
+    memory_folder::memory_folder,
     message::{Source, hmrc, hmrc_too, pay, pay_too, without_secret},
     request::RawRequest,
 };
@@ -117,7 +118,7 @@ impl Server {
         sources: &[Source],
         destination: impl Destination,
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = memory_folder();
         let inbox = Arc::new(SqliteInbox::create(&folder.path().join("inbox.db")).unwrap());
         let receiver = Receiver::new(
             Keyring::fixed(sources.iter().map(Source::configured)),

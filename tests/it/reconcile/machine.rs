@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::fused::CrashingInbox;
-use test_support::manual_clock::ManualClock;
+use test_support::{manual_clock::ManualClock, memory_folder::memory_folder};
 
 /// The clock of the machine: the senders' own, unless it is wrong.
 pub(crate) struct SkewedClock {
@@ -69,7 +69,7 @@ pub(crate) struct ReconcileMachine {
 
 impl ReconcileMachine {
     pub(crate) fn new(clock: &Arc<ManualClock>) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = memory_folder();
         Self {
             clock: clock.clone(),
             local: Arc::new(SkewedClock {
