@@ -46,8 +46,8 @@ const PAID: &str = "pay:m6 pay:m5 pay:m4 pay:m3 pay:m2 pay:m1 pay:m0";
 
 /// Filters, with the keys that each of them lists.
 fn filters() -> Vec<(RowFilter, &'static str)> {
-    type Change = fn(&mut RowFilter);
-    let filters: [(Change, &str); 11] = [
+    type FilterChange = fn(&mut RowFilter);
+    let filters: [(FilterChange, &str); 11] = [
         (|all| all.source = Some("pay".into()), PAID),
         (|all| all.source = Some("hmrc".into()), "hmrc:n1"),
         (|all| all.source = Some("pa".into()), ""),
@@ -66,7 +66,7 @@ fn filters() -> Vec<(RowFilter, &'static str)> {
         (|all| all.subject = Some("50dca3fc".into()), "hmrc:n1"),
         (|all| all.kind = Some(SenderKind::HMRC), "hmrc:n1"),
     ];
-    let with = |(change, keys): (Change, _)| {
+    let with = |(change, keys): (FilterChange, _)| {
         let mut filter = RowFilter::default();
         change(&mut filter);
         (filter, keys)
