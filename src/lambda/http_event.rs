@@ -206,8 +206,8 @@ impl<'a> HttpEvent<'a> {
             .map(|(_, value)| value)
     }
 
-    /// A query may be as long as a URL: `serve` accepts the same. Encoded again, one of a REST API
-    /// can be several times as long as it was sent.
+    /// A query may be as long as a URL. Every front and `serve` accept less, but encoded again, the
+    /// query of a REST API can be several times as long as it was sent.
     fn check_query(&self) -> Result<(), Refusal> {
         let target = format!("/?{}", self.query());
         match target.parse::<http::uri::PathAndQuery>() {

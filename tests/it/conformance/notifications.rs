@@ -34,26 +34,18 @@ pub(super) fn genuine_notifications() -> Vec<ConformanceCase> {
             post(&source, &text).base64(),
         ));
 
-        let query = FrontRequest {
-            query: "team=7".to_owned(),
-            ..post(&source, source.message("with-query", NOW))
-        };
-        cases.push(ConformanceCase::stored(
-            "a query",
-            query,
-            "recorded",
-            key("with-query"),
-        ));
-        let long_query = FrontRequest {
-            query: format!("team={}", "%C3%A9".repeat(1_400)), // a head may have 10 KB
-            ..post(&source, source.message("with-long-query", NOW))
-        };
-        cases.push(ConformanceCase::stored(
-            "a query of 8.4 KB",
-            long_query,
-            "recorded",
-            key("with-long-query"),
-        ));
+        let long = format!("team={}", "%C3%A9".repeat(1_400)); // a head may have 10 KB
+        for (name, id, query) in [
+            ("a query", "with-query", "team=7"),
+            ("a query of 8.4 KB", "with-long-query", &long),
+        ] {
+            let request = FrontRequest {
+                query: query.to_owned(),
+                ..post(&source, source.message(id, NOW))
+            };
+            let case = ConformanceCase::stored(name, request, "recorded", key(id));
+            cases.push(case);
+        }
         let header = signature_header(source.sender);
         for (at, header) in [
             header.to_owned(),
